@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+
+/*
+ * Owns every layout that crosses a border: kernel to collector (slots, events, task records) and
+ * collector to Python (rows). Read by clang for BPF, by the C compiler and by cffi, hence the
+ * small dialect: no pointers, no bit fields, no implicit padding, sizes in multiples of eight.
+ * It holds no logic and no kernel types.
+ */
+#ifndef EBTOP_ABI_H
+#define EBTOP_ABI_H
+
+#define EBTOP_COMM_BYTES 16
+#define EBTOP_ARGS_BYTES 256
+#define EBTOP_PIDS_PER_PAGE 16
+#define EBTOP_FREE_SLOTS 2048
+
+/* ---- slots: one thread's running totals, written by the CPU that owns the thread ---- */
+
+enum ebtop_slot_state {
+	EBTOP_SLOT_FREE = 0,
+	EBTOP_SLOT_UNSEEN = 1,	/* exists, but no event of it has been seen yet */
+	EBTOP_SLOT_OFF = 2,
+	EBTOP_SLOT_RUNNABLE = 3,
+	EBTOP_SLOT_RUNNING = 4,
+	EBTOP_SLOT_DEAD = 5,	/* final; user space reads it and gives it back */
+};
+
+#define EBTOP_SLOT_BORN 1	/* flag: created while ebtop watched, so its totals are whole */
+#define EBTOP_SLOT_GROUP_DEAD 2 /* flag: no thread of the process was left when this one ended */
+
+struct ebtop_slot {
+	__u64 since_ns;		/* when the present state began */
+	__u64 oncpu_ns;		/* se.sum_exec_runtime when the present state began */
+	__u64 offcpu_ns;	/* neither running nor runnable, while watched */
+	__u64 runq_wait_ns;	/* runnable and not running, while watched */
+	__u64 voluntary_switches;
+	__u64 involuntary_switches;
+	__u64 migrations;
+	__u64 user_ticks_ns;	/* task utime, as sampled by the kernel's tick */
+	__u64 kernel_ticks_ns;	/* task stime, likewise */
+	__u64 start_ns;		/* boot-time clock */
+	__u32 tid;
+	__u32 pid;
+	__u32 state;		/* enum ebtop_slot_state */
+	__u32 task_state;	/* the kernel's task state bits when it left the CPU */
+	__u32 flags;
+	__u32 pad;
+	char comm[EBTOP_COMM_BYTES];
+};
+
+/* pid -> slot, sixteen pids a cache line; 0 is "none" */
+struct ebtop_pid_page {
+	__u32 slot[EBTOP_PIDS_PER_PAGE];
+};
+
+/* free slots handed to one CPU: user space adds at `given`, the CPU takes at `taken` */
+struct ebtop_free_slots {
+	__u32 taken;
+	__u32 pad0[15];
+	__u32 given;
+	__u32 pad1[15];
+	__u32 slot[EBTOP_FREE_SLOTS];
+};
+
+/* ---- losses: what could not be counted, by cause ---- */
+
+enum ebtop_loss {
+	EBTOP_LOST_RING_BUFFER = 0,	/* events dropped because the ring buffer was full */
+	EBTOP_LOST_THREAD_SLOTS = 1,	/* threads not accounted because no slot was free */
+	EBTOP_LOST_PID_RANGE = 2,	/* threads whose pid is above the pid_max seen at start */
+	EBTOP_LOST_CLOCK_ORDER = 3,	/* intervals discarded because their ends were out of order */
+	EBTOP_LOST_EVENT_ROWS = 4,	/* events counted, but not kept for the log */
+	EBTOP_LOST_MEMORY = 5,		/* rows dropped because the collector had no memory */
+	EBTOP_LOSSES = 6,
+};
+
+/* ---- events: records in the ring buffer ---- */
+
+enum ebtop_event_type {
+	EBTOP_EVENT_FORK = 0,
+	EBTOP_EVENT_EXEC = 1,
+	EBTOP_EVENT_EXIT = 2,
+	EBTOP_EVENT_TYPES = 3,
+};
+
+struct ebtop_event {
+	__u64 time_ns;		/* monotonic clock */
+	__u32 type;
+	__u32 size;
+	__u32 cpu;
+	__u32 pid;
+	__u32 tid;
+	__u32 uid;
+	char comm[EBTOP_COMM_BYTES];
+};
+
+struct ebtop_fork {
+	struct ebtop_event head;	/* of the child */
+	__u64 start_ns;
+	__u32 ppid;
+	__u32 pad;
+};
+
+struct ebtop_exec {
+	struct ebtop_event head;
+	__u64 start_ns;
+	__u32 ppid;
+	__u32 args_bytes;		/* 0 when arguments cannot be read here */
+	__u32 args_cut;			/* 1 when there were more than fit */
+	__u32 pad;
+	char args[EBTOP_ARGS_BYTES];	/* NUL between the arguments, as in /proc/PID/cmdline */
+};
+
+struct ebtop_exit {
+	struct ebtop_event head;
+	__u64 start_ns;
+	__u64 duration_ns;
+	__u64 minor_faults;
+	__u64 major_faults;
+	__u64 peak_rss_pages;		/* 0 when the address space was gone already */
+	__u32 ppid;
+	__s32 exit_code;		/* as wait(2) gives it: code << 8 | signal */
+};
+
+/* ---- task records: what iter/task writes ---- */
+
+struct ebtop_task {
+	__u64 start_ns;
+	__u64 oncpu_ns;
+	__u64 user_ticks_ns;
+	__u64 kernel_ticks_ns;
+	__u64 voluntary_switches;
+	__u64 involuntary_switches;
+	__u64 migrations;
+	__u64 minor_faults;		/* of this thread; for a leader see group_* */
+	__u64 major_faults;
+	__u64 group_minor_faults;	/* of the threads of the process that have ended */
+	__u64 group_major_faults;
+	__u64 cgroup_id;
+	__s64 rss_pages;		/* -1: no address space (kernel thread, zombie) */
+	__u64 virtual_pages;
+	__u64 peak_rss_pages;
+	__u32 tid;
+	__u32 pid;
+	__u32 ppid;
+	__u32 uid;
+	__u32 threads;
+	__u32 task_state;		/* __state | exit_state */
+	__u32 on_cpu;
+	__u32 task_flags;		/* PF_* */
+	__s32 exit_code;
+	__u32 pad;
+	char comm[EBTOP_COMM_BYTES];
+};
+
+/* ---- rows: what Python sees ---- */
+
+/* Additive values of a process or thread; index into ebtop_row.counters, bit in ebtop_row.known. */
+enum ebtop_counter {
+	EBTOP_ONCPU_NS = 0,
+	EBTOP_USER_NS = 1,
+	EBTOP_KERNEL_NS = 2,
+	EBTOP_OFFCPU_NS = 3,
+	EBTOP_RUNQ_WAIT_NS = 4,
+	EBTOP_VOLUNTARY_SWITCHES = 5,
+	EBTOP_INVOLUNTARY_SWITCHES = 6,
+	EBTOP_MIGRATIONS = 7,
+	EBTOP_MINOR_FAULTS = 8,
+	EBTOP_MAJOR_FAULTS = 9,
+	EBTOP_COUNTERS = 10,
+};
+
+/* The other values a source may not know; also bits in ebtop_row.known. */
+enum ebtop_fact {
+	EBTOP_FACT_START_NS = 32,
+	EBTOP_FACT_PPID = 33,
+	EBTOP_FACT_UID = 34,
+	EBTOP_FACT_THREADS = 35,
+	EBTOP_FACT_STATE = 36,
+	EBTOP_FACT_RSS_BYTES = 37,
+	EBTOP_FACT_VIRTUAL_BYTES = 38,
+	EBTOP_FACT_PEAK_RSS_BYTES = 39,
+	EBTOP_FACT_CGROUP_ID = 40,
+	EBTOP_FACT_EXIT_CODE = 41,
+};
+
+#define EBTOP_ROW_RAN 1		/* was on a CPU, or waited for one, in the interval */
+#define EBTOP_ROW_BORN 2	/* began in the interval */
+#define EBTOP_ROW_EXITED 4	/* has ended: in the interval, or it is a zombie */
+#define EBTOP_ROW_KERNEL 8	/* a kernel thread */
+#define EBTOP_ROW_ARGS_CUT 16	/* the arguments in `text` are not all of them */
+
+struct ebtop_row {
+	__u64 known;		/* bit set: that counter or fact holds a value */
+	__u64 start_ns;		/* boot-time clock; identity together with pid (or tid) */
+	__u64 counters[EBTOP_COUNTERS];
+	__u64 rss_bytes;
+	__u64 virtual_bytes;
+	__u64 peak_rss_bytes;
+	__u64 cgroup_id;
+	__u32 pid;
+	__u32 tid;		/* equal to pid in a process row */
+	__u32 ppid;
+	__u32 uid;
+	__u32 threads;
+	__u32 state;		/* a letter as in ps(1) */
+	__s32 exit_code;	/* as wait(2) gives it */
+	__u32 flags;
+	__u32 text;		/* arguments of its last exec, if seen: offset into the text table */
+	__u32 text_bytes;
+	char comm[EBTOP_COMM_BYTES];
+};
+
+struct ebtop_event_row {
+	__u64 time_ns;		/* monotonic clock */
+	__u64 start_ns;
+	__u64 duration_ns;	/* exit: how long the process lived */
+	__u32 type;		/* enum ebtop_event_type */
+	__u32 pid;
+	__u32 tid;
+	__u32 uid;
+	__u32 ppid;
+	__s32 exit_code;
+	__u32 text;
+	__u32 text_bytes;
+	char comm[EBTOP_COMM_BYTES];
+};
+
+struct ebtop_cpu_row {
+	__u64 busy_ns;
+	__u64 idle_ns;
+	__u32 cpu;
+	__u32 known;		/* 0: no idle event of this CPU was seen (it may be offline) */
+};
+
+/* One row: the machine in the interval. */
+struct ebtop_system_row {
+	__u64 context_switches;
+	__u64 processes;
+	__u64 threads;
+	__u64 active;		/* the first so many process rows have EBTOP_ROW_RAN or are new */
+	__u64 events[EBTOP_EVENT_TYPES];
+	__u64 lost[EBTOP_LOSSES];
+	__u64 lost_total[EBTOP_LOSSES];
+	__u64 known;		/* bits: enum ebtop_system_fact */
+};
+
+enum ebtop_system_fact {
+	EBTOP_SYSTEM_CONTEXT_SWITCHES = 0,
+	EBTOP_SYSTEM_EVENTS = 1,
+	EBTOP_SYSTEM_THREADS = 2,
+};
+
+enum ebtop_probe_state {
+	EBTOP_PROBE_OFF = 0,
+	EBTOP_PROBE_ON = 1,
+	EBTOP_PROBE_UNSUPPORTED = 2,
+	EBTOP_PROBE_DENIED = 3,
+	EBTOP_PROBE_FAILED = 4,
+};
+
+struct ebtop_probe_row {
+	__u64 runs;		/* in the interval */
+	__u64 run_ns;
+	__u32 state;		/* enum ebtop_probe_state */
+	__u32 stats;		/* 1: runs and run_ns are known */
+	char name[16];
+	char hook[120];		/* what it is attached to, comma separated */
+	char reason[200];	/* why it is not on; empty when on */
+};
+
+#endif

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns how packed rows are read: struct layouts taken from cffi, and tables over bytes.
+
+The layouts come from the compiled extension, so that `bpf/abi.h` is written once. It reads no
+kernel and calls no collector: `ffi` here is only asked about types.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Any, Iterator
+
+from ebtop._core import ffi
+
+_CODES = {
+    ("unsigned", 8): "Q",
+    ("signed", 8): "q",
+    ("unsigned", 4): "I",
+    ("signed", 4): "i",
+}
+_UNSIGNED = ("unsigned", "__u", "uint")
+
+
+@dataclass(frozen=True)
+class Field:
+    """One member of a packed row; `offset` in bytes, `code` as in the struct module."""
+
+    name: str
+    offset: int
+    code: str
+
+
+class Layout:
+    """The members of one C struct, with an array member spread into one field an element.
+
+    `spread` names the elements: {"counters": ("oncpu_ns", ...)}.
+    """
+
+    def __init__(self, type_name: str, spread: dict[str, tuple[str, ...]] | None = None) -> None:
+        ctype = ffi.typeof(type_name)
+        self.type_name = type_name
+        self.stride: int = ffi.sizeof(ctype)
+        self.fields: dict[str, Field] = {}
+        for name, member in ctype.fields:
+            for field in _fields_of(name, member, (spread or {}).get(name)):
+                self.fields[field.name] = field
+        self._struct = struct.Struct("=" + "".join(f.code for f in self.fields.values()))
+        self.names = tuple(self.fields)
+        if self._struct.size != self.stride:
+            raise TypeError(f"{type_name} has holes: {self._struct.size} != {self.stride}")
+
+    def pack(self, values: dict[str, Any]) -> bytes:
+        """One row as bytes; a missing integer is 0 and a missing text empty."""
+        defaults = (b"" if f.code.endswith("s") else 0 for f in self.fields.values())
+        row = [values.get(name, d) for name, d in zip(self.names, defaults)]
+        return self._struct.pack(*row)
+
+    def unpack(self, data: bytes, index: int) -> dict[str, Any]:
+        """Row `index` of packed rows as a dict; char arrays are bytes cut at the first NUL."""
+        values = dict(zip(self.names, self._struct.unpack_from(data, index * self.stride)))
+        for name, value in values.items():
+            if isinstance(value, bytes):
+                values[name] = value.split(b"\0", 1)[0]
+        return values
+
+    def column(self, data: bytes, name: str) -> list[int]:
+        """All values of one integer member, in row order."""
+        field = self.fields[name]
+        width = struct.calcsize("=" + field.code)
+        view = memoryview(data).cast(field.code)
+        return view[field.offset // width :: self.stride // width].tolist()
+
+
+def _fields_of(name: str, member: Any, elements: tuple[str, ...] | None) -> Iterator[Field]:
+    ctype = member.type
+    if ctype.kind == "array":
+        if ctype.item.cname == "char":
+            yield Field(name, member.offset, f"{ctype.length}s")
+            return
+        code, width = _code(ctype.item)
+        names = elements or tuple(f"{name}_{i}" for i in range(ctype.length))
+        if len(names) != ctype.length:
+            raise TypeError(f"{name} has {ctype.length} elements, {len(names)} names")
+        for i, element in enumerate(names):
+            yield Field(element, member.offset + i * width, code)
+        return
+    yield Field(name, member.offset, _code(ctype)[0])
+
+
+def _code(ctype: Any) -> tuple[str, int]:
+    width = ffi.sizeof(ctype)
+    sign = "unsigned" if ctype.cname.startswith(_UNSIGNED) else "signed"
+    return _CODES[(sign, width)], width
+
+
+def enum_names(type_name: str, prefix: str, last: str) -> tuple[str, ...]:
+    """Names of a C enum in order of value, lower case, without `prefix`; `last` is the count."""
+    by_value = ffi.typeof(type_name).elements
+    count = next(v for v, n in by_value.items() if n == last)
+    return tuple(by_value[i][len(prefix) :].lower() for i in range(count))
+
+
+COUNTERS = enum_names("enum ebtop_counter", "EBTOP_", "EBTOP_COUNTERS")
+LOSSES = enum_names("enum ebtop_loss", "EBTOP_LOST_", "EBTOP_LOSSES")
+EVENT_TYPES = enum_names("enum ebtop_event_type", "EBTOP_EVENT_", "EBTOP_EVENT_TYPES")
+PROBE_STATES = ("off", "on", "unsupported", "denied", "failed")
+FACTS = {
+    name[len("EBTOP_FACT_") :].lower(): bit
+    for bit, name in ffi.typeof("enum ebtop_fact").elements.items()
+}
+KNOWN_BIT = {**{name: bit for bit, name in enumerate(COUNTERS)}, **FACTS}
+
+RAN, BORN, EXITED, KERNEL, ARGS_CUT = (1, 2, 4, 8, 16)
+
+ROW = Layout("struct ebtop_row", {"counters": COUNTERS})
+EVENT = Layout("struct ebtop_event_row")
+CPU = Layout("struct ebtop_cpu_row")
+PROBE = Layout("struct ebtop_probe_row")
+SYSTEM = Layout(
+    "struct ebtop_system_row",
+    {
+        "events": tuple("events_" + n for n in EVENT_TYPES),
+        "lost": tuple("lost_" + n for n in LOSSES),
+        "lost_total": tuple("lost_total_" + n for n in LOSSES),
+    },
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Packed rows of one layout. Immutable; the bytes are copied from the collector once."""
+
+    layout: Layout
+    data: bytes
+
+    def __len__(self) -> int:
+        return len(self.data) // self.layout.stride
+
+    def row(self, index: int) -> dict[str, Any]:
+        return self.layout.unpack(self.data, index)
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        return (self.row(i) for i in range(len(self)))
+
+    def column(self, name: str) -> list[int]:
+        return self.layout.column(self.data, name)

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns the Snapshot: everything one refresh learnt, frozen. Every output is made from it alone.
+
+It knows neither where the values came from nor how they will be shown. Bytes from the traced
+world (comm, args) stay bytes here; `text.py` makes them displayable.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Optional
+
+from ebtop.layout import Table
+
+
+@dataclass(frozen=True)
+class Host:
+    """What the kernel says of the whole machine in /proc; None where it could not be read."""
+
+    name: bytes
+    uptime_s: Optional[float]
+    load: Optional[tuple[float, float, float]]
+    memory_total_bytes: Optional[int]
+    memory_available_bytes: Optional[int]
+    cpus: int
+
+
+@dataclass(frozen=True)
+class System:
+    """The machine in the interval; counts are of the interval, None where unknown."""
+
+    cpu_percent: Optional[float]
+    processes: int
+    threads: Optional[int]
+    started: Optional[int]
+    exited: Optional[int]
+    execs: Optional[int]
+    context_switches: Optional[int]
+    active: int
+    """The first so many rows of `processes` ran, began or ended in the interval."""
+
+
+@dataclass(frozen=True)
+class SelfCost:
+    """What ebtop itself cost in the interval; `probe_ns` None where BPF statistics are off."""
+
+    cpu_percent: Optional[float]
+    rss_bytes: Optional[int]
+    probe_ns: Optional[int]
+    probe_cpu_percent: Optional[float]
+    events: int
+    lost: dict[str, int]
+    lost_total: dict[str, int]
+
+
+@dataclass(frozen=True)
+class ProbeStatus:
+    """One probe: `state` is on, off, unsupported, denied or failed; `reason` None when on."""
+
+    name: str
+    state: str
+    hook: str
+    reason: Optional[str]
+    runs: Optional[int]
+    run_ns: Optional[int]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One refresh. Times: `time` seconds since the epoch (display only), `taken_ns` monotonic."""
+
+    time: float
+    taken_ns: int
+    interval_s: float
+    source: str
+    """"bpf" or "proc"."""
+    source_reason: Optional[str]
+    """Why the source is "proc" although BPF was not refused by the user; else None."""
+    cumulative: bool
+    host: Host
+    system: System
+    self_cost: SelfCost
+    probes: tuple[ProbeStatus, ...]
+    processes: Table
+    threads: Table
+    cpus: Table
+    events: Table
+    text: bytes = b""
+    users: dict[int, str] = field(default_factory=dict)
+    """Names of the uids that occur; a uid without a name is missing."""
