@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns what is asked about the whole machine and about ebtop itself, from small files of /proc.
+
+Every file may be missing, empty or full of garbage (containers forge some of them): the value is
+then None. Nothing about single processes is read here.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from typing import Iterable, Optional
+
+from ebtop.snapshot import Host
+
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+_MOST_CPUS = 1 << 16
+_MOST_NAMES = 10_000
+
+
+@dataclass(frozen=True)
+class SelfUsage:
+    """What ebtop has used since it started; None where unknown."""
+
+    cpu_ns: int
+    rss_bytes: Optional[int]
+
+
+def read_small(path: str, most: int = 1 << 16) -> Optional[bytes]:
+    """The first `most` bytes of a file, None when it cannot be read."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (OSError, ValueError):
+        return None
+    try:
+        return os.read(fd, most)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+
+
+def read_host(root: str = "/proc", sys_root: str = "/sys") -> Host:
+    """The facts of the header, read now."""
+    total, available = parse_meminfo(read_small(root + "/meminfo"))
+    return Host(
+        name=os.fsencode(os.uname().nodename),
+        uptime_s=parse_uptime(read_small(root + "/uptime")),
+        load=parse_loadavg(read_small(root + "/loadavg")),
+        memory_total_bytes=total,
+        memory_available_bytes=available,
+        cpus=cpu_count(sys_root),
+    )
+
+
+def cpu_count(sys_root: str = "/sys") -> int:
+    """CPUs that are online now; what the process may use when that cannot be read."""
+    online = parse_cpu_list(read_small(sys_root + "/devices/system/cpu/online"))
+    return len(online) if online else (os.cpu_count() or 1)
+
+
+def parse_cpu_list(data: Optional[bytes]) -> Optional[list[int]]:
+    """b"0,3-7" -> [0, 3, 4, 5, 6, 7]; None when it is no such list."""
+    cpus: set[int] = set()
+    try:
+        for part in (data or b"").strip().split(b","):
+            first, dash, last = part.partition(b"-")
+            low = _digits(first)
+            high = _digits(last) if dash else low
+            if not 0 <= low <= high < _MOST_CPUS:
+                return None
+            cpus.update(range(low, high + 1))
+    except ValueError:
+        return None
+    return sorted(cpus) or None
+
+
+def parse_uptime(data: Optional[bytes]) -> Optional[float]:
+    values = _floats(data, 1)
+    return values[0] if values else None
+
+
+def parse_loadavg(data: Optional[bytes]) -> Optional[tuple[float, float, float]]:
+    values = _floats(data, 3)
+    return (values[0], values[1], values[2]) if values else None
+
+
+def parse_meminfo(data: Optional[bytes]) -> tuple[Optional[int], Optional[int]]:
+    """MemTotal and MemAvailable in bytes."""
+    found: dict[bytes, int] = {}
+    for line in (data or b"").split(b"\n"):
+        name, colon, rest = line.partition(b":")
+        words = rest.split()
+        if colon and name in (b"MemTotal", b"MemAvailable") and words[-1:] == [b"kB"]:
+            try:
+                found.setdefault(name, _digits(words[0]) * 1024)
+            except ValueError:
+                continue
+    return found.get(b"MemTotal"), found.get(b"MemAvailable")
+
+
+def _digits(word: bytes) -> int:
+    # int() alone would take "+1", "1_000" and blanks; and numbers without end
+    if not word.isdigit() or len(word) > 19:
+        raise ValueError(word)
+    return int(word)
+
+
+def _floats(data: Optional[bytes], count: int) -> Optional[list[float]]:
+    words = (data or b"").split()[:count]
+    if len(words) < count:
+        return None
+    try:
+        values = [float(word) for word in words]
+    except ValueError:
+        return None
+    return values if all(0 <= value < 1e15 for value in values) else None
+
+
+_names: dict[int, Optional[str]] = {}
+
+
+def users(uids: Iterable[int]) -> dict[int, str]:
+    """Names of the given uids; a uid without a name is missing. Each is looked up once."""
+    known = {}
+    for uid in uids:
+        if uid not in _names:
+            if len(_names) >= _MOST_NAMES:
+                _names.clear()
+            _names[uid] = _user_name(uid)
+        name = _names[uid]
+        if name is not None:
+            known[uid] = name
+    return known
+
+
+def _user_name(uid: int) -> Optional[str]:
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except (KeyError, OSError, OverflowError, ValueError):
+        return None
+
+
+_helpers: set[int] = set()
+
+
+def count_in(pid: int) -> None:
+    """From now on process `pid` (the dashboard's small parent) is a part of ebtop's own cost."""
+    _helpers.add(pid)
+
+
+def self_usage(root: str = "/proc") -> SelfUsage:
+    """CPU time and resident memory of this process and of its helpers."""
+    cpu_ns = time.process_time_ns()
+    rss = _rss_bytes(f"{root}/self/statm")
+    for pid in _helpers:
+        cpu_ns += _cpu_ns(f"{root}/{pid}/stat")
+        helper_rss = _rss_bytes(f"{root}/{pid}/statm")
+        if rss is not None and helper_rss is not None:
+            rss += helper_rss
+    return SelfUsage(cpu_ns, rss)
+
+
+def _rss_bytes(path: str) -> Optional[int]:
+    words = (read_small(path) or b"").split()
+    try:
+        return _digits(words[1]) * _PAGE_BYTES
+    except (IndexError, ValueError):
+        return None
+
+
+def _cpu_ns(path: str) -> int:
+    words = (read_small(path) or b"").rpartition(b")")[2].split()
+    try:
+        return (_digits(words[11]) + _digits(words[12])) * _TICK_NS
+    except (IndexError, ValueError):
+        return 0
