@@ -18,16 +18,17 @@
 
 enum ebtop_slot_state {
 	EBTOP_SLOT_FREE = 0,
-	EBTOP_SLOT_UNSEEN = 1,	/* exists, but no event of it has been seen yet */
-	EBTOP_SLOT_OFF = 2,
-	EBTOP_SLOT_RUNNABLE = 3,
-	EBTOP_SLOT_RUNNING = 4,
-	EBTOP_SLOT_DEAD = 5,	/* final; user space reads it and gives it back */
+	EBTOP_SLOT_OFF = 1,
+	EBTOP_SLOT_RUNNABLE = 2,
+	EBTOP_SLOT_RUNNING = 3,
+	EBTOP_SLOT_DEAD = 4,	/* final; user space reads it and gives it back */
 };
 
 #define EBTOP_SLOT_BORN 1	/* flag: created while ebtop watched, so its totals are whole */
-#define EBTOP_SLOT_GROUP_DEAD 2 /* flag: no thread of the process was left when this one ended */
+#define EBTOP_SLOT_GROUP_DEAD 2	/* flag: no thread of the process was left when this one ended */
+#define EBTOP_SLOT_HANDED_OVER 4	/* flag: taken over from another task; totals before are not its own */
 
+/* Two cache lines: the first is all that a context switch writes of a thread that is known. */
 struct ebtop_slot {
 	__u64 since_ns;		/* when the present state began */
 	__u64 oncpu_ns;		/* se.sum_exec_runtime when the present state began */
@@ -35,16 +36,18 @@ struct ebtop_slot {
 	__u64 runq_wait_ns;	/* runnable and not running, while watched */
 	__u64 voluntary_switches;
 	__u64 involuntary_switches;
-	__u64 migrations;
 	__u64 user_ticks_ns;	/* task utime, as sampled by the kernel's tick */
 	__u64 kernel_ticks_ns;	/* task stime, likewise */
+
+	__u64 owner;		/* which task_struct: exec hands tids over, and they are reused */
 	__u64 start_ns;		/* boot-time clock */
+	__u64 leader_start_ns;	/* the same of the process: (pid, this) names it */
 	__u32 tid;
 	__u32 pid;
 	__u32 state;		/* enum ebtop_slot_state */
 	__u32 task_state;	/* the kernel's task state bits when it left the CPU */
 	__u32 flags;
-	__u32 pad;
+	__u32 migrations;	/* the kernel's count, low half */
 	char comm[EBTOP_COMM_BYTES];
 };
 

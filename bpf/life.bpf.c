@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0
+
+/*
+ * Owns sched_process_fork, sched_process_exec and sched_process_exit. One event for each process
+ * that is born, executes a program, or ends; threads are the concern of sched. Times on the CPU
+ * are not here: a process still runs for a while after its exit event.
+ */
+#include "ebtop.bpf.h"
+
+/* Size is set before loading. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} events SEC(".maps");
+
+/* The reader is woken when this much is waiting; until then it reads at its own pace. */
+const volatile __u64 cfg_wakeup_bytes = 65536;
+
+static __always_inline void fill_head(struct ebtop_event *head, struct task_struct *task,
+				      __u32 type, __u32 size)
+{
+	head->time_ns = bpf_ktime_get_ns();
+	head->type = type;
+	head->size = size;
+	head->cpu = bpf_get_smp_processor_id();
+	head->pid = task->tgid;
+	head->tid = task->pid;
+	head->uid = task->real_cred->euid.val;
+	copy_comm(head->comm, task);
+}
+
+static __always_inline void submit(void *event)
+{
+	__u64 waiting = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
+
+	bpf_ringbuf_submit(event, waiting >= cfg_wakeup_bytes ? BPF_RB_FORCE_WAKEUP :
+								BPF_RB_NO_WAKEUP);
+}
+
+static __always_inline int account_fork(struct task_struct *child)
+{
+	struct ebtop_fork *event;
+
+	if (child->pid != child->tgid)
+		return 0;
+	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	if (!event) {
+		count_loss(EBTOP_LOST_RING_BUFFER);
+		return 0;
+	}
+	fill_head(&event->head, child, EBTOP_EVENT_FORK, sizeof(*event));
+	event->start_ns = child->start_boottime;
+	event->ppid = child->real_parent->tgid;
+	event->pad = 0;
+	submit(event);
+	return 0;
+}
+
+static __always_inline void copy_args(struct ebtop_exec *event, struct task_struct *task)
+{
+	struct mm_struct *mm = task->mm;
+	__u64 start, bytes;
+
+	if (!mm)
+		return;
+	start = mm->arg_start;
+	bytes = mm->arg_end - start;
+	event->args_cut = bytes > EBTOP_ARGS_BYTES;
+	if (bytes > EBTOP_ARGS_BYTES)
+		bytes = EBTOP_ARGS_BYTES;
+	/* the pages were written by exec a moment ago, so they are there */
+	if (!bpf_probe_read_user(event->args, bytes, (void *)start))
+		event->args_bytes = bytes;
+}
+
+static __always_inline int account_exec(struct task_struct *task, bool with_args)
+{
+	struct ebtop_exec *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+
+	if (!event) {
+		count_loss(EBTOP_LOST_RING_BUFFER);
+		return 0;
+	}
+	fill_head(&event->head, task, EBTOP_EVENT_EXEC, sizeof(*event));
+	event->start_ns = task->group_leader->start_boottime;
+	event->ppid = task->real_parent->tgid;
+	event->args_bytes = 0;
+	event->args_cut = 0;
+	event->pad = 0;
+	__builtin_memset(event->args, 0, sizeof(event->args));
+	if (with_args)
+		copy_args(event, task);
+	submit(event);
+	return 0;
+}
+
+/* Faults of the threads that have ended are in the signal struct, unless they still are zombies. */
+static __always_inline void copy_faults(struct ebtop_exit *event, struct task_struct *task)
+{
+	struct task_struct *leader = task->group_leader;
+
+	event->minor_faults = task->signal->min_flt + task->min_flt;
+	event->major_faults = task->signal->maj_flt + task->maj_flt;
+	if (leader->pid != task->pid) {
+		event->minor_faults += leader->min_flt;
+		event->major_faults += leader->maj_flt;
+	}
+}
+
+static __always_inline int account_exit(struct task_struct *task)
+{
+	struct ebtop_exit *event;
+	struct mm_struct *mm = task->mm;
+
+	/* do_exit() has counted this thread out already: 0 means that it was the last one */
+	if (task->signal->live.counter)
+		return 0;
+	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	if (!event) {
+		count_loss(EBTOP_LOST_RING_BUFFER);
+		return 0;
+	}
+	fill_head(&event->head, task, EBTOP_EVENT_EXIT, sizeof(*event));
+	event->start_ns = task->group_leader->start_boottime;
+	event->duration_ns = bpf_ktime_get_boot_ns() - event->start_ns;
+	copy_faults(event, task);
+	event->peak_rss_pages = 0;
+	if (mm) {
+		__s64 rss = mm_rss_pages(mm);
+
+		event->peak_rss_pages = mm->hiwater_rss;
+		if (rss > 0 && (__u64)rss > mm->hiwater_rss)
+			event->peak_rss_pages = rss;
+	}
+	event->ppid = task->real_parent->tgid;
+	event->exit_code = task->signal->group_exit_code ?: task->exit_code;
+	submit(event);
+	return 0;
+}
+
+SEC("?tp_btf/sched_process_fork") int BPF_PROG(fork_btf, struct task_struct *parent,
+					       struct task_struct *child)
+{
+	return account_fork(child);
+}
+
+/* Reading another address space is refused under lockdown: then exec_btf alone is loaded. */
+SEC("?tp_btf/sched_process_exec") int BPF_PROG(exec_args_btf, struct task_struct *task)
+{
+	return account_exec(task, true);
+}
+
+SEC("?tp_btf/sched_process_exec") int BPF_PROG(exec_btf, struct task_struct *task)
+{
+	return account_exec(task, false);
+}
+
+SEC("?tp_btf/sched_process_exit") int BPF_PROG(exit_btf, struct task_struct *task)
+{
+	return account_exit(task);
+}
+
+char _license[] SEC("license") = "GPL";

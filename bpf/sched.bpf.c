@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0
+
+/*
+ * Owns sched_switch, sched_wakeup and sched_wakeup_new. Per thread: on-CPU time, time off the CPU,
+ * run-queue wait, kinds of switches, migrations. What the kernel counts exactly itself (its
+ * execution time, switches, migrations) is copied when the thread leaves the CPU; what it does
+ * not count (waits) is measured here. Idle threads have slots too, one a CPU, and give the idle
+ * time. Reasons for waiting are not its concern.
+ *
+ * Time is partitioned: a wait begins where the kernel stopped charging the thread, so on-CPU, off-CPU
+ * and run-queue time of a thread add up to its life by construction.
+ */
+#include "slots.bpf.h"
+
+/* idle threads share pid 0, so their slots are 1 .. CPUs */
+static __always_inline struct ebtop_slot *idle_slot(void)
+{
+	return slot_at(bpf_get_smp_processor_id() + 1);
+}
+
+static __always_inline struct ebtop_slot *known_slot(struct task_struct *task, __u32 *index)
+{
+	struct ebtop_slot *slot = *index ? slot_at(*index) : NULL;
+
+	return slot && slot->owner == (__u64)task ? slot : NULL;
+}
+
+/* The slot of a task met for the first time, or after its tid had another owner. */
+static __always_inline struct ebtop_slot *new_slot(struct task_struct *task, __u32 *index,
+						   __u32 state, __u64 now, __u32 flags)
+{
+	struct ebtop_slot *old = *index ? slot_at(*index) : NULL;
+
+	/* a slot that user space took back may serve another thread by now: then leave it alone */
+	if (old && old->tid == (__u32)task->pid) {
+		slot_end(old, index, now, 0);
+		if (!(flags & EBTOP_SLOT_BORN))
+			flags |= EBTOP_SLOT_HANDED_OVER;
+	}
+	return slot_create(task, index, state, now, flags);
+}
+
+static __always_inline void copy_kernel_counts(struct ebtop_slot *slot, struct task_struct *task)
+{
+	slot->voluntary_switches = task->nvcsw;
+	slot->involuntary_switches = task->nivcsw;
+	slot->user_ticks_ns = task->utime;
+	slot->kernel_ticks_ns = task->stime;
+	slot->migrations = task->se.nr_migrations;
+}
+
+static __always_inline void leave_cpu(struct task_struct *task, bool preempted, __u64 now)
+{
+	__u32 *index = slot_index(task->pid), state = task_state(task);
+	__u64 ran = task->se.sum_exec_runtime, left;
+	struct ebtop_slot *slot;
+
+	if (!index) {
+		count_loss(EBTOP_LOST_PID_RANGE);
+		return;
+	}
+	slot = known_slot(task, index);
+	if (!slot) {
+		slot = new_slot(task, index, EBTOP_SLOT_RUNNING, now, 0);
+		if (!slot)
+			return;
+	}
+	left = slot->since_ns + (ran - slot->oncpu_ns);
+	slot->since_ns = left < now ? left : now;
+	slot->oncpu_ns = ran;
+	copy_kernel_counts(slot, task);
+	slot->task_state = state | task->exit_state;
+	if (state & TASK_DEAD)
+		slot_end(slot, index, now,
+			 task->signal->live.counter ? 0 : EBTOP_SLOT_GROUP_DEAD);
+	else
+		slot->state = preempted || state == TASK_RUNNING ? EBTOP_SLOT_RUNNABLE :
+								   EBTOP_SLOT_OFF;
+}
+
+/* Ends the wait that the slot is in; a clock out of order is counted, not subtracted. */
+static __always_inline void end_wait(struct ebtop_slot *slot, __u64 now)
+{
+	__u64 waited = now - slot->since_ns;
+
+	if ((__s64)waited < 0) {
+		count_loss(EBTOP_LOST_CLOCK_ORDER);
+		return;
+	}
+	if (slot->state == EBTOP_SLOT_RUNNABLE)
+		slot->runq_wait_ns += waited;
+	else if (slot->state == EBTOP_SLOT_OFF)
+		slot->offcpu_ns += waited;
+	slot->since_ns = now;
+}
+
+static __always_inline void enter_cpu(struct task_struct *task, __u64 now)
+{
+	__u32 *index = slot_index(task->pid);
+	struct ebtop_slot *slot;
+
+	if (!index)
+		return;		/* counted when it leaves */
+	slot = known_slot(task, index);
+	if (!slot) {
+		new_slot(task, index, EBTOP_SLOT_RUNNING, now, 0);
+		return;
+	}
+	end_wait(slot, now);
+	slot->state = EBTOP_SLOT_RUNNING;
+}
+
+/* The kernel does not charge idle threads, so theirs is plain clock time. */
+static __always_inline void leave_idle(__u64 now)
+{
+	struct ebtop_slot *slot = idle_slot();
+
+	if (!slot)
+		return;
+	if (slot->state == EBTOP_SLOT_RUNNING && now > slot->since_ns)
+		slot->oncpu_ns += now - slot->since_ns;
+	slot->since_ns = now;
+	slot->voluntary_switches++;
+	slot->state = EBTOP_SLOT_OFF;
+}
+
+static __always_inline void enter_idle(__u64 now)
+{
+	struct ebtop_slot *slot = idle_slot();
+
+	if (!slot)
+		return;
+	slot->since_ns = now;
+	slot->state = EBTOP_SLOT_RUNNING;
+}
+
+static __always_inline int account_switch(bool preempted, struct task_struct *prev,
+					  struct task_struct *next)
+{
+	__u64 now = bpf_ktime_get_ns();
+
+	if (prev->pid)
+		leave_cpu(prev, preempted, now);
+	else
+		leave_idle(now);
+	if (next->pid)
+		enter_cpu(next, now);
+	else
+		enter_idle(now);
+	return 0;
+}
+
+static __always_inline int account_wakeup(struct task_struct *task)
+{
+	__u32 *index = slot_index(task->pid);
+	struct ebtop_slot *slot;
+	__u64 now;
+
+	if (!index || !task->pid)
+		return 0;
+	slot = known_slot(task, index);
+	/* woken before it had left the CPU: nothing was waited for */
+	if (slot && slot->state != EBTOP_SLOT_OFF)
+		return 0;
+	now = bpf_ktime_get_ns();
+	if (!slot) {
+		/* a task that is on its CPU has not waited either; its next switch takes a slot */
+		if (!task->on_cpu)
+			new_slot(task, index, EBTOP_SLOT_RUNNABLE, now, 0);
+		return 0;
+	}
+	end_wait(slot, now);
+	slot->state = EBTOP_SLOT_RUNNABLE;
+	return 0;
+}
+
+static __always_inline int account_birth(struct task_struct *task)
+{
+	__u32 *index = slot_index(task->pid);
+
+	if (index)
+		new_slot(task, index, EBTOP_SLOT_RUNNABLE, bpf_ktime_get_ns(), EBTOP_SLOT_BORN);
+	else
+		count_loss(EBTOP_LOST_PID_RANGE);
+	return 0;
+}
+
+SEC("?tp_btf/sched_switch") int BPF_PROG(switch_btf, bool preempted, struct task_struct *prev,
+					 struct task_struct *next)
+{
+	return account_switch(preempted, prev, next);
+}
+
+SEC("?tp_btf/sched_wakeup") int BPF_PROG(wakeup_btf, struct task_struct *task)
+{
+	return account_wakeup(task);
+}
+
+SEC("?tp_btf/sched_wakeup_new") int BPF_PROG(wakeup_new_btf, struct task_struct *task)
+{
+	return account_birth(task);
+}
+
+char _license[] SEC("license") = "GPL";

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0
+
+/*
+ * Owns iter/task: writes one struct ebtop_task for each thread that the iterator visits, with what
+ * only the kernel's own task_struct knows. Which threads are visited is decided by who opens the
+ * iterator (all, or those of one process). It runs when read, never on a hook.
+ */
+#include "ebtop.bpf.h"
+
+static __always_inline void copy_memory(struct ebtop_task *record, const struct mm_struct *mm)
+{
+	__s64 rss = mm_rss_pages(mm);
+
+	record->rss_pages = rss > 0 ? rss : 0;
+	record->virtual_pages = mm->total_vm;
+	record->peak_rss_pages = mm->hiwater_rss;
+	if (rss > 0 && (__u64)rss > record->peak_rss_pages)
+		record->peak_rss_pages = rss;
+}
+
+static __always_inline void copy_group(struct ebtop_task *record, struct task_struct *task)
+{
+	struct signal_struct *signal = task->signal;
+
+	record->group_minor_faults = signal->min_flt;
+	record->group_major_faults = signal->maj_flt;
+	record->threads = signal->nr_threads;
+	record->exit_code = signal->group_exit_code ?: task->exit_code;
+}
+
+static __always_inline void copy_counts(struct ebtop_task *record, struct task_struct *task)
+{
+	record->oncpu_ns = task->se.sum_exec_runtime;
+	record->user_ticks_ns = task->utime;
+	record->kernel_ticks_ns = task->stime;
+	record->voluntary_switches = task->nvcsw;
+	record->involuntary_switches = task->nivcsw;
+	record->migrations = task->se.nr_migrations;
+	record->minor_faults = task->min_flt;
+	record->major_faults = task->maj_flt;
+}
+
+SEC("?iter/task") int tasks_iter(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct ebtop_task record = {};
+
+	if (!task)
+		return 0;
+	record.start_ns = task->start_boottime;
+	record.cgroup_id = task->cgroups->dfl_cgrp->kn->id;
+	record.tid = task->pid;
+	record.pid = task->tgid;
+	record.ppid = task->real_parent->tgid;
+	record.uid = task->real_cred->euid.val;
+	record.task_state = task_state(task) | task->exit_state;
+	record.on_cpu = task->on_cpu;
+	record.task_flags = task->flags;
+	copy_comm(record.comm, task);
+	copy_counts(&record, task);
+	copy_group(&record, task);
+	record.rss_pages = -1;
+	if (task->mm)
+		copy_memory(&record, task->mm);
+	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
+	return 0;
+}
+
+char _license[] SEC("license") = "GPL";

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+
+/*
+ * Owns how failures are written down: once, at the point where they happen, in words.
+ */
+#ifndef EBTOP_ERROR_H
+#define EBTOP_ERROR_H
+
+#include "ebtop.h"
+
+/* Fills *err (which may be NULL) and returns `code`, a negative errno. */
+int error_set(struct ebtop_error *err, int code, const char *where, const char *what, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* Makes libbpf's messages come here; with `debug` they also go to standard error. */
+void error_capture_libbpf(int debug);
+void error_forget_libbpf(void);
+/* The last complaint of libbpf since error_forget_libbpf(), one line, or "". */
+const char *error_last_libbpf(void);
+
+#endif

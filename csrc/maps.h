@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+
+/*
+ * Owns the maps that several probes share: made once, handed to each BPF object before it loads.
+ */
+#ifndef EBTOP_MAPS_H
+#define EBTOP_MAPS_H
+
+#include "ebtop.h"
+
+struct bpf_object;
+
+enum shared_map { MAP_SLOTS, MAP_PID_PAGES, MAP_FREE_SLOTS, MAP_EVENTS, MAP_LOSSES, SHARED_MAPS };
+
+struct maps {
+	int fd[SHARED_MAPS];
+	__u32 cpus;		/* possible ones */
+	__u32 slot_count;	/* idle slots and slot 0 included */
+};
+
+int maps_open(struct maps *maps, struct ebtop_error *err);
+void maps_close(struct maps *maps);
+/* Makes every map of `object` that is shared use the shared one; 0 or -errno. */
+int maps_share(const struct maps *maps, struct bpf_object *object);
+/* Losses since the start by cause, summed over possible CPUs; 0 or -errno. */
+int maps_losses(const struct maps *maps, __u64 losses[EBTOP_LOSSES]);
+
+#endif

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+
+/*
+ * Owns the life of one BPF object: loading it in the best variant that the kernel takes, attaching
+ * it, its state in words, and what it costs. Which probes exist is the table in probes.c.
+ */
+#ifndef EBTOP_PROBE_H
+#define EBTOP_PROBE_H
+
+#include <stddef.h>
+
+#include "ebtop.h"
+#include "maps.h"
+
+struct bpf_link;
+struct bpf_object;
+
+#define PROBE_PROGRAMS_MAX 8
+#define PROBE_VARIANTS_MAX 4
+
+/* Programs in the order in which they are attached: the busiest hook last. */
+struct probe_variant {
+	const char *programs[PROBE_PROGRAMS_MAX + 1];
+};
+
+struct probe_kind {
+	const char *name;
+	const void *(*elf_bytes)(size_t *size);
+	int is_iterator;	/* runs when read; nothing is attached by the probe itself */
+	struct probe_variant variants[PROBE_VARIANTS_MAX + 1];	/* best first */
+};
+
+extern const struct probe_kind probe_kinds[EBTOP_PROBES];
+
+struct probe {
+	const struct probe_kind *kind;
+	struct bpf_object *object;
+	struct bpf_link *links[PROBE_PROGRAMS_MAX];
+	int program_fds[PROBE_PROGRAMS_MAX];
+	int programs;
+	__u64 runs;		/* at the last probe_row() */
+	__u64 run_ns;
+	enum ebtop_probe_state state;
+	char hook[120];
+	char reason[200];
+};
+
+/* Tries the variants in turn; what became of it is in probe->state and probe->reason. */
+void probe_open(struct probe *probe, const struct probe_kind *kind, const struct maps *maps);
+void probe_close(struct probe *probe);
+/* State and cost since the last call; `stats`: the kernel's BPF statistics were on all the time. */
+void probe_row(struct probe *probe, int stats, struct ebtop_probe_row *row);
+
+#endif
