@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Iterable, Optional
 
 from ebtop.snapshot import Host
 
@@ -25,10 +25,10 @@ class SelfUsage:
     """What ebtop has used since it started; None where unknown."""
 
     cpu_ns: int
-    rss_bytes: Optional[int]
+    rss_bytes: int | None
 
 
-def read_small(path: str, most: int = 1 << 16) -> Optional[bytes]:
+def read_small(path: str, most: int = 1 << 16) -> bytes | None:
     """The first `most` bytes of a file, None when it cannot be read."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -61,7 +61,7 @@ def cpu_count(sys_root: str = "/sys") -> int:
     return len(online) if online else (os.cpu_count() or 1)
 
 
-def parse_cpu_list(data: Optional[bytes]) -> Optional[list[int]]:
+def parse_cpu_list(data: bytes | None) -> list[int] | None:
     """b"0,3-7" -> [0, 3, 4, 5, 6, 7]; None when it is no such list."""
     cpus: set[int] = set()
     try:
@@ -77,17 +77,17 @@ def parse_cpu_list(data: Optional[bytes]) -> Optional[list[int]]:
     return sorted(cpus) or None
 
 
-def parse_uptime(data: Optional[bytes]) -> Optional[float]:
+def parse_uptime(data: bytes | None) -> float | None:
     values = _floats(data, 1)
     return values[0] if values else None
 
 
-def parse_loadavg(data: Optional[bytes]) -> Optional[tuple[float, float, float]]:
+def parse_loadavg(data: bytes | None) -> tuple[float, float, float] | None:
     values = _floats(data, 3)
     return (values[0], values[1], values[2]) if values else None
 
 
-def parse_meminfo(data: Optional[bytes]) -> tuple[Optional[int], Optional[int]]:
+def parse_meminfo(data: bytes | None) -> tuple[int | None, int | None]:
     """MemTotal and MemAvailable in bytes."""
     found: dict[bytes, int] = {}
     for line in (data or b"").split(b"\n"):
@@ -108,7 +108,7 @@ def _digits(word: bytes) -> int:
     return int(word)
 
 
-def _floats(data: Optional[bytes], count: int) -> Optional[list[float]]:
+def _floats(data: bytes | None, count: int) -> list[float] | None:
     words = (data or b"").split()[:count]
     if len(words) < count:
         return None
@@ -119,7 +119,7 @@ def _floats(data: Optional[bytes], count: int) -> Optional[list[float]]:
     return values if all(0 <= value < 1e15 for value in values) else None
 
 
-_names: dict[int, Optional[str]] = {}
+_names: dict[int, str | None] = {}
 
 
 def users(uids: Iterable[int]) -> dict[int, str]:
@@ -136,7 +136,7 @@ def users(uids: Iterable[int]) -> dict[int, str]:
     return known
 
 
-def _user_name(uid: int) -> Optional[str]:
+def _user_name(uid: int) -> str | None:
     import pwd
 
     try:
@@ -165,7 +165,7 @@ def self_usage(root: str = "/proc") -> SelfUsage:
     return SelfUsage(cpu_ns, rss)
 
 
-def _rss_bytes(path: str) -> Optional[int]:
+def _rss_bytes(path: str) -> int | None:
     words = (read_small(path) or b"").split()
     try:
         return _digits(words[1]) * _PAGE_BYTES

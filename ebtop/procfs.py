@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns the /proc source: the same Snapshot as the BPF session, as far as files can fill it.
+
+Time on a CPU is the scheduler's own count for a process of one thread (schedstat) and the kernel's
+ticks for the others. What began and ended between two refreshes is not seen here, and is not
+guessed: started, exited and the counters of the dead stay unknown.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+
+from ebtop.host import SelfUsage, read_host, read_small, self_usage, users
+from ebtop.layout import BORN, COUNTERS, CPU, EVENT, LOSSES, RAN, ROW, Table
+from ebtop.procparse import TICK_NS, Machine, parse_machine
+from ebtop.proctask import (
+    NO_COUNTS,
+    Counts,
+    Sample,
+    added,
+    difference,
+    nothing,
+    pack_row,
+    ran,
+    read_sample,
+    read_sched,
+    totals,
+)
+from ebtop.snapshot import Host, ProbeStatus, SelfCost, Snapshot, System
+
+PROBE_NAMES = ("sched", "life", "tasks")
+_ZEROS: Counts = (0,) * len(COUNTERS)
+_REREAD_EVERY = 16  # refreshes after which even a sleeper's memory and parent are read again
+_MOST_PID = (1 << 32) - 1
+
+
+class _Task:
+    """One process or thread, followed from refresh to refresh."""
+
+    __slots__ = ("active", "counts", "pid", "quiet_row", "sample", "sums", "tid")
+
+    def __init__(self, pid: int, tid: int, sample: Sample, born: bool) -> None:
+        self.pid = pid
+        self.tid = tid
+        self.sample = sample
+        # who was there before we looked has an interval that nobody measured
+        self.counts = totals(sample) if born else NO_COUNTS
+        self.active = (RAN | BORN) if born else 0
+        self.sums = self.counts if born else nothing(sample)
+        self.quiet_row: bytes | None = None
+
+    def advance(self, sample: Sample) -> None:
+        self.counts = difference(self.sample, sample)
+        self.active = RAN if ran(self.counts) else 0
+        self.sums = added(self.sums, self.counts)
+        self.sample = sample
+        self.quiet_row = None
+
+    def rest(self) -> None:
+        """It was not on a CPU in this interval."""
+        if self.active or self.counts is NO_COUNTS or self.quiet_row is None:
+            self.active = 0
+            self.counts = nothing(self.sample)
+            self.quiet_row = pack_row(self.sample, self.pid, self.tid, self.counts, 0)
+
+    def row(self, cumulative: bool) -> bytes:
+        if cumulative:
+            return pack_row(self.sample, self.pid, self.tid, self.sums, self.active)
+        if self.quiet_row is not None:
+            return self.quiet_row
+        return pack_row(self.sample, self.pid, self.tid, self.counts, self.active)
+
+    def forget_sums(self) -> None:
+        self.sums = nothing(self.sample)
+
+
+class ProcSource:
+    """A source of Snapshots; `reason` says why it stands in for the BPF session, if it does."""
+
+    event_fd: int | None = None
+
+    def __init__(
+        self,
+        root: str = "/proc",
+        reason: str | None = None,
+        probes: Iterable[ProbeStatus] | None = None,
+    ) -> None:
+        self._root = root
+        self._reason = reason
+        self._probes = tuple(probes) if probes is not None else _no_probes(reason)
+        self._processes: dict[int, _Task] = {}
+        self._threads: dict[int, _Task] = {}
+        self._turn = 0
+        self._taken_ns: int | None = None
+        self._boot_ns = 0
+        self._machine = Machine({}, None)
+        self._usage: SelfUsage | None = None
+
+    def __enter__(self) -> ProcSource:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Nothing is held open between refreshes."""
+
+    def poll(self) -> int:
+        """Files have no events."""
+        return 0
+
+    def refresh(
+        self,
+        *,
+        threads: bool = False,
+        cost: bool = False,  # noqa: ARG002 - no program runs in the kernel, so none has a cost
+        cumulative: bool = False,
+        reset: bool = False,
+    ) -> Snapshot:
+        """Ends the interval that the refresh before began."""
+        taken_ns = time.monotonic_ns()
+        boot_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        self._turn += 1
+        self._follow_processes()
+        self._follow_threads() if threads else self._threads.clear()
+        interval_ns = taken_ns - self._taken_ns if self._taken_ns is not None else 0
+        self._taken_ns, self._boot_ns = taken_ns, boot_ns
+        snapshot = self._snapshot(interval_ns, cumulative, threads)
+        if reset:
+            for task in (*self._processes.values(), *self._threads.values()):
+                task.forget_sums()
+        return snapshot
+
+    # ---- which tasks exist ----
+
+    def _follow_processes(self) -> None:
+        seen: dict[int, _Task] = {}
+        for pid in _numbers_in(self._root):
+            task = self._follow(self._processes.get(pid), f"{self._root}/{pid}", pid, pid)
+            if task is not None:
+                seen[pid] = task
+        self._adopt_orphans(seen)
+        self._processes = seen
+
+    def _adopt_orphans(self, seen: dict[int, _Task]) -> None:
+        """A sleeper whose parent ended has another parent now, without having run."""
+        gone = {pid for pid, task in self._processes.items() if seen.get(pid) is not task}
+        if not gone:
+            return
+        for pid, task in seen.items():
+            if task.sample.stat.ppid in gone:
+                sample = read_sample(f"{self._root}/{pid}", thread=False)
+                if sample is not None and sample.stat.start_ns == task.sample.stat.start_ns:
+                    task.sample = task.sample._replace(
+                        stat=task.sample.stat._replace(ppid=sample.stat.ppid)
+                    )
+                    task.quiet_row = None
+
+    def _follow_threads(self) -> None:
+        seen: dict[int, _Task] = {}
+        for pid, process in self._processes.items():
+            if process.sample.alone:
+                continue
+            folder = f"{self._root}/{pid}/task"
+            for tid in _numbers_in(folder):
+                task = self._follow(self._threads.get(tid), f"{folder}/{tid}", pid, tid)
+                if task is not None:
+                    seen[tid] = task
+        self._threads = seen
+
+    def _follow(self, task: _Task | None, path: str, pid: int, tid: int) -> _Task | None:
+        if task is not None and self._asleep(task, path):
+            task.rest()
+            return task
+        sample = read_sample(path, thread="/task/" in path)
+        if sample is None:
+            return None
+        if task is not None and sample.stat.start_ns == task.sample.stat.start_ns:
+            task.advance(sample)
+            return task
+        # the start is cut to whole ticks; before the first refresh nobody is new
+        born = self._taken_ns is not None and sample.stat.start_ns + TICK_NS > self._boot_ns
+        return _Task(pid, tid, sample, born)
+
+    def _asleep(self, task: _Task, path: str) -> bool:
+        """Its schedstat has not moved: one small file read instead of three."""
+        sample = task.sample
+        if not sample.alone or sample.sched is None or (task.tid + self._turn) % _REREAD_EVERY == 0:
+            return False
+        return read_sched(path) == sample.sched
+
+    # ---- what the snapshot says ----
+
+    def _snapshot(self, interval_ns: int, cumulative: bool, threads: bool) -> Snapshot:
+        machine = parse_machine(read_small(self._root + "/stat", 1 << 22))
+        old, self._machine = self._machine, machine
+        host = read_host(self._root)
+        cpus = list(_cpu_intervals(old, machine))
+        processes, active = _rows(self._processes.values(), cumulative)
+        thread_rows = _rows(self._every_thread(), cumulative)[0] if threads else b""
+        return Snapshot(
+            time=time.time(),
+            taken_ns=self._taken_ns or 0,
+            interval_s=interval_ns / 1e9,
+            source="proc",
+            source_reason=self._reason,
+            cumulative=cumulative,
+            host=host,
+            system=self._system(cpus, old, host, active, interval_ns),
+            self_cost=self._self_cost(interval_ns),
+            probes=self._probes,
+            processes=Table(ROW, processes),
+            threads=Table(ROW, thread_rows),
+            cpus=Table(CPU, b"".join(CPU.pack(row) for row in cpus)),
+            events=Table(EVENT, b""),
+            users=users(self._uids()),
+        )
+
+    def _every_thread(self) -> Iterator[_Task]:
+        yield from (task for task in self._processes.values() if task.sample.alone)
+        yield from self._threads.values()
+
+    def _uids(self) -> set[int]:
+        uids = {task.sample.status.uid for task in self._processes.values()}
+        return {uid for uid in uids if uid is not None}
+
+    def _system(
+        self, cpus: list[dict[str, int]], old: Machine, host: Host, active: int, interval_ns: int
+    ) -> System:
+        percent = None
+        if cpus and interval_ns > 0:
+            busy_ns = sum(row["busy_ns"] for row in cpus)
+            percent = min(100.0 * busy_ns / interval_ns, 100.0 * max(host.cpus, len(cpus)))
+        switches = None
+        if old.context_switches is not None and self._machine.context_switches is not None:
+            switches = max(0, self._machine.context_switches - old.context_switches)
+        return System(
+            cpu_percent=percent,
+            processes=len(self._processes),
+            threads=sum(task.sample.stat.threads for task in self._processes.values()),
+            started=None,
+            exited=None,
+            execs=None,
+            context_switches=switches,
+            active=active,
+        )
+
+    def _self_cost(self, interval_ns: int) -> SelfCost:
+        old, usage = self._usage, self_usage()
+        self._usage = usage
+        percent = None
+        if old is not None and interval_ns > 0:
+            percent = max(0.0, 100.0 * (usage.cpu_ns - old.cpu_ns) / interval_ns)
+        none_lost = dict.fromkeys(LOSSES, 0)
+        return SelfCost(percent, usage.rss_bytes, None, None, 0, none_lost, none_lost)
+
+
+def _no_probes(reason: str | None) -> tuple[ProbeStatus, ...]:
+    why = reason or "the /proc source was asked for"
+    return tuple(ProbeStatus(name, "off", "", why, None, None) for name in PROBE_NAMES)
+
+
+def _numbers_in(folder: str) -> list[int]:
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return []
+    numbers = (int(name) for name in names if name.isascii() and name.isdigit())
+    return sorted(number for number in numbers if 0 < number <= _MOST_PID)
+
+
+def _rows(tasks: Iterable[_Task], cumulative: bool) -> tuple[bytes, int]:
+    """Packed rows, those with anything to sort by first, and how many those are."""
+    first: list[bytes] = []
+    rest: list[bytes] = []
+    for task in tasks:
+        counted = task.active or (cumulative and ran(task.sums))
+        (first if counted else rest).append(task.row(cumulative))
+    return b"".join(first) + b"".join(rest), len(first)
+
+
+def _cpu_intervals(old: Machine, new: Machine) -> Iterator[dict[str, int]]:
+    for cpu, (busy_ns, idle_ns) in new.cpus.items():
+        before = old.cpus.get(cpu)
+        if before is not None:
+            busy, idle = max(0, busy_ns - before[0]), max(0, idle_ns - before[1])
+            yield {"busy_ns": busy, "idle_ns": idle, "cpu": cpu, "known": 1}

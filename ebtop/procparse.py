@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns how the text of /proc/PID/* and /proc/stat becomes numbers. Pure: it reads no file.
+
+A parser gives None for text that is not what the kernel writes (cut, empty, forged), so that
+nothing but whole and plausible numbers gets further.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import NamedTuple
+
+TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+_COMM_BYTES = 15
+_PF_KTHREAD = 0x00200000
+_STATES = b"RSDTtZXxKWPIC"
+_MOST = (1 << 63) - 1
+_MOST_32 = (1 << 32) - 1
+
+
+class Stat(NamedTuple):
+    """What is used of /proc/PID/stat, in the units of a row."""
+
+    comm: bytes
+    state: int
+    ppid: int
+    kernel_thread: bool
+    minor_faults: int
+    major_faults: int
+    user_ns: int
+    kernel_ns: int
+    threads: int
+    start_ns: int
+    virtual_bytes: int
+    rss_bytes: int
+    exit_code: int | None
+
+
+class Status(NamedTuple):
+    """What is used of /proc/PID/status; None where the kernel does not say it."""
+
+    uid: int | None
+    peak_rss_bytes: int | None
+    voluntary_switches: int | None
+    involuntary_switches: int | None
+
+
+def number(word: bytes, most: int = _MOST) -> int:
+    """A plain decimal number; int() alone would also take b"+1", b"1_000" and any length."""
+    if not word.isdigit() or len(word) > 19:
+        raise ValueError(word)
+    value = int(word)
+    if value > most:
+        raise ValueError(word)
+    return value
+
+
+def _ticks(word: bytes) -> int:
+    return number(word, _MOST // TICK_NS) * TICK_NS
+
+
+def parse_stat(data: bytes | None) -> Stat | None:
+    """The comm may hold blanks and parentheses: it ends at the last one."""
+    head, found, tail = (data or b"").rpartition(b")")
+    _, opened, comm = head.partition(b"(")
+    words = tail.split()
+    if not found or not opened or len(words) < 22:
+        return None
+    state, ppid, flags = words[0], words[1], words[6]
+    if len(state) != 1 or state not in _STATES:
+        return None
+    try:
+        return Stat(
+            comm=comm[:_COMM_BYTES],
+            state=state[0],
+            ppid=number(ppid, _MOST_32),
+            kernel_thread=bool(number(flags) & _PF_KTHREAD),
+            minor_faults=number(words[7]),
+            major_faults=number(words[9]),
+            user_ns=_ticks(words[11]),
+            kernel_ns=_ticks(words[12]),
+            threads=number(words[17], _MOST_32),
+            start_ns=_ticks(words[19]),
+            virtual_bytes=number(words[20]),
+            rss_bytes=number(words[21], _MOST // PAGE_BYTES) * PAGE_BYTES,
+            exit_code=number(words[49], _MOST_32 >> 1) if len(words) > 49 else None,
+        )
+    except ValueError:
+        return None
+
+
+def parse_schedstat(data: bytes | None) -> tuple[int, int, int] | None:
+    """Time on a CPU, time waiting for one (ns), times it was given one.
+
+    A kernel that does not keep them writes zeros; a task that was never given a CPU has them too,
+    and its ticks in `stat` say the same. Hence None for both.
+    """
+    words = (data or b"").split()
+    try:
+        oncpu_ns, wait_ns, slices = (number(word) for word in words)
+    except ValueError:
+        return None
+    return (oncpu_ns, wait_ns, slices) if slices else None
+
+
+def parse_status(data: bytes | None) -> Status:
+    found: dict[bytes, int] = {}
+    for line in (data or b"").split(b"\n"):
+        name, _, rest = line.partition(b":")
+        if name in _STATUS_WORD:
+            try:
+                word = rest.split()[_STATUS_WORD[name]]
+                found.setdefault(name, number(word, _MOST >> 10))
+            except (IndexError, ValueError):
+                continue
+    uid = found.get(b"Uid", _MOST)
+    peak = found.get(b"VmHWM")
+    return Status(
+        uid=uid if uid <= _MOST_32 else None,
+        peak_rss_bytes=None if peak is None else peak * 1024,
+        voluntary_switches=found.get(b"voluntary_ctxt_switches"),
+        involuntary_switches=found.get(b"nonvoluntary_ctxt_switches"),
+    )
+
+
+_STATUS_WORD = {
+    b"Uid": 1,  # real, effective, saved, file system: the effective one, as every ps and top
+    b"VmHWM": 0,
+    b"voluntary_ctxt_switches": 0,
+    b"nonvoluntary_ctxt_switches": 0,
+}
+
+
+class Machine(NamedTuple):
+    """What is used of /proc/stat: busy and idle time by CPU, and all context switches."""
+
+    cpus: dict[int, tuple[int, int]]
+    context_switches: int | None
+
+
+def parse_machine(data: bytes | None) -> Machine:
+    lines = (data or b"").split(b"\n")
+    switches = None
+    for line in lines:
+        if line.startswith(b"ctxt "):
+            try:
+                switches = number(line[5:].strip())
+            except ValueError:
+                break
+    return Machine(dict(_cpu_times(lines)), switches)
+
+
+def _cpu_times(lines: list[bytes]) -> Iterator[tuple[int, tuple[int, int]]]:
+    for line in lines:
+        name, _, rest = line.partition(b" ")
+        if not name.startswith(b"cpu") or name == b"cpu":
+            continue
+        try:
+            # guest time (words 8 and 9) is inside user and nice already
+            times = [_ticks(word) for word in rest.split()[:8]]
+            cpu = number(name[3:], 1 << 16)
+        except ValueError:
+            continue
+        if len(times) >= 4:
+            idle = sum(times[3:5])
+            yield cpu, (sum(times) - idle, idle)
