@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns what can be said on the command line: from arguments to Options, or one line that says no.
+
+It looks at nothing but the arguments: whether a pid or a user exists is asked in cli.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from dataclasses import dataclass
+from typing import Any, NoReturn, Optional
+
+from ebtop import __version__
+from ebtop.errors import UsageError
+from ebtop.text import displayable
+
+PROBES = ("sched", "life", "tasks")
+COMMANDS = ("doctor",)
+NOT_YET = ("open", "exec", "tcp", "mem", "kprobe", "syscalls", "run", "record", "replay", "export",
+           "set")  # fmt: skip
+OPTIONS_NOT_YET = ("--port", "--budget")
+LEAST_DELAY_S, MOST_DELAY_S = 0.01, 86400.0
+_DEFAULT_MIN_S, _DEFAULT_MAX_S = 0.1, 10.0
+_MOST_PID = 1 << 22
+_MOST_COUNT = (1 << 31) - 1
+_MOST_SIDE = 1000
+_MODES = ("once", "batch", "json")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for. `command` is dashboard, once, batch, json or doctor."""
+
+    command: str = "dashboard"
+    json: bool = False
+    """`doctor` as one JSON object; for samples the command is `json`."""
+    delay_s: float = 1.0
+    min_delay_s: float = _DEFAULT_MIN_S
+    max_delay_s: float = _DEFAULT_MAX_S
+    iterations: Optional[int] = None
+    pids: tuple[int, ...] = ()
+    user: Optional[str] = None
+    comm: Optional[str] = None
+    sort: str = "cpu"
+    ascending: bool = False
+    limit: Optional[int] = None
+    threads: bool = False
+    tree: bool = False
+    cumulative: bool = False
+    probes: Optional[tuple[str, ...]] = None
+    """None: all of them."""
+    color: str = "auto"
+    ascii: bool = False
+    source: str = "auto"
+    size: Optional[tuple[int, int]] = None
+    """Columns and rows of `--once`."""
+    debug: bool = False
+    sudo: bool = False
+
+
+def parse(arguments: list[str]) -> Options:
+    """Raises UsageError; `--help` and `--version` print and raise SystemExit."""
+    given, unknown = _parser().parse_known_args(_join_sort(arguments))
+    if unknown:
+        raise UsageError(_unknown(unknown[0]))
+    command, as_json = _command(given)
+    if given.size and command != "once":
+        raise UsageError("--size goes with --once only")
+    low, high = _bounds(given)
+    probes = _probes(given.probes, given.no_probes)
+    return Options(
+        command=command, json=as_json, delay_s=given.delay, min_delay_s=low, max_delay_s=high,
+        iterations=given.iterations, pids=tuple(pid for pids in given.pid for pid in pids),
+        user=given.user, comm=given.comm, sort=given.sort.lstrip("-"),
+        ascending=given.sort.startswith("-"), limit=given.limit, threads=given.threads,
+        tree=given.tree, cumulative=given.cumulative, probes=probes, color=given.color,
+        ascii=given.ascii, source=given.source, size=given.size, debug=given.debug,
+        sudo=given.sudo,
+    )  # fmt: skip
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(displayable(message.replace("\n", " ")))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="ebtop",
+        allow_abbrev=False,
+        description="Exact CPU accounting of every process, from the scheduler's own events.",
+        epilog="With no command and none of --once, -b, --json: the dashboard; press h there for"
+        " its keys. Exit status: 0 done, 1 a failure while running, 2 wrong usage, 77 --source bpf"
+        " is not possible here.",
+    )
+    add = parser.add_argument
+    add("command", nargs="*", metavar="doctor",
+        help="say what this machine can trace, probe by probe, and why not the rest")  # fmt: skip
+    add("--once", action="store_true", help="one frame of the dashboard as plain text")
+    add("--size", type=_size, metavar="COLSxROWS", help="size of that frame (--once)")
+    add("-b", "--batch", action="store_true", help="a text table per sample")
+    add("--json", action="store_true", help="one JSON object per line per sample")
+    _add_sampling(parser)
+    _add_choosing(parser)
+    _add_the_rest(parser)
+    return parser
+
+
+def _add_sampling(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("sampling").add_argument
+    add("-d", "--delay", type=_delay, default=1.0, metavar="SECONDS",
+        help="time between samples (default: 1.0)")  # fmt: skip
+    add("--min-delay", type=_delay, metavar="SECONDS",
+        help="the dashboard's refresh never gets faster (default: 0.1)")  # fmt: skip
+    add("--max-delay", type=_delay, metavar="SECONDS",
+        help="nor slower (default: 10)")  # fmt: skip
+    add("-n", "--iterations", type=_count, metavar="N", help="stop after N samples")
+    add("--cumulative", action="store_true", help="totals since the start, not of the interval")
+    add("--probes", type=_names, metavar="A,B", help=f"only these of: {', '.join(PROBES)}")
+    add("--no-probes", type=_names, default=(), metavar="A,B", help="all but these")
+    add("--source", choices=("auto", "bpf", "proc"), default="auto",
+        help="bpf: fail where BPF cannot be used; proc: never try it (default: auto)")  # fmt: skip
+
+
+def _add_choosing(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("rows").add_argument
+    add("-p", "--pid", type=_pids, action="append", default=[], metavar="PID[,PID]",
+        help="only these processes")  # fmt: skip
+    add("-u", "--user", metavar="NAME", help="only this user's processes")
+    add("-c", "--comm", metavar="TEXT", help="only processes with TEXT in their name")
+    add("-s", "--sort", type=_sort, default="cpu", metavar="COLUMN",
+        help="sort column, -COLUMN for ascending (default: cpu)")  # fmt: skip
+    add("--limit", type=_count, metavar="N", help="rows at most")
+    add("-H", "--threads", action="store_true", help="a row a thread")
+    add("--tree", action="store_true", help="process tree")
+
+
+def _add_the_rest(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("other").add_argument
+    add("--color", choices=("auto", "always", "never"), default="auto")
+    add("--ascii", action="store_true", help="draw with ASCII only")
+    add("--sudo", action="store_true", help="start again as root, through sudo")
+    add("--debug", action="store_true", help="show a traceback when something breaks")
+    add("--version", action="version", version=f"ebtop {__version__}")
+
+
+def _join_sort(arguments: list[str]) -> list[str]:
+    """`-s -rss`: argparse would take the column for an option."""
+    joined: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        if argument == "--":
+            return [*joined, argument, *rest]
+        if argument in ("-s", "--sort"):
+            column = next(rest, None)
+            if column is not None:
+                argument = f"--sort={column}"
+        joined.append(argument)
+    return joined
+
+
+def _command(given: Any) -> tuple[str, bool]:
+    modes = [mode for mode in _MODES if getattr(given, mode)]
+    words = given.command
+    if words and words[0] in NOT_YET:
+        raise UsageError(
+            f"the command {words[0]!r} does not exist yet in {__version__};"
+            " there are: doctor, and without a command the dashboard, --once, -b and --json"
+        )
+    if words and words[0] not in COMMANDS:
+        raise UsageError(f"unknown command {_shown(words[0])}; the only one is doctor")
+    if len(words) > 1:
+        raise UsageError(f"doctor takes no argument, but got {_shown(words[1])}")
+    if words:
+        if modes not in ([], ["json"]):
+            raise UsageError(f"doctor takes --json, but not --{modes[0]}")
+        return "doctor", bool(modes)
+    if len(modes) > 1:
+        raise UsageError(f"--{modes[0]} and --{modes[1]} exclude each other")
+    return (modes or ["dashboard"])[0], False
+
+
+def _unknown(option: str) -> str:
+    name = option.partition("=")[0]
+    if name in OPTIONS_NOT_YET:
+        return f"the option {name} does not exist yet in {__version__}; ebtop --help lists all"
+    return f"unknown option {_shown(option)}; ebtop --help lists all"
+
+
+def _bounds(given: Any) -> tuple[float, float]:
+    """The delay given moves a bound that was not; bounds that were given must be in order."""
+    low = given.min_delay or min(_DEFAULT_MIN_S, given.delay)
+    high = given.max_delay or max(_DEFAULT_MAX_S, given.delay)
+    if not low <= given.delay <= high:
+        raise UsageError(
+            f"--delay {given.delay:g} must lie between --min-delay {low:g} and --max-delay {high:g}"
+        )
+    return low, high
+
+
+def _probes(
+    only: Optional[tuple[str, ...]], without: tuple[str, ...]
+) -> Optional[tuple[str, ...]]:
+    if only is None and not without:
+        return None
+    left = tuple(name for name in only or PROBES if name not in without)
+    if not left:
+        raise UsageError("no probe is left; to use none, say --source proc")
+    return left
+
+
+# ---- one value: a ValueError of these types becomes "argument X: <text>" ----
+
+
+def _shown(text: str) -> str:
+    return "'" + displayable(text) + "'"
+
+
+def _wrong(text: str, allowed: str) -> argparse.ArgumentTypeError:
+    return argparse.ArgumentTypeError(f"{_shown(text)} is not {allowed}")
+
+
+def _delay(text: str) -> float:
+    allowed = f"a number of seconds from {LEAST_DELAY_S:g} to {MOST_DELAY_S:g}"
+    try:
+        value = float(text)
+    except ValueError:
+        raise _wrong(text, allowed) from None
+    if "_" in text or not math.isfinite(value) or not LEAST_DELAY_S <= value <= MOST_DELAY_S:
+        raise _wrong(text, allowed)
+    return value
+
+
+def _integer(text: str, low: int, high: int, what: str) -> int:
+    plain = text.isascii() and text.isdigit() and len(text) <= 10
+    if not plain or not low <= int(text) <= high:
+        raise _wrong(text, f"{what} from {low} to {high}")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    return _integer(text, 1, _MOST_COUNT, "a whole number")
+
+
+def _pids(text: str) -> tuple[int, ...]:
+    return tuple(_integer(part, 1, _MOST_PID, "a pid") for part in text.split(","))
+
+
+def _size(text: str) -> tuple[int, int]:
+    columns, x, rows = text.partition("x")
+    if not x:
+        raise _wrong(text, "COLSxROWS, as in 160x50")
+    what = "a number of cells"
+    return _integer(columns, 1, _MOST_SIDE, what), _integer(rows, 1, _MOST_SIDE, what)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    for name in names:
+        if name not in PROBES:
+            raise _wrong(name, f"a probe; there are {', '.join(PROBES)}")
+    return names
+
+
+def _sort(text: str) -> str:
+    if not text.lstrip("-"):
+        raise _wrong(text, "a column")
+    return text
