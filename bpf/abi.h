@@ -28,26 +28,28 @@ enum ebtop_slot_state {
 #define EBTOP_SLOT_GROUP_DEAD 2	/* flag: no thread of the process was left when this one ended */
 #define EBTOP_SLOT_HANDED_OVER 4	/* flag: taken over from another task; totals before are not its own */
 
-/* Two cache lines: the first is all that a context switch writes of a thread that is known. */
+/* Two cache lines; a context switch writes the first, and reads `owner` of the second. */
 struct ebtop_slot {
 	__u64 since_ns;		/* when the present state began */
 	__u64 oncpu_ns;		/* se.sum_exec_runtime when the present state began */
 	__u64 offcpu_ns;	/* neither running nor runnable, while watched */
 	__u64 runq_wait_ns;	/* runnable and not running, while watched */
-	__u64 voluntary_switches;
-	__u64 involuntary_switches;
 	__u64 user_ticks_ns;	/* task utime, as sampled by the kernel's tick */
 	__u64 kernel_ticks_ns;	/* task stime, likewise */
+	__u32 voluntary_switches;	/* the kernel's counts, low halves: differences matter */
+	__u32 involuntary_switches;
+	__u32 state;		/* enum ebtop_slot_state */
+	__u32 task_state;	/* the kernel's task state bits when it left the CPU */
 
 	__u64 owner;		/* which task_struct: exec hands tids over, and they are reused */
 	__u64 start_ns;		/* boot-time clock */
 	__u64 leader_start_ns;	/* the same of the process: (pid, this) names it */
 	__u32 tid;
 	__u32 pid;
-	__u32 state;		/* enum ebtop_slot_state */
-	__u32 task_state;	/* the kernel's task state bits when it left the CPU */
+	__u32 migrations;
+	__u32 cpu;		/* where it was switched in last */
 	__u32 flags;
-	__u32 migrations;	/* the kernel's count, low half */
+	__u32 pad;
 	char comm[EBTOP_COMM_BYTES];
 };
 
@@ -129,6 +131,7 @@ struct ebtop_exit {
 
 struct ebtop_task {
 	__u64 start_ns;
+	__u64 leader_start_ns;
 	__u64 oncpu_ns;
 	__u64 user_ticks_ns;
 	__u64 kernel_ticks_ns;

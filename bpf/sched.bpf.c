@@ -40,8 +40,15 @@ static __always_inline struct ebtop_slot *new_slot(struct task_struct *task, __u
 	return slot_create(task, index, state, now, flags);
 }
 
-static __always_inline void copy_kernel_counts(struct ebtop_slot *slot, struct task_struct *task)
+/* The slice that began at since_ns ends where the kernel stopped charging for it. */
+static __always_inline void stop_charging(struct ebtop_slot *slot, struct task_struct *task,
+					  __u64 now)
 {
+	__u64 ran = task->se.sum_exec_runtime;
+	__u64 left = slot->since_ns + (ran - slot->oncpu_ns);
+
+	slot->since_ns = left < now ? left : now;
+	slot->oncpu_ns = ran;
 	slot->voluntary_switches = task->nvcsw;
 	slot->involuntary_switches = task->nivcsw;
 	slot->user_ticks_ns = task->utime;
@@ -52,7 +59,6 @@ static __always_inline void copy_kernel_counts(struct ebtop_slot *slot, struct t
 static __always_inline void leave_cpu(struct task_struct *task, bool preempted, __u64 now)
 {
 	__u32 *index = slot_index(task->pid), state = task_state(task);
-	__u64 ran = task->se.sum_exec_runtime, left;
 	struct ebtop_slot *slot;
 
 	if (!index) {
@@ -65,10 +71,7 @@ static __always_inline void leave_cpu(struct task_struct *task, bool preempted, 
 		if (!slot)
 			return;
 	}
-	left = slot->since_ns + (ran - slot->oncpu_ns);
-	slot->since_ns = left < now ? left : now;
-	slot->oncpu_ns = ran;
-	copy_kernel_counts(slot, task);
+	stop_charging(slot, task, now);
 	slot->task_state = state | task->exit_state;
 	if (state & TASK_DEAD)
 		slot_end(slot, index, now,
@@ -106,8 +109,14 @@ static __always_inline void enter_cpu(struct task_struct *task, __u64 now)
 		new_slot(task, index, EBTOP_SLOT_RUNNING, now, 0);
 		return;
 	}
+	/* its switch away was not seen: it left when the time it was charged had passed */
+	if (slot->state == EBTOP_SLOT_RUNNING) {
+		stop_charging(slot, task, now);
+		slot->state = EBTOP_SLOT_OFF;
+	}
 	end_wait(slot, now);
 	slot->state = EBTOP_SLOT_RUNNING;
+	slot->cpu = bpf_get_smp_processor_id();
 }
 
 /* The kernel does not charge idle threads, so theirs is plain clock time. */

@@ -98,6 +98,7 @@ static __always_inline struct ebtop_slot *slot_create(struct task_struct *task, 
 	slot->task_state = TASK_RUNNING;
 	slot->flags = flags;
 	slot->migrations = task->se.nr_migrations;
+	slot->cpu = bpf_get_smp_processor_id();
 	copy_comm(slot->comm, task);
 	slot->state = state;
 	return slot;

@@ -48,6 +48,7 @@ SEC("?iter/task") int tasks_iter(struct bpf_iter__task *ctx)
 	if (!task)
 		return 0;
 	record.start_ns = task->start_boottime;
+	record.leader_start_ns = task->group_leader->start_boottime;
 	record.cgroup_id = task->cgroups->dfl_cgrp->kn->id;
 	record.tid = task->pid;
 	record.pid = task->tgid;

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+
+/*
+ * Owns the life of the entries: processes and threads as they are found, touched and dropped.
+ * What their numbers become is in accrue.c.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "accounts.h"
+
+int accounts_open(struct accounts *accounts, struct slots *slots)
+{
+	accounts->slots = slots;
+	accounts->refresh = 1;
+	accounts->list = BUFFER_OF(struct process_entry);
+	accounts->touched = BUFFER_OF(struct thread *);
+	accounts->active = BUFFER_OF(struct process *);
+	accounts->watch = BUFFER_OF(struct watch_entry);
+	accounts->running = BUFFER_OF(struct running_slot);
+	accounts->by_slot = calloc(slots->total ? slots->total : 1, sizeof(*accounts->by_slot));
+	if (!accounts->by_slot || hash_open(&accounts->threads) || hash_open(&accounts->processes))
+		return -ENOMEM;
+	return 0;
+}
+
+struct process *accounts_process(struct accounts *accounts, __u32 pid, __u64 start_ns)
+{
+	struct process *process = (void *)hash_find(&accounts->processes, pid, start_ns);
+	struct process_entry *entry;
+
+	if (process)
+		return process;
+	process = calloc(1, sizeof(*process));
+	entry = process ? buffer_add(&accounts->list) : NULL;
+	if (!entry) {
+		free(process);
+		accounts->lost_memory++;
+		return NULL;
+	}
+	*entry = (struct process_entry){ .pid = pid, .process = process };
+	process->node.id = pid;
+	process->node.start_ns = start_ns;
+	if (start_ns > accounts->before_boot_ns && accounts->before_boot_ns)
+		process->born = accounts->refresh;
+	hash_insert(&accounts->processes, &process->node);
+	return process;
+}
+
+struct thread *accounts_thread(struct accounts *accounts, struct process *process, __u32 tid,
+			       __u64 start_ns, int *created)
+{
+	struct thread *thread = (void *)hash_find(&accounts->threads, tid, start_ns);
+
+	*created = 0;
+	if (thread && thread->process == process && !thread->dead)
+		return thread;
+	thread = calloc(1, sizeof(*thread));
+	if (!thread) {
+		accounts->lost_memory++;
+		return NULL;
+	}
+	*created = 1;
+	thread->node.id = tid;
+	thread->node.start_ns = start_ns;
+	thread->process = process;
+	thread->updated_ns = accounts->before_ns;
+	thread->next = process->threads;
+	thread->link = &process->threads;
+	if (thread->next)
+		thread->next->link = &thread->next;
+	process->threads = thread;
+	process->live++;
+	hash_insert(&accounts->threads, &thread->node);
+	return thread;
+}
+
+void accounts_touch(struct accounts *accounts, struct process *process)
+{
+	struct process **place;
+
+	if (process->refresh == accounts->refresh)
+		return;
+	place = buffer_add(&accounts->active);
+	if (!place) {
+		accounts->lost_memory++;
+		return;
+	}
+	*place = process;
+	process->refresh = accounts->refresh;
+	process->touched = 0;
+	memset(process->interval, 0, sizeof(process->interval));
+}
+
+void accounts_touch_thread(struct accounts *accounts, struct thread *thread)
+{
+	struct thread **place;
+
+	accounts_touch(accounts, thread->process);
+	if (thread->refresh == accounts->refresh)
+		return;
+	place = buffer_add(&accounts->touched);
+	if (!place) {
+		accounts->lost_memory++;
+		return;
+	}
+	*place = thread;
+	thread->refresh = accounts->refresh;
+	thread->process->touched++;
+	memset(thread->interval, 0, sizeof(thread->interval));
+}
+
+/* Its numbers are final; the entry goes when the refresh has shown it. */
+void accounts_bury(struct accounts *accounts, struct thread *thread)
+{
+	if (thread->dead)
+		return;
+	thread->dead = 1;
+	thread->process->live--;
+	thread->process->touched--;
+	if (thread->slot) {
+		thread->process->live_slots--;
+		accounts->by_slot[thread->slot] = NULL;
+		slots_recycle(accounts->slots, thread->slot);
+		thread->slot = 0;
+	}
+}
+
+static void free_thread(struct accounts *accounts, struct thread *thread)
+{
+	*thread->link = thread->next;
+	if (thread->next)
+		thread->next->link = thread->link;
+	hash_remove(&accounts->threads, &thread->node);
+	if (thread->slot)
+		accounts->by_slot[thread->slot] = NULL;
+	free(thread);
+}
+
+static void free_process(struct accounts *accounts, struct process *process)
+{
+	while (process->threads)
+		free_thread(accounts, process->threads);
+	hash_remove(&accounts->processes, &process->node);
+	free(process->args);
+	free(process);
+}
+
+void accounts_close(struct accounts *accounts)
+{
+	for (size_t i = 0; i < accounts->list.count; i++) {
+		struct process_entry *entry = buffer_at(&accounts->list, i);
+
+		free_process(accounts, entry->process);
+	}
+	hash_close(&accounts->threads);
+	hash_close(&accounts->processes);
+	buffer_free(&accounts->list);
+	buffer_free(&accounts->touched);
+	buffer_free(&accounts->active);
+	buffer_free(&accounts->watch);
+	buffer_free(&accounts->running);
+	free(accounts->by_slot);
+	memset(accounts, 0, sizeof(*accounts));
+}
+
+static int by_pid(const void *left, const void *right)
+{
+	const struct process_entry *a = left, *b = right;
+
+	if (a->pid != b->pid)
+		return a->pid < b->pid ? -1 : 1;
+	return a->process->node.start_ns < b->process->node.start_ns ? -1 : 1;
+}
+
+/* Few are born in an interval: sort those, then move each to its place from the end. */
+static void sort_list(struct accounts *accounts)
+{
+	struct process_entry *all = (void *)accounts->list.data, *fresh;
+	size_t sorted = accounts->sorted, count = accounts->list.count, out = count;
+	size_t more = count - sorted;
+
+	if (!more)
+		return;
+	qsort(all + sorted, more, sizeof(*all), by_pid);
+	fresh = sorted ? malloc(more * sizeof(*fresh)) : NULL;
+	if (fresh) {
+		memcpy(fresh, all + sorted, more * sizeof(*fresh));
+		while (more) {
+			int old_last = sorted && by_pid(&all[sorted - 1], &fresh[more - 1]) > 0;
+
+			all[--out] = old_last ? all[--sorted] : fresh[--more];
+		}
+		free(fresh);
+	} else if (sorted) {
+		qsort(all, count, sizeof(*all), by_pid);
+	}
+	accounts->sorted = count;
+}
+
+const struct process_entry *accounts_list(struct accounts *accounts, size_t *count)
+{
+	sort_list(accounts);
+	*count = accounts->list.count;
+	return (const void *)accounts->list.data;
+}
+
+static int is_over(const struct process *process)
+{
+	return (process->flags & PROCESS_ENDED) && !(process->flags & PROCESS_ZOMBIE);
+}
+
+static void drop_ended(struct accounts *accounts)
+{
+	struct process_entry *all = (void *)accounts->list.data;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < accounts->list.count; i++) {
+		if (is_over(all[i].process))
+			free_process(accounts, all[i].process);
+		else
+			all[kept++] = all[i];
+	}
+	accounts->list.count = accounts->sorted = kept;
+}
+
+void accounts_unwatch(struct accounts *accounts, const struct buffer *watched)
+{
+	for (size_t i = 0; i < watched->count; i++) {
+		const struct watch_entry *entry = buffer_at(watched, i);
+		struct process *process =
+			(void *)hash_find(&accounts->processes, entry->pid, entry->start_ns);
+
+		if (!process || !(process->flags & PROCESS_ZOMBIE))
+			continue;
+		process->flags &= ~(__u32)PROCESS_ZOMBIE;
+		accounts_touch(accounts, process);
+	}
+}
+
+void accounts_next(struct accounts *accounts)
+{
+	struct thread **touched = (void *)accounts->touched.data;
+	struct process **active = (void *)accounts->active.data;
+	int ended = 0;
+
+	for (size_t i = 0; i < accounts->touched.count; i++)
+		if (touched[i]->dead)
+			free_thread(accounts, touched[i]);
+	for (size_t i = 0; i < accounts->active.count; i++) {
+		if (active[i]->flags & PROCESS_ENDED)
+			active[i]->flags |= PROCESS_SHOWN;
+		ended |= is_over(active[i]);
+	}
+	if (ended)
+		drop_ended(accounts);
+	accounts->touched.count = 0;
+	accounts->active.count = 0;
+	accounts->switches = 0;
+	accounts->refresh++;
+	accounts->before_ns = accounts->now_ns;
+}
+
+void accounts_reset(struct accounts *accounts)
+{
+	for (size_t i = 0; i < accounts->list.count; i++) {
+		struct process_entry *entry = buffer_at(&accounts->list, i);
+		struct process *process = entry->process;
+
+		memcpy(process->base, process->total, sizeof(process->base));
+		for (struct thread *thread = process->threads; thread; thread = thread->next)
+			memset(thread->total, 0, sizeof(thread->total));
+	}
+}

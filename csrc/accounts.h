@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+
+/*
+ * Owns what is known of every process and thread: identity, the values at the last refresh, what
+ * the interval added, totals. Fed by slots, task records and events; read by rows.c. Work is in
+ * proportion to what ran: a thread that slept through the interval is not visited.
+ */
+#ifndef EBTOP_ACCOUNTS_H
+#define EBTOP_ACCOUNTS_H
+
+#include "buffer.h"
+#include "hash.h"
+#include "slots.h"
+
+struct process;
+
+struct thread {
+	struct hash_node node;		/* tid, start: first, so that a node is a thread */
+	struct process *process;
+	struct thread *next;		/* of the process */
+	struct thread **link;
+	__u32 slot;			/* 0: none */
+	__u32 migrations, voluntary_switches, involuntary_switches;	/* low halves */
+	__u64 refresh;			/* the refresh that last touched it */
+	__u64 pass;			/* the pass over the tasks that last saw it */
+	__u64 updated_ns;
+	/* values at the last update */
+	__u64 oncpu_ns, offcpu_ns, runq_wait_ns;
+	__u64 user_ticks_ns, kernel_ticks_ns, user_ns;
+	__u64 minor_faults, major_faults;
+	/* sums */
+	__u64 interval[EBTOP_COUNTERS];
+	__u64 total[EBTOP_COUNTERS];
+	__u32 task_state;
+	__u32 slot_state;		/* enum ebtop_slot_state; FREE when it has no slot */
+	__u32 dead;
+	__u32 pad;
+	char comm[EBTOP_COMM_BYTES];
+};
+
+#define PROCESS_ACCOUNTED 1	/* some thread of it was accounted, so its counters mean something */
+#define PROCESS_EXIT_EVENT 2
+#define PROCESS_GROUP_DEAD 4
+#define PROCESS_ENDED 8
+#define PROCESS_ZOMBIE 16
+#define PROCESS_UNTRACKED 32	/* a thread of it has no slot though it should */
+#define PROCESS_FACTS 64	/* ppid and uid are known */
+#define PROCESS_MEMORY 128
+#define PROCESS_FAULTS 256	/* the fault counters have a base */
+#define PROCESS_ARGS_CUT 512
+#define PROCESS_CGROUP 1024
+#define PROCESS_PEAK 2048
+#define PROCESS_SHOWN 4096	/* its end has been in a snapshot */
+
+struct process {
+	struct hash_node node;		/* pid, start: first, so that a node is a process */
+	struct thread *threads;
+	__u32 live;			/* threads that have not ended */
+	__u32 live_slots;		/* those of them that have a slot */
+	__u32 touched;			/* those that the present refresh visited */
+	__u32 flags;
+	__u64 refresh;			/* the refresh that last touched it */
+	__u64 born;			/* the refresh that it was born in; 0: before the start */
+	__u64 running;			/* the refresh that last found a thread of it runnable */
+	__u64 pass;
+	__u64 faults_pass;
+	__u64 faults_sum[2], faults_last[2];	/* minor, major */
+	__u64 interval[EBTOP_COUNTERS];
+	__u64 total[EBTOP_COUNTERS];
+	__u64 base[EBTOP_COUNTERS];	/* total at the last reset */
+	__u64 rss_pages, virtual_pages, peak_rss_pages, cgroup_id;
+	__u32 ppid, uid, threads_kernel;	/* threads_kernel: as the kernel counts them */
+	__u32 task_state, task_flags;
+	__s32 exit_code;
+	__u32 args_bytes;
+	char *args;
+	char comm[EBTOP_COMM_BYTES];
+};
+
+struct process_entry {		/* in order of pid */
+	__u32 pid;
+	__u32 pad;
+	struct process *process;
+};
+
+struct running_slot {
+	__u32 index;
+	__u32 pad;
+	struct ebtop_slot slot;
+};
+
+struct watch_entry {
+	__u64 start_ns;
+	__u32 pid;
+	__u32 pad;
+};
+
+struct accounts {
+	struct hash threads, processes;
+	struct slots *slots;
+	struct thread **by_slot;
+	struct buffer list;		/* struct process_entry; the first `sorted` in order */
+	size_t sorted;
+	struct buffer touched;		/* struct thread *, of this refresh */
+	struct buffer active;		/* struct process *, of this refresh */
+	struct buffer running;		/* struct running_slot, while scanning */
+	struct buffer watch;		/* struct watch_entry: ask for their tasks next time */
+	__u64 refresh;			/* its number; 1 is the first */
+	__u64 now_ns, before_ns;	/* the interval, monotonic clock */
+	__u64 before_boot_ns;		/* its beginning on the boot-time clock */
+	__u64 attached_boot_ns;		/* threads started later must have a slot */
+	__u64 switches;			/* context switches of the interval */
+	__u64 lost_memory;
+	int have_sched, have_life, have_tasks;
+};
+
+int accounts_open(struct accounts *accounts, struct slots *slots);
+void accounts_close(struct accounts *accounts);
+
+/* What happened; slots may come at any time, tasks only between begin and settle. */
+void accounts_slot(struct accounts *accounts, __u32 index, const struct ebtop_slot *slot);
+void accounts_task(struct accounts *accounts, const struct ebtop_task *record);
+void accounts_fork(struct accounts *accounts, const struct ebtop_fork *fork);
+void accounts_exec(struct accounts *accounts, const struct ebtop_exec *exec);
+void accounts_exit(struct accounts *accounts, const struct ebtop_exit *exit);
+
+/* Visits every slot that changed since the last time; `dead_only` those that ended. */
+void accounts_scan(struct accounts *accounts, int dead_only);
+/* Decides which processes have ended, as far as the slots and events tell. */
+void accounts_find_ended(struct accounts *accounts);
+/* Forgets that they are zombies or on a CPU, until their task records say so again. */
+void accounts_unwatch(struct accounts *accounts, const struct buffer *watched);
+/* After a pass over all tasks: what it did not see is no more. */
+void accounts_sweep(struct accounts *accounts, __u64 pass_boot_ns);
+/* Sums the threads into their processes; the interval is then complete. */
+void accounts_settle(struct accounts *accounts);
+/* Drops what has ended and begins the next interval. */
+void accounts_next(struct accounts *accounts);
+/* Cumulative counting begins anew. */
+void accounts_reset(struct accounts *accounts);
+/* All processes in order of pid. */
+const struct process_entry *accounts_list(struct accounts *accounts, size_t *count);
+
+/* The entry, made when missing; NULL without memory. */
+struct process *accounts_process(struct accounts *accounts, __u32 pid, __u64 start_ns);
+struct thread *accounts_thread(struct accounts *accounts, struct process *process, __u32 tid,
+			       __u64 start_ns, int *created);
+/* It takes part in this refresh: its row comes among the first. */
+void accounts_touch(struct accounts *accounts, struct process *process);
+void accounts_touch_thread(struct accounts *accounts, struct thread *thread);
+void accounts_bury(struct accounts *accounts, struct thread *thread);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+
+/*
+ * Owns the ring buffer's reading end: checks each record, counts it by type, keeps rows and texts
+ * for the log, and hands it to whoever keeps the processes.
+ */
+#ifndef EBTOP_EVENTS_H
+#define EBTOP_EVENTS_H
+
+#include "buffer.h"
+#include "maps.h"
+
+struct accounts;
+struct ring_buffer;
+
+struct events {
+	struct ring_buffer *ring;
+	struct accounts *accounts;
+	struct buffer rows;		/* struct ebtop_event_row, since the last refresh */
+	struct buffer text;		/* bytes; what rows refer to */
+	__u64 counts[EBTOP_EVENT_TYPES];
+	__u64 dropped_rows;
+};
+
+int events_open(struct events *events, const struct maps *maps, struct accounts *accounts,
+		struct ebtop_error *err);
+void events_close(struct events *events);
+int events_fd(const struct events *events);
+/* Reads all that is there; the number of records, or -errno. */
+int events_drain(struct events *events);
+/* Forgets what has been handed out. */
+void events_reset(struct events *events);
+/* The offset of `bytes` bytes added to the texts, or 0 with *bytes 0 when there is no room. */
+__u32 events_add_text(struct events *events, const char *text, __u32 *bytes);
+
+#endif

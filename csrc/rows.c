@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+
+/*
+ * Owns the packing of accounts into rows, and with it what counts as known.
+ */
+#include <string.h>
+#include <unistd.h>
+
+#include "rows.h"
+
+#define KNOWN(bit) (1ull << (bit))
+#define PF_KTHREAD 0x00200000
+
+void rows_open(struct rows *rows)
+{
+	rows->processes = BUFFER_OF(struct ebtop_row);
+	rows->threads = BUFFER_OF(struct ebtop_row);
+}
+
+void rows_close(struct rows *rows)
+{
+	buffer_free(&rows->processes);
+	buffer_free(&rows->threads);
+}
+
+/* Letters as in fs/proc/array.c (task_state_array); idle kernel threads wait without load. */
+static __u32 state_letter(__u32 state)
+{
+	static const struct {
+		__u32 bit;
+		char letter;
+	} letters[] = {
+		{ 0x10, 'X' }, { 0x20, 'Z' }, { 0x80, 'X' }, { 0x4, 'T' }, { 0x8, 't' },
+		{ 0x40, 'P' }, { 0x1, 'S' },
+	};
+
+	for (size_t i = 0; i < sizeof(letters) / sizeof(letters[0]); i++)
+		if (state & letters[i].bit)
+			return (__u32)letters[i].letter;
+	if (state & 0x2)
+		return state & 0x400 ? 'I' : 'D';
+	return state ? 'D' : 'R';
+}
+
+static __u64 known_counters(const struct accounts *accounts, const struct process *process,
+			    const __u64 *counters)
+{
+	__u64 known = 0, divided = counters[EBTOP_USER_NS] + counters[EBTOP_KERNEL_NS];
+
+	if (process->flags & PROCESS_ACCOUNTED) {
+		known |= KNOWN(EBTOP_ONCPU_NS) | KNOWN(EBTOP_VOLUNTARY_SWITCHES) |
+			 KNOWN(EBTOP_INVOLUNTARY_SWITCHES) | KNOWN(EBTOP_MIGRATIONS);
+		if (accounts->have_sched && !(process->flags & PROCESS_UNTRACKED))
+			known |= KNOWN(EBTOP_OFFCPU_NS) | KNOWN(EBTOP_RUNQ_WAIT_NS);
+		if (divided * 100 >= counters[EBTOP_ONCPU_NS] * 99)
+			known |= KNOWN(EBTOP_USER_NS) | KNOWN(EBTOP_KERNEL_NS);
+	}
+	if (process->flags & PROCESS_FAULTS)
+		known |= KNOWN(EBTOP_MINOR_FAULTS) | KNOWN(EBTOP_MAJOR_FAULTS);
+	return known;
+}
+
+static void pack_memory(struct ebtop_row *row, const struct process *process)
+{
+	static __u64 page;
+
+	if (!page)
+		page = (__u64)sysconf(_SC_PAGESIZE);
+	if (process->flags & PROCESS_MEMORY) {
+		row->rss_bytes = process->rss_pages * page;
+		row->virtual_bytes = process->virtual_pages * page;
+		row->known |= KNOWN(EBTOP_FACT_RSS_BYTES) | KNOWN(EBTOP_FACT_VIRTUAL_BYTES);
+	}
+	if (process->flags & PROCESS_PEAK) {
+		row->peak_rss_bytes = process->peak_rss_pages * page;
+		row->known |= KNOWN(EBTOP_FACT_PEAK_RSS_BYTES);
+	}
+}
+
+static void pack_facts(struct ebtop_row *row, const struct process *process)
+{
+	row->pid = process->node.id;
+	row->start_ns = process->node.start_ns;
+	row->known |= KNOWN(EBTOP_FACT_START_NS) | KNOWN(EBTOP_FACT_THREADS);
+	if (process->flags & PROCESS_FACTS) {
+		row->ppid = process->ppid;
+		row->uid = process->uid;
+		row->known |= KNOWN(EBTOP_FACT_PPID) | KNOWN(EBTOP_FACT_UID);
+	}
+	if (process->flags & PROCESS_CGROUP) {
+		row->cgroup_id = process->cgroup_id;
+		row->known |= KNOWN(EBTOP_FACT_CGROUP_ID);
+	}
+	if (process->task_flags & PF_KTHREAD)
+		row->flags |= EBTOP_ROW_KERNEL;
+	pack_memory(row, process);
+}
+
+static void pack_end(struct ebtop_row *row, const struct process *process)
+{
+	row->flags |= EBTOP_ROW_EXITED;
+	row->state = process->flags & PROCESS_ZOMBIE ? 'Z' : 'X';
+	row->known |= KNOWN(EBTOP_FACT_STATE);
+	if (process->flags & (PROCESS_EXIT_EVENT | PROCESS_ZOMBIE)) {
+		row->exit_code = process->exit_code;
+		row->known |= KNOWN(EBTOP_FACT_EXIT_CODE);
+	}
+}
+
+static void pack_args(struct ebtop_row *row, const struct process *process, struct events *events)
+{
+	if (!process->args_bytes)
+		return;
+	row->text_bytes = process->args_bytes;
+	row->text = events_add_text(events, process->args, &row->text_bytes);
+	if (process->flags & PROCESS_ARGS_CUT)
+		row->flags |= EBTOP_ROW_ARGS_CUT;
+}
+
+static void pack_process(struct accounts *accounts, struct ebtop_row *row,
+			 struct process *process, __u32 flags)
+{
+	int active = process->refresh == accounts->refresh;
+	__u64 asleep = (process->live - (active ? process->touched : 0)) *
+		       (accounts->now_ns - accounts->before_ns);
+
+	memset(row, 0, sizeof(*row));
+	if (active) {
+		memcpy(row->counters, process->interval, sizeof(row->counters));
+		if (process->interval[EBTOP_ONCPU_NS] || process->interval[EBTOP_RUNQ_WAIT_NS])
+			row->flags |= EBTOP_ROW_RAN;
+	}
+	if (accounts->have_sched) {
+		row->counters[EBTOP_OFFCPU_NS] += asleep;
+		process->total[EBTOP_OFFCPU_NS] += asleep;
+	}
+	if (flags & EBTOP_CUMULATIVE)
+		for (int c = 0; c < EBTOP_COUNTERS; c++)
+			row->counters[c] = process->total[c] - process->base[c];
+	row->known = known_counters(accounts, process, row->counters);
+	pack_facts(row, process);
+	row->tid = row->pid;
+	row->threads = process->live;
+	memcpy(row->comm, process->comm, sizeof(row->comm));
+	if (process->born == accounts->refresh)
+		row->flags |= EBTOP_ROW_BORN;
+	if (process->flags & PROCESS_ENDED) {
+		pack_end(row, process);
+	} else if (process->flags & (PROCESS_ACCOUNTED | PROCESS_FACTS)) {
+		row->state = process->running == accounts->refresh ?
+				     'R' : state_letter(process->task_state);
+		row->known |= KNOWN(EBTOP_FACT_STATE);
+	}
+}
+
+static void pack_thread(struct accounts *accounts, struct ebtop_row *row,
+			const struct thread *thread, __u32 flags)
+{
+	const struct process *process = thread->process;
+	int active = thread->refresh == accounts->refresh;
+
+	memset(row, 0, sizeof(*row));
+	if (flags & EBTOP_CUMULATIVE)
+		memcpy(row->counters, thread->total, sizeof(row->counters));
+	else if (active)
+		memcpy(row->counters, thread->interval, sizeof(row->counters));
+	if (active && thread->interval[EBTOP_ONCPU_NS])
+		row->flags |= EBTOP_ROW_RAN;
+	if (!active && !(flags & EBTOP_CUMULATIVE) && accounts->have_sched)
+		row->counters[EBTOP_OFFCPU_NS] = accounts->now_ns - accounts->before_ns;
+	row->known = known_counters(accounts, process, row->counters);
+	if (flags & EBTOP_CUMULATIVE)	/* sleep of untouched threads is summed by process */
+		row->known &= ~KNOWN(EBTOP_OFFCPU_NS);
+	pack_facts(row, process);
+	row->tid = thread->node.id;
+	row->start_ns = thread->node.start_ns;
+	row->threads = process->live;
+	memcpy(row->comm, thread->comm, sizeof(row->comm));
+	row->state = state_letter(thread->task_state);
+	if (thread->slot_state == EBTOP_SLOT_RUNNING || thread->slot_state == EBTOP_SLOT_RUNNABLE)
+		row->state = 'R';
+	row->known |= KNOWN(EBTOP_FACT_STATE);
+	if (thread->dead) {
+		row->flags |= EBTOP_ROW_EXITED;
+		row->state = 'X';
+	}
+}
+
+static void pack_threads(struct rows *rows, struct accounts *accounts,
+			 const struct process *process, __u32 flags)
+{
+	for (const struct thread *thread = process->threads; thread; thread = thread->next) {
+		struct ebtop_row *row = buffer_add(&rows->threads);
+
+		if (row)
+			pack_thread(accounts, row, thread, flags);
+		else
+			accounts->lost_memory++;
+	}
+}
+
+static void add_process(struct rows *rows, struct accounts *accounts, struct process *process,
+			struct events *events, __u32 flags)
+{
+	struct ebtop_row *row;
+
+	/* reaped meanwhile, and its end was in an earlier snapshot */
+	if ((process->flags & PROCESS_SHOWN) && !(process->flags & PROCESS_ZOMBIE))
+		return;
+	row = buffer_add(&rows->processes);
+	if (!row) {
+		accounts->lost_memory++;
+		return;
+	}
+	pack_process(accounts, row, process, flags);
+	if (process->refresh == accounts->refresh)
+		pack_args(row, process, events);
+	rows->live_threads += process->live;
+	if (flags & EBTOP_WANT_THREADS)
+		pack_threads(rows, accounts, process, flags);
+}
+
+void rows_pack(struct rows *rows, struct accounts *accounts, struct events *events, __u32 flags)
+{
+	size_t count;
+	const struct process_entry *list = accounts_list(accounts, &count);
+
+	rows->processes.count = rows->threads.count = 0;
+	rows->live_threads = 0;
+	if (buffer_reserve(&rows->processes, count))
+		accounts->lost_memory++;
+	for (size_t i = 0; i < count; i++)
+		if (list[i].process->refresh == accounts->refresh)
+			add_process(rows, accounts, list[i].process, events, flags);
+	rows->active = rows->processes.count;
+	for (size_t i = 0; i < count; i++)
+		if (list[i].process->refresh != accounts->refresh)
+			add_process(rows, accounts, list[i].process, events, flags);
+}

@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+
+/*
+ * Owns a session: the order in which things are opened, refreshed and closed. Each step's own
+ * business is in its file.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "accounts.h"
+#include "error.h"
+#include "events.h"
+#include "maps.h"
+#include "probe.h"
+#include "rows.h"
+#include "slots.h"
+#include "tasks.h"
+
+_Static_assert(sizeof(struct ebtop_slot) == 128, "a slot is two cache lines");
+_Static_assert(sizeof(struct ebtop_row) % 8 == 0, "rows are read as 64-bit words");
+_Static_assert(sizeof(struct ebtop_task) % 8 == 0, "records follow each other without holes");
+
+/* A full pass over the tasks may take this share of one CPU, and comes this often at most. */
+#define PASS_SHARE 5000
+#define PASS_MIN_NS 2000000000ull
+#define ASK_ENDED_MAX 64
+/* What asking for one process costs, in tasks of a full pass. */
+#define ASK_COST 12
+
+struct ebtop_session {
+	struct maps maps;
+	struct slots slots;
+	struct events events;
+	struct tasks tasks;
+	struct accounts accounts;
+	struct rows rows;
+	struct probe probes[EBTOP_PROBES];
+	struct buffer watched;		/* struct watch_entry: what accounts.watch was */
+	struct buffer cpu_rows, probe_rows;
+	struct ebtop_system_row system;
+	__u64 *idle_ns;			/* of each CPU at the last refresh; ~0: not seen yet */
+	__u64 last_pass_ns, pass_took_ns;
+	__u64 lost[EBTOP_LOSSES];	/* in all, at the last refresh */
+	__u64 lost_rows;
+	__u64 idle_switches;		/* in all, at the last refresh */
+	int handed_out;			/* the events' tables belong to the last refresh */
+	int stats_fd;
+	int stats_held;			/* since before this interval */
+};
+
+static __u64 clock_ns(clockid_t clock)
+{
+	struct timespec time;
+
+	clock_gettime(clock, &time);
+	return (__u64)time.tv_sec * 1000000000ull + (__u64)time.tv_nsec;
+}
+
+/* ---- open and close ---- */
+
+/* The busiest hooks last: attaching stalls CPUs, and events before the others are ready are noise. */
+static void open_probes(struct ebtop_session *session, __u32 wanted)
+{
+	static const enum ebtop_probe order[EBTOP_PROBES] = { EBTOP_TASKS, EBTOP_LIFE,
+							      EBTOP_SCHED };
+
+	for (int i = 0; i < EBTOP_PROBES; i++) {
+		struct probe *probe = &session->probes[order[i]];
+
+		probe->kind = &probe_kinds[order[i]];
+		if (!(wanted & (1u << order[i]))) {
+			probe->state = EBTOP_PROBE_OFF;
+			strcpy(probe->reason, "not asked for");
+			continue;
+		}
+		probe_open(probe, &probe_kinds[order[i]], &session->maps);
+	}
+}
+
+static int open_tasks(struct ebtop_session *session)
+{
+	struct probe *probe = &session->probes[EBTOP_TASKS];
+	int ret;
+
+	if (probe->state != EBTOP_PROBE_ON)
+		return 0;
+	ret = tasks_open(&session->tasks, probe->program_fds[0]);
+	if (!ret)
+		return 0;
+	probe_close(probe);
+	probe->state = EBTOP_PROBE_FAILED;
+	strcpy(probe->reason, "the task iterator cannot be opened");
+	return ret;
+}
+
+static int nothing_works(const struct ebtop_session *session, __u32 wanted, struct ebtop_error *err)
+{
+	const struct probe *last = NULL;
+
+	for (int i = 0; i < EBTOP_PROBES; i++) {
+		if (session->probes[i].state == EBTOP_PROBE_ON)
+			return 0;
+		if (wanted & (1u << i))
+			last = &session->probes[i];
+	}
+	if (!last)
+		return error_set(err, -EINVAL, "probes", "no probe was asked for");
+	return error_set(err, last->state == EBTOP_PROBE_DENIED ? -EPERM : -EOPNOTSUPP,
+			 last->kind->name, "%s", last->reason);
+}
+
+static int open_session(struct ebtop_session *session, __u32 wanted, struct ebtop_error *err)
+{
+	int ret = maps_open(&session->maps, err);
+
+	if (ret)
+		return ret;
+	ret = slots_open(&session->slots, &session->maps, err);
+	if (ret)
+		return ret;
+	if (accounts_open(&session->accounts, &session->slots))
+		return error_set(err, -ENOMEM, "accounts", "no memory");
+	ret = events_open(&session->events, &session->maps, &session->accounts, err);
+	if (ret)
+		return ret;
+	session->idle_ns = malloc(session->maps.cpus * sizeof(*session->idle_ns));
+	if (!session->idle_ns)
+		return error_set(err, -ENOMEM, "cpus", "no memory");
+	memset(session->idle_ns, 0xff, session->maps.cpus * sizeof(*session->idle_ns));
+	open_probes(session, wanted);
+	open_tasks(session);
+	session->accounts.attached_boot_ns = clock_ns(CLOCK_BOOTTIME);
+	session->accounts.have_sched = session->probes[EBTOP_SCHED].state == EBTOP_PROBE_ON;
+	session->accounts.have_life = session->probes[EBTOP_LIFE].state == EBTOP_PROBE_ON;
+	session->accounts.have_tasks = session->probes[EBTOP_TASKS].state == EBTOP_PROBE_ON;
+	return nothing_works(session, wanted, err);
+}
+
+ebtop_session *ebtop_open(__u32 probes, struct ebtop_error *err)
+{
+	struct ebtop_session *session = calloc(1, sizeof(*session));
+
+	if (!session) {
+		error_set(err, -ENOMEM, "session", "no memory");
+		return NULL;
+	}
+	memset(session->maps.fd, -1, sizeof(session->maps.fd));
+	session->tasks.all_link = session->stats_fd = -1;
+	session->watched = BUFFER_OF(struct watch_entry);
+	session->cpu_rows = BUFFER_OF(struct ebtop_cpu_row);
+	session->probe_rows = BUFFER_OF(struct ebtop_probe_row);
+	rows_open(&session->rows);
+	error_capture_libbpf(getenv("EBTOP_DEBUG") != NULL);
+	if (open_session(session, probes, err)) {
+		ebtop_close(session);
+		return NULL;
+	}
+	return session;
+}
+
+void ebtop_close(ebtop_session *session)
+{
+	if (!session)
+		return;
+	for (int i = EBTOP_PROBES - 1; i >= 0; i--)
+		probe_close(&session->probes[i]);
+	tasks_close(&session->tasks);
+	events_close(&session->events);
+	if (session->accounts.slots)
+		accounts_close(&session->accounts);
+	slots_close(&session->slots);
+	maps_close(&session->maps);
+	rows_close(&session->rows);
+	buffer_free(&session->watched);
+	buffer_free(&session->cpu_rows);
+	buffer_free(&session->probe_rows);
+	if (session->stats_fd >= 0)
+		close(session->stats_fd);
+	free(session->idle_ns);
+	free(session);
+}
+
+/* ---- poll ---- */
+
+int ebtop_event_fd(const ebtop_session *session)
+{
+	return session->accounts.have_life ? events_fd(&session->events) : -1;
+}
+
+static int drain_events(struct ebtop_session *session)
+{
+	if (session->handed_out)
+		events_reset(&session->events);
+	session->handed_out = 0;
+	return events_drain(&session->events);
+}
+
+int ebtop_poll(ebtop_session *session)
+{
+	session->accounts.now_ns = clock_ns(CLOCK_MONOTONIC);
+	if (session->accounts.have_sched) {
+		accounts_scan(&session->accounts, 1);
+		slots_provide(&session->slots);
+	}
+	return drain_events(session);
+}
+
+/* ---- refresh ---- */
+
+static int pass_is_due(const struct ebtop_session *session, size_t ask)
+{
+	__u64 since = session->accounts.now_ns - session->last_pass_ns;
+	__u64 every = session->pass_took_ns * PASS_SHARE;
+
+	if (!session->accounts.have_sched || !session->tasks.can_filter)
+		return 1;
+	if (every < PASS_MIN_NS)
+		every = PASS_MIN_NS;
+	return !session->last_pass_ns || since >= every ||
+	       ask * ASK_COST > session->accounts.threads.count;
+}
+
+static void pass_over_all(struct ebtop_session *session)
+{
+	__u64 began = clock_ns(CLOCK_MONOTONIC), began_boot = clock_ns(CLOCK_BOOTTIME);
+
+	if (tasks_read_all(&session->tasks, &session->accounts) > 0)
+		accounts_sweep(&session->accounts, began_boot);
+	session->last_pass_ns = began;
+	session->pass_took_ns = clock_ns(CLOCK_MONOTONIC) - began;
+}
+
+/* Only what ran, ended just now (it may be a zombie), or is worth another look. */
+static void ask_for_some(struct ebtop_session *session, size_t active)
+{
+	struct accounts *accounts = &session->accounts;
+	size_t ended = 0;
+
+	for (size_t i = 0; i < active; i++) {
+		struct process *process = *(struct process **)buffer_at(&accounts->active, i);
+
+		if ((process->flags & PROCESS_ENDED) && ++ended > ASK_ENDED_MAX)
+			continue;
+		tasks_read_process(&session->tasks, process->node.id, accounts);
+	}
+	for (size_t i = 0; i < session->watched.count; i++) {
+		const struct watch_entry *entry = buffer_at(&session->watched, i);
+		struct process *process =
+			(void *)hash_find(&accounts->processes, entry->pid, entry->start_ns);
+
+		if (process && process->pass != accounts->refresh)
+			tasks_read_process(&session->tasks, entry->pid, accounts);
+	}
+}
+
+static void read_tasks(struct ebtop_session *session)
+{
+	struct accounts *accounts = &session->accounts;
+	struct buffer watched = accounts->watch;
+	size_t active;
+
+	accounts->watch = session->watched;
+	accounts->watch.count = 0;
+	session->watched = watched;
+	if (!accounts->have_tasks)
+		return;
+	accounts_unwatch(accounts, &session->watched);
+	active = accounts->active.count;
+	if (pass_is_due(session, active + session->watched.count))
+		pass_over_all(session);
+	else
+		ask_for_some(session, active);
+}
+
+static void pack_cpus(struct ebtop_session *session)
+{
+	struct accounts *accounts = &session->accounts;
+	__u64 interval = accounts->now_ns - accounts->before_ns;
+
+	session->cpu_rows.count = 0;
+	for (__u32 cpu = 0; accounts->have_sched && cpu < session->maps.cpus; cpu++) {
+		struct ebtop_cpu_row *row = buffer_add(&session->cpu_rows);
+		struct ebtop_slot slot;
+		__u64 idle, last = session->idle_ns[cpu];
+
+		if (!row)
+			return;
+		memset(row, 0, sizeof(*row));
+		row->cpu = cpu;
+		if (slots_read(slots_at(&session->slots, cpu + 1), &slot) ||
+		    slot.state == EBTOP_SLOT_FREE)
+			continue;
+		idle = slot.oncpu_ns;
+		if (slot.state == EBTOP_SLOT_RUNNING && accounts->now_ns > slot.since_ns)
+			idle += accounts->now_ns - slot.since_ns;
+		session->idle_ns[cpu] = idle;
+		if (last == ~0ull || idle < last)
+			continue;
+		row->known = 1;
+		row->idle_ns = idle - last < interval ? idle - last : interval;
+		row->busy_ns = interval - row->idle_ns;
+	}
+}
+
+/* Idle threads switch too; their slots count it. */
+static void count_idle_switches(struct ebtop_session *session)
+{
+	__u64 switches = 0;
+
+	for (__u32 cpu = 0; cpu < session->maps.cpus; cpu++)
+		switches += slots_at(&session->slots, cpu + 1)->voluntary_switches;
+	session->accounts.switches += switches - session->idle_switches;
+	session->idle_switches = switches;
+}
+
+static void pack_losses(struct ebtop_session *session)
+{
+	struct ebtop_system_row *system = &session->system;
+	__u64 lost[EBTOP_LOSSES];
+
+	session->lost_rows += session->events.dropped_rows;
+	if (maps_losses(&session->maps, lost))
+		memcpy(lost, session->lost, sizeof(lost));
+	lost[EBTOP_LOST_EVENT_ROWS] = session->lost_rows;
+	lost[EBTOP_LOST_MEMORY] = session->accounts.lost_memory;
+	for (int cause = 0; cause < EBTOP_LOSSES; cause++) {
+		system->lost[cause] = lost[cause] - session->lost[cause];
+		system->lost_total[cause] = lost[cause];
+		session->lost[cause] = lost[cause];
+	}
+}
+
+static void pack_system(struct ebtop_session *session)
+{
+	struct ebtop_system_row *system = &session->system;
+	struct accounts *accounts = &session->accounts;
+
+	memset(system, 0, sizeof(*system));
+	system->processes = accounts->processes.count;
+	system->active = session->rows.active;
+	system->threads = session->rows.live_threads;
+	system->known = 1u << EBTOP_SYSTEM_THREADS;
+	if (accounts->have_sched) {
+		system->context_switches = accounts->switches;
+		system->known |= 1u << EBTOP_SYSTEM_CONTEXT_SWITCHES;
+	}
+	if (accounts->have_life) {
+		memcpy(system->events, session->events.counts, sizeof(system->events));
+		system->known |= 1u << EBTOP_SYSTEM_EVENTS;
+	}
+	pack_losses(session);
+}
+
+static void hold_stats(struct ebtop_session *session, int wanted)
+{
+	session->stats_held = session->stats_fd >= 0;
+	if (wanted && session->stats_fd < 0)
+		session->stats_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
+	if (!wanted && session->stats_fd >= 0) {
+		close(session->stats_fd);
+		session->stats_fd = -1;
+	}
+}
+
+static void pack_probes(struct ebtop_session *session, int wanted)
+{
+	hold_stats(session, wanted);
+	session->probe_rows.count = 0;
+	for (int i = 0; i < EBTOP_PROBES; i++) {
+		struct ebtop_probe_row *row = buffer_add(&session->probe_rows);
+
+		if (row)
+			probe_row(&session->probes[i], session->stats_held, row);
+	}
+}
+
+static void give(struct ebtop_session *session, struct ebtop_snapshot *ret)
+{
+	ret->system = (struct ebtop_table){ &session->system, 1, sizeof(session->system) };
+	ret->processes = buffer_table(&session->rows.processes);
+	ret->threads = buffer_table(&session->rows.threads);
+	ret->cpus = buffer_table(&session->cpu_rows);
+	ret->events = buffer_table(&session->events.rows);
+	ret->text = buffer_table(&session->events.text);
+	ret->probes = buffer_table(&session->probe_rows);
+}
+
+int ebtop_refresh(ebtop_session *session, __u32 flags, struct ebtop_snapshot *ret,
+		  struct ebtop_error *err)
+{
+	struct accounts *accounts = &session->accounts;
+	__u64 boot = clock_ns(CLOCK_BOOTTIME);
+	int drained;
+
+	accounts->now_ns = clock_ns(CLOCK_MONOTONIC);
+	ret->taken_ns = accounts->now_ns;
+	ret->interval_ns = accounts->before_ns ? accounts->now_ns - accounts->before_ns : 0;
+	if (!accounts->before_ns)
+		accounts->before_ns = accounts->now_ns;
+	if (accounts->have_sched) {
+		accounts_scan(accounts, 0);
+		count_idle_switches(session);
+		slots_provide(&session->slots);
+	}
+	drained = drain_events(session);
+	if (drained < 0)
+		return error_set(err, drained, "events", "cannot read the ring buffer: %s",
+				 strerror(-drained));
+	accounts_find_ended(accounts);
+	read_tasks(session);
+	accounts_find_ended(accounts);
+	accounts_settle(accounts);
+	rows_pack(&session->rows, accounts, &session->events, flags);
+	pack_cpus(session);
+	pack_system(session);
+	pack_probes(session, !!(flags & EBTOP_WANT_COST));
+	give(session, ret);
+	session->handed_out = 1;
+	accounts_next(accounts);
+	accounts->before_boot_ns = boot;
+	if (flags & EBTOP_RESET)
+		accounts_reset(accounts);
+	ret->took_ns = clock_ns(CLOCK_MONOTONIC) - ret->taken_ns;
+	return 0;
+}

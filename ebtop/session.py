@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns the boundary: the only module that calls the compiled collector, and the BPF source.
+
+One call a refresh; tables are copied to bytes at once and no cdata leaves this file. It turns
+error codes into exceptions, and knows nothing of how a snapshot is shown.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from typing import Any, Iterable, Optional
+
+from ebtop import host
+from ebtop._core import ffi, lib
+from ebtop.errors import EbtopError, PermissionDenied, Unsupported, UsageError
+from ebtop.layout import (
+    CPU,
+    EVENT,
+    EVENT_TYPES,
+    LOSSES,
+    PROBE,
+    PROBE_STATES,
+    ROW,
+    SYSTEM,
+    Layout,
+    Table,
+    enum_names,
+)
+from ebtop.snapshot import Host, ProbeStatus, SelfCost, Snapshot, System
+
+PROBES = enum_names("enum ebtop_probe", "EBTOP_", "EBTOP_PROBES")
+"""Names of the probes, in the order of their bits."""
+
+
+def _check(code: int, error: Any) -> None:
+    """Raises what a negative errno of the collector means; the only place that does."""
+    if code >= 0:
+        return
+    where = ffi.string(error.where).decode("ascii", "replace")
+    what = ffi.string(error.what).decode("utf-8", "replace")
+    message = f"{where}: {what}" if where else what
+    if -code in (errno.EPERM, errno.EACCES):
+        raise PermissionDenied(message)
+    if -code in (errno.EOPNOTSUPP, errno.ENOENT, errno.ESRCH, errno.ENOSYS):
+        raise Unsupported(message)
+    raise EbtopError(message)
+
+
+def _probe_bits(names: Optional[Iterable[str]]) -> int:
+    if names is None:
+        return (1 << len(PROBES)) - 1
+    bits = 0
+    for name in names:
+        if name not in PROBES:
+            raise UsageError(f"unknown probe {name!r}; there are: {', '.join(PROBES)}")
+        bits |= 1 << PROBES.index(name)
+    return bits
+
+
+def _table(layout: Layout, table: Any) -> Table:
+    if table.count and table.stride != layout.stride:
+        raise EbtopError(f"{layout.type_name}: the extension was built from another header")
+    return Table(layout, bytes(ffi.buffer(table.rows, table.count * table.stride)))
+
+
+def _text(table: Any) -> bytes:
+    return bytes(ffi.buffer(table.rows, table.count)) if table.count else b""
+
+
+class Session:
+    """A running set of probes. Not thread-safe; close it, or use it as a context manager.
+
+    Raises PermissionDenied or Unsupported when no probe can run here; a probe that alone cannot
+    run is data, in `Snapshot.probes`.
+    """
+
+    def __init__(self, probes: Optional[Iterable[str]] = None) -> None:
+        error = ffi.new("struct ebtop_error *")
+        handle = lib.ebtop_open(_probe_bits(probes), error)
+        if handle == ffi.NULL:
+            _check(error.code or -errno.EIO, error)
+        self._handle = ffi.gc(handle, lib.ebtop_close)
+        self._error = error
+        self._ret = ffi.new("struct ebtop_snapshot *")
+        self._last_cpu_ns: Optional[int] = None
+        fd = lib.ebtop_event_fd(handle)
+        self.event_fd: Optional[int] = fd if fd >= 0 else None
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Detaches everything. Calling it again does nothing."""
+        handle, self._handle = self._handle, None
+        if handle is not None:
+            ffi.release(handle)
+
+    def poll(self) -> int:
+        """Drains events without blocking; the number of them."""
+        count = lib.ebtop_poll(self._handle)
+        _check(count, self._error)
+        return int(count)
+
+    def refresh(
+        self,
+        *,
+        threads: bool = False,
+        cost: bool = False,
+        cumulative: bool = False,
+        reset: bool = False,
+    ) -> Snapshot:
+        """Ends the interval and returns it. The first call of a session only begins counting.
+
+        `threads` adds rows for threads, `cost` the run time of the probes (which makes each of
+        them dearer by two clock reads), `cumulative` gives totals since the start or the last
+        `reset` instead of the interval's values.
+        """
+        flags = (
+            threads * lib.EBTOP_WANT_THREADS
+            | cost * lib.EBTOP_WANT_COST
+            | cumulative * lib.EBTOP_CUMULATIVE
+            | reset * lib.EBTOP_RESET
+        )
+        _check(lib.ebtop_refresh(self._handle, flags, self._ret, self._error), self._error)
+        return self._snapshot(self._ret, cumulative)
+
+    def _snapshot(self, raw: Any, cumulative: bool) -> Snapshot:
+        interval_s = raw.interval_ns / 1e9
+        processes = _table(ROW, raw.processes)
+        cpus = _table(CPU, raw.cpus)
+        system = _table(SYSTEM, raw.system).row(0)
+        probes = tuple(_probe_status(row) for row in _table(PROBE, raw.probes).rows())
+        events = _table(EVENT, raw.events)
+        machine = host.read_host()
+        return Snapshot(
+            time=time.time(),
+            taken_ns=raw.taken_ns,
+            interval_s=interval_s,
+            source="bpf",
+            source_reason=None,
+            cumulative=cumulative,
+            host=machine,
+            system=_system(system, cpus, interval_s),
+            self_cost=self._cost(system, probes, machine, interval_s),
+            probes=probes,
+            processes=processes,
+            threads=_table(ROW, raw.threads),
+            cpus=cpus,
+            events=events,
+            text=_text(raw.text),
+            users=host.users(set(processes.column("uid"))),
+        )
+
+    def _cost(
+        self,
+        system: dict[str, Any],
+        probes: tuple[ProbeStatus, ...],
+        machine: Host,
+        interval_s: float,
+    ) -> SelfCost:
+        usage = host.self_usage()
+        last, self._last_cpu_ns = self._last_cpu_ns, usage.cpu_ns
+        run_ns = [p.run_ns for p in probes if p.state == "on"]
+        probe_ns = None if None in run_ns else sum(n for n in run_ns if n is not None)
+        timed = interval_s > 0
+        return SelfCost(
+            cpu_percent=(
+                (usage.cpu_ns - last) / 1e7 / interval_s if timed and last is not None else None
+            ),
+            rss_bytes=usage.rss_bytes,
+            probe_ns=probe_ns,
+            probe_cpu_percent=(
+                probe_ns / 1e9 / interval_s * 100 if timed and probe_ns is not None else None
+            ),
+            events=sum(system["events_" + name] for name in EVENT_TYPES),
+            lost={name: system["lost_" + name] for name in LOSSES},
+            lost_total={name: system["lost_total_" + name] for name in LOSSES},
+        )
+
+
+def _probe_status(row: dict[str, Any]) -> ProbeStatus:
+    reason = row["reason"].decode("utf-8", "replace")
+    return ProbeStatus(
+        name=row["name"].decode("ascii"),
+        state=PROBE_STATES[row["state"]],
+        hook=row["hook"].decode("ascii"),
+        reason=reason or None,
+        runs=row["runs"] if row["stats"] else None,
+        run_ns=row["run_ns"] if row["stats"] else None,
+    )
+
+
+def _system(row: dict[str, Any], cpus: Table, interval_s: float) -> System:
+    events = bool(row["known"] & 1 << lib.EBTOP_SYSTEM_EVENTS)
+    switches = bool(row["known"] & 1 << lib.EBTOP_SYSTEM_CONTEXT_SWITCHES)
+    threads = bool(row["known"] & 1 << lib.EBTOP_SYSTEM_THREADS)
+    busy = [cpu["busy_ns"] for cpu in cpus.rows() if cpu["known"]]
+    return System(
+        cpu_percent=sum(busy) / 1e9 / interval_s * 100 if busy and interval_s > 0 else None,
+        processes=row["processes"],
+        threads=row["threads"] if threads else None,
+        started=row["events_fork"] if events else None,
+        exited=row["events_exit"] if events else None,
+        execs=row["events_exec"] if events else None,
+        context_switches=row["context_switches"] if switches else None,
+        active=row["active"],
+    )
