@@ -49,6 +49,8 @@ class CommandLines:
     """Answers from what has been read so far; what is missing is read in the background."""
 
     def __init__(self, root: str = "/proc") -> None:
+        self.lines: dict[Key, bytes] = {}
+        """All that is known now, by (pid, start_ns): what the views look into. Read only."""
         self._root = root
         self._change = threading.Condition()
         self._known: dict[Key, _Known] = {}
@@ -72,6 +74,15 @@ class CommandLines:
             with self._change:
                 self._ask(key, row["comm"])
         return known.args if known else None
+
+    def want(self, keys: Iterable[Key]) -> None:
+        """Has the command lines of these read, or read again after a while. Never blocks."""
+        now = time.monotonic()
+        for key in keys:
+            known = self._known.get(key)
+            if known is None or now - known.read_at > _READ_AGAIN_S:
+                with self._change:
+                    self._ask(key, known.comm if known else b"")
 
     def wait(self, rows: Iterable[dict[str, Any]], timeout: float = 0.02) -> None:
         """Reads what `rows` need, until all is read or nothing has come for `timeout` seconds."""
@@ -154,8 +165,12 @@ class CommandLines:
     def _remember(self, key: Key, comm: bytes, args: bytes | None) -> None:
         self._known.pop(key, None)
         while len(self._known) >= _MOST_KNOWN:
-            del self._known[next(iter(self._known))]
+            oldest = next(iter(self._known))
+            del self._known[oldest]
+            self.lines.pop(oldest, None)
         self._known[key] = _Known(comm, time.monotonic(), args)
+        if args is not None:
+            self.lines[key] = args
         self._asked.discard(key)
         self._done += 1
         self._change.notify_all()

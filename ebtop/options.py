@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import argparse
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn, Optional
 
 from ebtop import __version__
 from ebtop.errors import UsageError
+from ebtop.output import write_all
 from ebtop.text import displayable
 
 PROBES = ("sched", "life", "tasks")
@@ -58,6 +59,10 @@ class Options:
     debug: bool = False
     sudo: bool = False
 
+    def as_command(self, command: str) -> Options:
+        """The same, for another command."""
+        return replace(self, command=command)
+
 
 def parse(arguments: list[str]) -> Options:
     """Raises UsageError; `--help` and `--version` print and raise SystemExit."""
@@ -81,6 +86,9 @@ def parse(arguments: list[str]) -> Options:
 
 
 class _Parser(argparse.ArgumentParser):
+    def _print_message(self, message: str, file: Any = None) -> None:
+        write_all(message.encode())  # help and version: `| head` and a full disk as everywhere
+
     def error(self, message: str) -> NoReturn:
         raise UsageError(displayable(message.replace("\n", " ")))
 

@@ -88,8 +88,8 @@ class ProcSource:
         reason: str | None = None,
         probes: Iterable[ProbeStatus] | None = None,
     ) -> None:
+        self.reason = reason
         self._root = root
-        self._reason = reason
         self._probes = tuple(probes) if probes is not None else _no_probes(reason)
         self._processes: dict[int, _Task] = {}
         self._threads: dict[int, _Task] = {}
@@ -211,7 +211,7 @@ class ProcSource:
             taken_ns=self._taken_ns or 0,
             interval_s=interval_ns / 1e9,
             source="proc",
-            source_reason=self._reason,
+            source_reason=self.reason,
             cumulative=cumulative,
             host=host,
             system=self._system(cpus, old, host, active, interval_ns),

@@ -7,7 +7,6 @@ not at all; a signal asks for the end and is obeyed between two samples.
 
 from __future__ import annotations
 
-import errno
 import os
 import select
 import signal
@@ -16,15 +15,11 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
-from ebtop.errors import EbtopError
+from ebtop.output import OutputClosed, write_all
 from ebtop.snapshot import Snapshot
 
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _DRAIN_PAUSE_S = 0.02  # events come in bursts; one look at the ring buffer serves many
-
-
-class OutputClosed(Exception):
-    """Whoever read the output has gone, as `| head` does. No failure."""
 
 
 class Ending:
@@ -65,21 +60,6 @@ class Ending:
             signal.signal(ending, signal.SIG_DFL)
 
 
-def write_all(data: bytes, fd: int = 1) -> None:
-    """Raises OutputClosed, or EbtopError with the reason."""
-    left = memoryview(data)
-    while left:
-        try:
-            left = left[os.write(fd, left) :]
-        except BlockingIOError:
-            select.select([], [fd], [])
-        except BrokenPipeError:
-            raise OutputClosed from None
-        except OSError as error:
-            reason = os.strerror(error.errno or errno.EIO)
-            raise EbtopError(f"cannot write the output: {reason}") from None
-
-
 def wait(source: Any, ending: Ending, until: float) -> None:
     """Until the moment `until` (monotonic) or the end is asked for; drains events meanwhile."""
     poller = select.poll()
@@ -103,23 +83,22 @@ def run(
     source: Any,
     delay_s: float,
     iterations: int | None,
-    emit: Callable[[Snapshot], bytes],
     refresh: Callable[[], Snapshot],
-) -> int:
-    """One sample every `delay_s`, the first one after that time. The exit status."""
-    with Ending() as ending:
-        refresh()  # begins the first interval
-        due = time.monotonic()
-        written = 0
+    emit: Callable[[Snapshot], str],
+    ending: Ending,
+) -> None:
+    """One sample every `delay_s`, the first one after that time, until told to end."""
+    refresh()  # begins the first interval
+    due = time.monotonic()
+    written = 0
+    while iterations is None or written < iterations:
+        # a sample that came late is not made up for by hurried ones
+        due = max(due + delay_s, time.monotonic())
+        wait(source, ending, due)
+        if ending.asked:
+            return
         try:
-            while iterations is None or written < iterations:
-                # a sample that came late is not made up for by hurried ones
-                due = max(due + delay_s, time.monotonic())
-                wait(source, ending, due)
-                if ending.asked:
-                    break
-                write_all(emit(refresh()))
-                written += 1
+            write_all(emit(refresh()).encode("utf-8"))
         except OutputClosed:
-            return 0
-    return 0
+            return
+        written += 1

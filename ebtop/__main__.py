@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns `python -m ebtop`: refuses to run as root on code that others could have planted.
+
+The installed script starts Python with -I and needs no such check. Nothing but built-in modules
+may be imported before it.
+"""
+
+import posix
+import sys
+
+
+def _planted(folder: str, trusted: "set[int]") -> bool:
+    """Whether somebody else may put files there; of a missing folder, its parent tells."""
+    try:
+        status = posix.stat(folder or ".")
+    except OSError:
+        parent = folder.rstrip("/").rpartition("/")[0]
+        return bool(parent) and _planted(parent, trusted)
+    return status.st_uid not in trusted or bool(status.st_mode & 0o022)
+
+
+def _refuse() -> None:
+    if posix.geteuid() != 0 or sys.flags.isolated:
+        return
+    sudo_uid = posix.environ.get(b"SUDO_UID", b"")
+    trusted = {0} | ({int(sudo_uid)} if sudo_uid.isdigit() else set())
+    for folder in sys.path:
+        if _planted(folder, trusted):
+            where = ascii(folder or posix.getcwd())
+            sys.stderr.write(
+                f"ebtop: not run as root: others can write to {where}, where Python looks for"
+                " modules; use the installed ebtop script\n"
+            )
+            sys.exit(1)
+
+
+_refuse()
+
+from ebtop.cli import main  # noqa: E402 - the check comes first
+
+sys.exit(main())

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns `main`: from the command line to the command, and from every end to an exit status.
+
+It wires the parts together and holds none of their logic.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Optional
+
+from ebtop.errors import EXIT_FAILED, EXIT_IMPOSSIBLE, EbtopError, UsageError
+from ebtop.options import Options, parse
+from ebtop.output import OutputClosed, locale_is_utf8, say
+
+if TYPE_CHECKING:
+    from ebtop.viewstate import ViewState
+
+_AT_SECURE = 23
+_NO_CURSOR = ("dumb",)
+
+
+def main(arguments: Optional[list[str]] = None) -> int:
+    """The exit status, as in the interface: 0 done, 1 failed, 2 wrong usage, 77 not possible."""
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        if _is_set_uid():
+            say("refuses to run with privileges that its caller does not have (set-uid, setcap)")
+            return EXIT_IMPOSSIBLE
+        return _run(parse(given))
+    except EbtopError as error:
+        say(str(error))
+        return error.status
+    except OutputClosed:
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    except SystemExit as end:  # argparse, after --help and --version
+        return end.code if isinstance(end.code, int) else 0
+    except Exception as error:
+        if "--debug" in given:
+            raise
+        say(f"failed: {type(error).__name__}: {error} (--debug shows where)")
+        return EXIT_FAILED
+
+
+def _is_set_uid() -> bool:
+    if os.getuid() != os.geteuid() or os.getgid() != os.getegid():
+        return True
+    try:
+        with open("/proc/self/auxv", "rb") as file:
+            words = memoryview(file.read()).cast("L").tolist()
+    except (OSError, TypeError):
+        return False
+    # the kernel's own word for it; it knows file capabilities too
+    return bool(dict(zip(words[::2], words[1::2])).get(_AT_SECURE))
+
+
+def _run(options: Options) -> int:
+    if options.sudo and os.geteuid() != 0:
+        from ebtop.sources import become_root
+
+        become_root()
+    if options.command == "doctor":
+        from ebtop import doctor
+
+        return doctor.run(options)
+    _check_exist(options)
+    if options.command == "dashboard":
+        return _dashboard(options)
+    return _sample(options)
+
+
+def _dashboard(options: Options) -> int:
+    for fd, name in ((0, "input"), (1, "output")):
+        if not os.isatty(fd):
+            raise UsageError(
+                f"standard {name} is not a terminal; without one there are --once, -b and --json"
+            )
+    if os.environ.get("TERM") in _NO_CURSOR:
+        say("this terminal cannot address its cursor (TERM=dumb); here is batch mode (-b)")
+        return _sample(options.as_command("batch"))
+    from ebtop import dashboard
+    from ebtop.sources import open_source
+
+    return dashboard.run(lambda: open_source(options), view_state(options), options)
+
+
+def view_state(options: Options) -> ViewState:
+    """What the user chose on the command line."""
+    from ebtop.viewstate import Filter, Pace, ViewState
+
+    delay = options.delay_s
+    return ViewState(
+        sort=options.sort,
+        reverse=options.ascending,
+        filter=Filter(frozenset(options.pids), options.user, options.comm),
+        pace=Pace(delay, delay, options.min_delay_s, options.max_delay_s),
+        cumulative=options.cumulative,
+        threads=options.threads,
+        tree=options.tree,
+        ascii=options.ascii or not locale_is_utf8(),
+        color=_wants_color(options.color),
+    )
+
+
+def _wants_color(choice: str) -> bool:
+    if choice != "auto":
+        return choice == "always"
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") in _NO_CURSOR
+    return os.isatty(1) and not plain
+
+
+def _check_exist(options: Options) -> None:
+    """What a filter names has to exist now, or the filter is a mistake."""
+    for pid in options.pids:
+        try:
+            os.kill(pid, 0)  # asks only; hidepid cannot hide the answer
+        except ProcessLookupError:
+            raise UsageError(f"argument -p/--pid: there is no process {pid}") from None
+        except PermissionError:
+            pass
+    if options.user is not None:
+        import pwd
+
+        try:
+            pwd.getpwnam(options.user)
+        except (KeyError, ValueError):
+            if not options.user.isdigit():
+                raise UsageError(f"argument -u/--user: there is no user {options.user!r}") from None
+    _check_column(options.sort)
+
+
+def _check_column(name: str) -> None:
+    from ebtop import columns
+
+    if name not in columns.BY_NAME:
+        allowed = ", ".join(columns.BY_NAME)
+        raise UsageError(f"argument -s/--sort: there is no column {name!r}; there are {allowed}")
+
+
+def _sample(options: Options) -> int:
+    """--once, -b and --json."""
+    from ebtop.sampling import Ending
+
+    with Ending() as ending:  # before the source: a signal while it opens must find a handler
+        from ebtop.samples import write_samples
+        from ebtop.sources import open_source
+
+        with open_source(options) as source:
+            reason = getattr(source, "reason", None)
+            if reason:
+                say(f"reading /proc only: {reason}")
+            write_samples(source, options, view_state(options), ending)
+    return 0

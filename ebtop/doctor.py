@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns `ebtop doctor`: what this machine can trace, probe by probe, and what would help.
+
+Whether a probe works is found out by opening it, never from a version; the settings around it are
+read to explain an answer, not to give it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any, Optional
+
+from ebtop import __version__
+from ebtop.errors import EbtopError
+from ebtop.host import read_small
+from ebtop.options import PROBES, Options
+from ebtop.output import write_all
+from ebtop.snapshot import ProbeStatus
+from ebtop.text import displayable
+
+_CAPABILITIES = {
+    "CAP_BPF": 39,
+    "CAP_PERFMON": 38,
+    "CAP_SYS_ADMIN": 21,
+    "CAP_SYS_RESOURCE": 24,
+    "CAP_SYS_PTRACE": 19,
+    "CAP_DAC_READ_SEARCH": 2,
+}
+_GIVES = {
+    "sched": ("oncpu_ns offcpu_ns runq_wait_ns migrations of every thread, the shortest included,"
+              " and voluntary_switches involuntary_switches of processes of many threads"),
+    "life": ("started, exited, the rows of processes that began and ended between two samples,"
+             " their exit_code, and the log of execs and exits"),
+    "tasks": "memory, faults, parents and names, in one read instead of thousands of files",
+}  # fmt: skip
+_FIRST_PID_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO, a fixed number of the kernel
+_TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
+
+
+def run(options: Options) -> int:
+    """Writes the report. What cannot be traced is the answer, not a failure: the status is 0."""
+    machine = read_machine()
+    probes, source = try_probes(options)
+    report = _report(machine, probes, source)
+    if options.json:
+        import json
+
+        write_all((json.dumps(report) + "\n").encode())
+    else:
+        write_all("".join(line + "\n" for line in _lines(report)).encode())
+    return 0
+
+
+def try_probes(options: Options) -> tuple[list[ProbeStatus], str]:
+    """Each probe as it is when it runs, and the source that sampling would use."""
+    from ebtop.sources import open_source
+
+    try:
+        # always by trying: what --source chose for sampling does not change what is possible
+        with open_source(Options(probes=options.probes)) as source:
+            snapshot = source.refresh(cost=False)
+    except EbtopError as error:
+        return [ProbeStatus(name, "failed", "", str(error), None, None) for name in PROBES], "proc"
+    return list(snapshot.probes), snapshot.source
+
+
+# ---- the settings that explain ----
+
+
+def read_machine(root: str = "") -> dict[str, Any]:
+    """Facts by name; None where they cannot be read."""
+    caps = _effective_capabilities(f"{root}/proc/self/status")
+    system = os.uname()
+    return {
+        "version": __version__,
+        "kernel": system.release,
+        "architecture": system.machine,
+        "root": os.geteuid() == 0,
+        "btf": os.access(f"{root}/sys/kernel/btf/vmlinux", os.R_OK),
+        "capabilities": None
+        if caps is None
+        else [name for name, bit in _CAPABILITIES.items() if caps >> bit & 1],
+        "lockdown": _lockdown(f"{root}/sys/kernel/security/lockdown"),
+        "unprivileged_bpf_disabled": _setting(f"{root}/proc/sys/kernel/unprivileged_bpf_disabled"),
+        "bpf_stats_enabled": _setting(f"{root}/proc/sys/kernel/bpf_stats_enabled"),
+        "perf_event_paranoid": _setting(f"{root}/proc/sys/kernel/perf_event_paranoid"),
+        "tracefs": next((p for p in _TRACEFS if os.path.exists(f"{root}{p}/events")), None),
+        "memlock_bytes": _memlock_bytes(),
+        "own_pid_namespace": _own_pid_namespace(f"{root}/proc/self/ns/pid"),
+    }
+
+
+def _effective_capabilities(path: str) -> Optional[int]:
+    word = _status_words(path).get(b"CapEff", [])
+    try:
+        return int(word[0], 16)
+    except (IndexError, ValueError):
+        return None
+
+
+def _own_pid_namespace(path: str) -> Optional[bool]:
+    """Whether this is another pid namespace than the machine's first: its pids differ then."""
+    try:
+        return os.stat(path).st_ino != _FIRST_PID_NAMESPACE
+    except OSError:
+        return None
+
+
+def _status_words(path: str) -> dict[bytes, list[bytes]]:
+    lines = (read_small(path) or b"").split(b"\n")
+    return {name: rest.split() for name, _, rest in (line.partition(b":") for line in lines)}
+
+
+def _lockdown(path: str) -> Optional[str]:
+    """none, integrity or confidentiality: the word in brackets."""
+    _, _, rest = (read_small(path) or b"").partition(b"[")
+    word, closed, _ = rest.partition(b"]")
+    return displayable(word) if closed else None
+
+
+def _setting(path: str) -> Optional[int]:
+    try:
+        return int(read_small(path) or b"")
+    except ValueError:
+        return None
+
+
+def _memlock_bytes() -> Optional[int]:
+    import resource
+
+    soft = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0]
+    return None if soft == resource.RLIM_INFINITY else soft
+
+
+# ---- the report ----
+
+
+def _report(machine: dict[str, Any], probes: list[ProbeStatus], source: str) -> dict[str, Any]:
+    rows = [
+        {
+            "name": probe.name,
+            "state": probe.state,
+            "hook": probe.hook or None,
+            "reason": probe.reason,
+            "help": None if probe.state == "on" else "; ".join(_help(machine, probe)),
+            "gives": _GIVES.get(probe.name, ""),
+        }
+        for probe in probes
+    ]
+    return {"schema": 1, "type": "doctor", "source": source, "machine": machine, "probes": rows}
+
+
+def _help(machine: dict[str, Any], probe: ProbeStatus) -> Iterator[str]:
+    """What would help, most likely first."""
+    from ebtop.sources import root_command
+
+    caps = machine["capabilities"]
+    if probe.state == "off":
+        yield "ask for it with --probes"
+        return
+    if caps is not None and "CAP_SYS_ADMIN" not in caps:
+        missing = [name for name in ("CAP_BPF", "CAP_PERFMON") if name not in caps]
+        if missing:
+            yield f"run as root ({root_command()}), or with {' and '.join(missing)}"
+    if not machine["btf"]:
+        yield "a kernel with BTF (CONFIG_DEBUG_INFO_BTF=y; /sys/kernel/btf/vmlinux is missing)"
+    if machine["lockdown"] not in (None, "none"):
+        yield f"start without kernel lockdown (it is {machine['lockdown']!r})"
+    limit = machine["memlock_bytes"]
+    if limit is not None and limit < 64 << 20 and "CAP_SYS_RESOURCE" not in (caps or ()):
+        yield "a higher limit of locked memory (ulimit -l unlimited), before Linux 5.11"
+
+
+def _lines(report: dict[str, Any]) -> Iterator[str]:
+    machine = report["machine"]
+    yield f"ebtop {machine['version']} on Linux {displayable(machine['kernel'])}" \
+        f" {machine['architecture']}"  # fmt: skip
+    full = "BPF: exact, from the scheduler's events"
+    yield f"source: {full if report['source'] == 'bpf' else '/proc: only what files say'}"
+    yield ""
+    for probe in report["probes"]:
+        yield from _probe_lines(probe)
+    yield ""
+    yield from _machine_lines(machine)
+
+
+def _probe_lines(probe: dict[str, Any]) -> Iterator[str]:
+    head = f"probe {probe['name']:<6} {probe['state']}"
+    yield f"{head:<24}{displayable(probe['hook'] or '')}".rstrip()
+    if probe["state"] == "on":
+        return
+    if probe["reason"]:
+        yield f"    why:    {displayable(probe['reason'])}"
+    if probe["help"]:
+        yield f"    helps:  {displayable(probe['help'])}"
+    yield f"    lost:   {probe['gives']}"
+
+
+def _machine_lines(machine: dict[str, Any]) -> Iterator[str]:
+    def shown(value: object) -> str:
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        return "-" if value is None else displayable(str(value))
+
+    caps = machine["capabilities"]
+    limit = machine["memlock_bytes"]
+    rows = {
+        "root": shown(machine["root"]),
+        "capabilities": "-" if caps is None else " ".join(caps) or "none of those that help",
+        "BTF (/sys/kernel/btf/vmlinux)": shown(machine["btf"]),
+        "lockdown": shown(machine["lockdown"]),
+        "tracefs": shown(machine["tracefs"]) + ("" if machine["tracefs"] else " (not needed)"),
+        "kernel.unprivileged_bpf_disabled": shown(machine["unprivileged_bpf_disabled"]),
+        "kernel.bpf_stats_enabled": shown(machine["bpf_stats_enabled"]),
+        "kernel.perf_event_paranoid": shown(machine["perf_event_paranoid"]),
+        "locked memory limit": "unlimited" if limit is None else f"{limit} bytes",
+        "own pid namespace": shown(machine["own_pid_namespace"]),
+    }
+    for name, value in rows.items():
+        yield f"{name:<34}{value}"

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns what `--once`, `-b` and `--json` put together: source, command lines and one form of text.
+
+The loop is sampling.py's, the forms are batch.py's, jsonlines.py's and views.frame's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from ebtop.cmdline import CommandLines
+from ebtop.options import Options
+from ebtop.sampling import Ending, run
+from ebtop.snapshot import Snapshot
+from ebtop.sources import Source
+from ebtop.viewstate import ViewState
+
+_DEFAULT_SIZE = (120, 40)
+Emit = Callable[[Snapshot], str]
+
+
+def write_samples(source: Source, options: Options, state: ViewState, ending: Ending) -> None:
+    """Until there are enough of them, the reader has gone, or a signal says so."""
+    lines = CommandLines()
+
+    def refresh() -> Snapshot:
+        return source.refresh(threads=options.threads, cost=True, cumulative=options.cumulative)
+
+    iterations = 1 if options.command == "once" else options.iterations
+    emit = _EMITTERS[options.command](options, state, lines)
+    run(source, options.delay_s, iterations, refresh, emit, ending)
+
+
+def _batch(options: Options, state: ViewState, lines: CommandLines) -> Emit:
+    from ebtop.batch import batch_text
+
+    def emit(snapshot: Snapshot) -> str:
+        lines.wait(snapshot.processes.rows())
+        return batch_text(snapshot, state, lines.lines, options.limit)
+
+    return emit
+
+
+def _json(options: Options, state: ViewState, lines: CommandLines) -> Emit:
+    from ebtop.jsonlines import sample_line
+
+    def emit(snapshot: Snapshot) -> str:
+        lines.wait(snapshot.processes.rows())
+        return sample_line(snapshot, state, lines.lines, options.limit)
+
+    return emit
+
+
+def _once(options: Options, state: ViewState, lines: CommandLines) -> Emit:
+    from ebtop.eventlog import EventLog
+    from ebtop.views.frame import frame_text, render
+
+    log = EventLog()
+    width, height = options.size or _terminal_size()
+
+    def emit(snapshot: Snapshot) -> str:
+        log.absorb(snapshot)
+        lines.wait(snapshot.processes.rows())
+        frame = render(snapshot, state, width, height, log.lines, log.totals, lines.lines)
+        return frame_text(frame)
+
+    return emit
+
+
+def _terminal_size() -> tuple[int, int]:
+    try:
+        size = os.get_terminal_size(1)
+    except OSError:
+        return _DEFAULT_SIZE
+    return (size.columns, size.lines) if size.columns and size.lines else _DEFAULT_SIZE
+
+
+_EMITTERS: dict[str, Callable[[Options, ViewState, CommandLines], Emit]] = {
+    "once": _once,
+    "batch": _batch,
+    "json": _json,
+}

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns the choice between the BPF session and /proc, by trying, and what is said about it.
+
+Also how to start again with more privilege. It never does so by itself.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Union
+
+from ebtop.errors import EbtopError, PermissionDenied, Unsupported
+from ebtop.options import PROBES, Options
+from ebtop.procfs import ProcSource
+from ebtop.session import Session
+from ebtop.snapshot import ProbeStatus
+
+Source = Union[Session, ProcSource]
+
+_SUDO_PATHS = ("/usr/bin/sudo", "/bin/sudo", "/usr/local/bin/sudo", "/run/wrappers/bin/sudo")
+
+
+def open_source(options: Options) -> Source:
+    """Raises PermissionDenied or Unsupported only when BPF was insisted on."""
+    if options.source == "proc":
+        return ProcSource()
+    try:
+        return Session(options.probes)
+    except EbtopError as error:
+        if options.source == "bpf":
+            if isinstance(error, (PermissionDenied, Unsupported)):
+                raise
+            raise Unsupported(str(error)) from error
+        denied = isinstance(error, PermissionDenied)
+        reason = f"{_what(error)}; try: {root_command()}" if denied else str(error)
+        return ProcSource(reason=reason, probes=_refused(options, error))
+
+
+def _what(error: EbtopError) -> str:
+    return f"not root ({error})" if os.geteuid() != 0 else str(error)
+
+
+def _refused(options: Options, error: EbtopError) -> tuple[ProbeStatus, ...]:
+    state = "denied" if isinstance(error, PermissionDenied) else "failed"
+    if isinstance(error, Unsupported):
+        state = "unsupported"
+    chosen = options.probes or PROBES
+    return tuple(
+        ProbeStatus(name, state, "", str(error), None, None)
+        if name in chosen
+        else ProbeStatus(name, "off", "", "not asked for", None, None)
+        for name in PROBES
+    )
+
+
+def root_command() -> str:
+    """What to type to have the same as root; quoted for a shell."""
+    from shlex import quote
+
+    return " ".join(quote(word) for word in ["sudo", *_own_command()])
+
+
+def _own_command() -> list[str]:
+    """This very command: absolute path, same arguments."""
+    arguments = [word for word in sys.argv[1:] if word != "--sudo"]
+    script = os.path.abspath(sys.argv[0])
+    if os.path.basename(script) == "__main__.py":
+        return [sys.executable, "-m", "ebtop", *arguments]
+    return [script, *arguments]
+
+
+def become_root() -> None:
+    """Starts this command again through sudo. Comes back only when there is no sudo."""
+    command = _own_command()
+    if "NO_COLOR" in os.environ and "--color" not in " ".join(command):
+        command += ["--color", "never"]  # sudo does not hand the variable on
+    for sudo in _SUDO_PATHS:
+        if os.access(sudo, os.X_OK):
+            os.execv(sudo, [sudo, "--", *command])
+    raise EbtopError(f"there is no sudo in {', '.join(_SUDO_PATHS)}")
