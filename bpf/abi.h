@@ -122,7 +122,7 @@ struct ebtop_exit {
 	__u64 duration_ns;
 	__u64 minor_faults;
 	__u64 major_faults;
-	__u64 peak_rss_pages;		/* 0 when the address space was gone already */
+	__u64 peak_rss_pages;		/* as ru_maxrss; 0 for a kernel thread */
 	__u32 ppid;
 	__s32 exit_code;		/* as wait(2) gives it: code << 8 | signal */
 };
@@ -143,7 +143,7 @@ struct ebtop_task {
 	__u64 group_minor_faults;	/* of the threads of the process that have ended */
 	__u64 group_major_faults;
 	__u64 cgroup_id;
-	__s64 rss_pages;		/* -1: no address space (kernel thread, zombie) */
+	__s64 rss_pages;		/* -1: no address space (kernel thread, zombie); -2: not readable */
 	__u64 virtual_pages;
 	__u64 peak_rss_pages;
 	__u32 tid;

@@ -52,17 +52,19 @@ static __always_inline __u32 task_state(const struct task_struct *task)
 /*
  * File, anonymous and shared-memory pages (MM_FILEPAGES 0, MM_ANONPAGES 1, MM_SHMEMPAGES 3).
  * Linux kernel commit f1a7941243c1 "mm: convert mm's rss stats into percpu_counter" (in v6.2):
- * from there on `count` lags behind by at most one batch a CPU.
+ * from there on `count` lags behind by at most one batch a CPU. Before it, the verifier does not
+ * walk an array of typedefs, so the counters are read by helper (refused under lockdown).
  */
 static __always_inline __s64 mm_rss_pages(const struct mm_struct *mm)
 {
 	const struct mm_struct___rss_atomic *old = (const void *)mm;
 	const struct mm_struct___rss_percpu *now = (const void *)mm;
+	long count[4] = {};
 
-	if (bpf_core_field_exists(old->rss_stat.count))
-		return old->rss_stat.count[0].counter + old->rss_stat.count[1].counter +
-		       old->rss_stat.count[3].counter;
-	return now->rss_stat[0].count + now->rss_stat[1].count + now->rss_stat[3].count;
+	if (!bpf_core_field_exists(old->rss_stat.count))
+		return now->rss_stat[0].count + now->rss_stat[1].count + now->rss_stat[3].count;
+	bpf_core_read(&count, sizeof(count), &old->rss_stat.count);
+	return count[0] + count[1] + count[3];
 }
 
 #endif

@@ -50,6 +50,7 @@ struct signal_struct {
 	int group_exit_code;
 	unsigned long min_flt;
 	unsigned long maj_flt;
+	unsigned long maxrss;
 };
 
 struct mm_struct {

@@ -110,7 +110,6 @@ static __always_inline void copy_faults(struct ebtop_exit *event, struct task_st
 static __always_inline int account_exit(struct task_struct *task)
 {
 	struct ebtop_exit *event;
-	struct mm_struct *mm = task->mm;
 
 	/* do_exit() has counted this thread out already: 0 means that it was the last one */
 	if (task->signal->live.counter)
@@ -124,14 +123,7 @@ static __always_inline int account_exit(struct task_struct *task)
 	event->start_ns = task->group_leader->start_boottime;
 	event->duration_ns = bpf_ktime_get_boot_ns() - event->start_ns;
 	copy_faults(event, task);
-	event->peak_rss_pages = 0;
-	if (mm) {
-		__s64 rss = mm_rss_pages(mm);
-
-		event->peak_rss_pages = mm->hiwater_rss;
-		if (rss > 0 && (__u64)rss > mm->hiwater_rss)
-			event->peak_rss_pages = rss;
-	}
+	event->peak_rss_pages = task->signal->maxrss;
 	event->ppid = task->real_parent->tgid;
 	event->exit_code = task->signal->group_exit_code ?: task->exit_code;
 	submit(event);

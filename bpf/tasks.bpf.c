@@ -7,11 +7,12 @@
  */
 #include "ebtop.bpf.h"
 
-static __always_inline void copy_memory(struct ebtop_task *record, const struct mm_struct *mm)
+static __always_inline void copy_memory(struct ebtop_task *record, const struct mm_struct *mm,
+					bool with_rss)
 {
-	__s64 rss = mm_rss_pages(mm);
+	__s64 rss = with_rss ? mm_rss_pages(mm) : -2;
 
-	record->rss_pages = rss > 0 ? rss : 0;
+	record->rss_pages = rss > 0 || !with_rss ? rss : 0;
 	record->virtual_pages = mm->total_vm;
 	record->peak_rss_pages = mm->hiwater_rss;
 	if (rss > 0 && (__u64)rss > record->peak_rss_pages)
@@ -40,7 +41,7 @@ static __always_inline void copy_counts(struct ebtop_task *record, struct task_s
 	record->major_faults = task->maj_flt;
 }
 
-SEC("?iter/task") int tasks_iter(struct bpf_iter__task *ctx)
+static __always_inline int account_task(struct bpf_iter__task *ctx, bool with_rss)
 {
 	struct task_struct *task = ctx->task;
 	struct ebtop_task record = {};
@@ -62,9 +63,20 @@ SEC("?iter/task") int tasks_iter(struct bpf_iter__task *ctx)
 	copy_group(&record, task);
 	record.rss_pages = -1;
 	if (task->mm)
-		copy_memory(&record, task->mm);
+		copy_memory(&record, task->mm, with_rss);
 	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
 	return 0;
+}
+
+SEC("?iter/task") int tasks_iter(struct bpf_iter__task *ctx)
+{
+	return account_task(ctx, true);
+}
+
+/* Kernels before 6.2 under lockdown do not let the resident size be read. */
+SEC("?iter/task") int tasks_bare_iter(struct bpf_iter__task *ctx)
+{
+	return account_task(ctx, false);
 }
 
 char _license[] SEC("license") = "GPL";

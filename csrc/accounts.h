@@ -50,6 +50,7 @@ struct thread {
 #define PROCESS_ARGS_CUT 512
 #define PROCESS_CGROUP 1024
 #define PROCESS_PEAK 2048
+#define PROCESS_VIRTUAL 8192
 #define PROCESS_SHOWN 4096	/* its end has been in a snapshot */
 
 struct process {

@@ -225,11 +225,11 @@ static void take_process_facts(struct process *process, const struct ebtop_task 
 	process->cgroup_id = record->cgroup_id;
 	process->flags |= PROCESS_FACTS | PROCESS_CGROUP;
 	memcpy(process->comm, record->comm, sizeof(process->comm));
-	if (record->rss_pages < 0) {
-		process->flags &= ~(__u32)PROCESS_MEMORY;
-		return;
-	}
-	process->flags |= PROCESS_MEMORY | PROCESS_PEAK;
+	process->flags &= ~(__u32)(PROCESS_MEMORY | PROCESS_VIRTUAL);
+	if (record->rss_pages >= 0)
+		process->flags |= PROCESS_MEMORY | PROCESS_PEAK;
+	if (record->rss_pages != -1)
+		process->flags |= PROCESS_VIRTUAL;
 	process->rss_pages = (__u64)record->rss_pages;
 	process->virtual_pages = record->virtual_pages;
 	process->peak_rss_pages = record->peak_rss_pages;
@@ -395,7 +395,7 @@ void accounts_exit(struct accounts *accounts, const struct ebtop_exit *exit)
 		return;
 	accounts_touch(accounts, process);
 	process->flags |= PROCESS_EXIT_EVENT | PROCESS_FACTS;
-	process->flags &= ~(__u32)PROCESS_MEMORY;
+	process->flags &= ~(__u32)(PROCESS_MEMORY | PROCESS_VIRTUAL);
 	process->ppid = exit->ppid;
 	process->uid = exit->head.uid;
 	process->exit_code = exit->exit_code;

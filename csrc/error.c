@@ -5,6 +5,7 @@
  */
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <bpf/libbpf.h>
@@ -28,18 +29,40 @@ int error_set(struct ebtop_error *err, int code, const char *where, const char *
 	return code;
 }
 
+/* The verifier's verdict: the line before its closing "processed N insns". */
+static int keep_verdict(const char *log)
+{
+	const char *end = strstr(log, "\nprocessed "), *begin = end;
+
+	if (!strstr(log, "BEGIN PROG LOAD LOG") || !end)
+		return 0;
+	while (begin > log && begin[-1] != '\n')
+		begin--;
+	snprintf(last, sizeof(last), "verifier: %.*s", (int)(end - begin), begin);
+	return 1;
+}
+
+static void keep_first(const char *message)
+{
+	if (keep_verdict(message) || last[0])
+		return;
+	snprintf(last, sizeof(last), "%s", message);
+	last[strcspn(last, "\n")] = '\0';
+}
+
 static int keep(enum libbpf_print_level level, const char *format, va_list args)
 {
-	va_list again;
+	char *message;
 
-	va_copy(again, args);
-	if (debugging)
-		vfprintf(stderr, format, again);
-	va_end(again);
-	if (level != LIBBPF_WARN)
+	if (level != LIBBPF_WARN && !debugging)
 		return 0;
-	vsnprintf(last, sizeof(last), format, args);
-	last[strcspn(last, "\n")] = '\0';
+	if (vasprintf(&message, format, args) < 0)
+		return 0;
+	if (debugging)
+		fputs(message, stderr);
+	if (level == LIBBPF_WARN)
+		keep_first(message);
+	free(message);
 	return 0;
 }
 

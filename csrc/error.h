@@ -15,7 +15,8 @@ int error_set(struct ebtop_error *err, int code, const char *where, const char *
 /* Makes libbpf's messages come here; with `debug` they also go to standard error. */
 void error_capture_libbpf(int debug);
 void error_forget_libbpf(void);
-/* The last complaint of libbpf since error_forget_libbpf(), one line, or "". */
+/* What libbpf complained of since error_forget_libbpf(): the verifier's verdict if there is one,
+ * else its first complaint; one line, or "". */
 const char *error_last_libbpf(void);
 
 #endif

@@ -27,6 +27,6 @@ const struct probe_kind probe_kinds[EBTOP_PROBES] = {
 		.name = "tasks",
 		.elf_bytes = tasks_bpf__elf_bytes,
 		.is_iterator = 1,
-		.variants = { { { "tasks_iter" } } },
+		.variants = { { { "tasks_iter" } }, { { "tasks_bare_iter" } } },
 	},
 };

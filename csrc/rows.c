@@ -68,8 +68,11 @@ static void pack_memory(struct ebtop_row *row, const struct process *process)
 		page = (__u64)sysconf(_SC_PAGESIZE);
 	if (process->flags & PROCESS_MEMORY) {
 		row->rss_bytes = process->rss_pages * page;
+		row->known |= KNOWN(EBTOP_FACT_RSS_BYTES);
+	}
+	if (process->flags & PROCESS_VIRTUAL) {
 		row->virtual_bytes = process->virtual_pages * page;
-		row->known |= KNOWN(EBTOP_FACT_RSS_BYTES) | KNOWN(EBTOP_FACT_VIRTUAL_BYTES);
+		row->known |= KNOWN(EBTOP_FACT_VIRTUAL_BYTES);
 	}
 	if (process->flags & PROCESS_PEAK) {
 		row->peak_rss_bytes = process->peak_rss_pages * page;
