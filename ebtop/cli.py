@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Optional
 
 from ebtop.errors import EXIT_FAILED, EXIT_IMPOSSIBLE, EbtopError, UsageError
 from ebtop.options import Options, parse
-from ebtop.output import OutputClosed, locale_is_utf8, say
+from ebtop.output import OutputClosed, fill_standard_fds, locale_is_utf8, say
 
 if TYPE_CHECKING:
     from ebtop.viewstate import ViewState
@@ -25,6 +25,7 @@ def main(arguments: Optional[list[str]] = None) -> int:
     """The exit status, as in the interface: 0 done, 1 failed, 2 wrong usage, 77 not possible."""
     given = sys.argv[1:] if arguments is None else arguments
     try:
+        fill_standard_fds()
         if _is_set_uid():
             say("refuses to run with privileges that its caller does not have (set-uid, setcap)")
             return EXIT_IMPOSSIBLE

@@ -19,6 +19,18 @@ class OutputClosed(Exception):
     """Whoever read the output has gone, as `| head` does. No failure."""
 
 
+def fill_standard_fds() -> None:
+    """A closed standard descriptor would be the next file opened here, and be written into.
+
+    In its place comes one that gives an error on what it is for.
+    """
+    for fd, flags in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_RDONLY)):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, flags)  # the lowest free one: this
+
+
 def write_all(data: bytes, fd: int = 1) -> None:
     """Raises OutputClosed, or EbtopError with the reason."""
     left = memoryview(data)

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""The doctor names each probe, its state, and for those that cannot run why and what would help."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+from running import ebtop
+
+from ebtop import doctor
+from ebtop.options import PROBES
+from ebtop.snapshot import ProbeStatus
+
+NOBODY = 65534
+
+
+def machine(**facts):
+    return {**doctor.read_machine(), "capabilities": list(doctor._CAPABILITIES), "btf": True,
+            "lockdown": "none", "memlock_bytes": None, **facts}  # fmt: skip
+
+
+def helps(facts, state="denied"):
+    return "; ".join(doctor._help(facts, ProbeStatus("sched", state, "", "why", None, None)))
+
+
+@pytest.mark.parametrize(
+    ("facts", "word"),
+    [
+        ({"capabilities": []}, "CAP_BPF and CAP_PERFMON"),
+        ({"capabilities": ["CAP_BPF"]}, "with CAP_PERFMON"),
+        ({"btf": False}, "CONFIG_DEBUG_INFO_BTF"),
+        ({"lockdown": "confidentiality"}, "'confidentiality'"),
+        ({"memlock_bytes": 65536, "capabilities": ["CAP_SYS_ADMIN"]}, "ulimit -l"),
+    ],
+)
+def test_what_is_missing_is_what_helps(facts, word):
+    assert word in helps(machine(**facts))
+
+
+def test_with_nothing_missing_nothing_is_advised():
+    assert helps(machine()) == ""
+
+
+def test_facts_of_an_empty_machine_are_unknown(tmp_path):
+    facts = doctor.read_machine(str(tmp_path))
+    for name in ("capabilities", "lockdown", "unprivileged_bpf_disabled", "tracefs"):
+        assert facts[name] is None
+    assert facts["btf"] is False
+
+
+def test_lockdown_is_the_word_in_brackets(tmp_path):
+    path = tmp_path / "lockdown"
+    path.write_text("none [integrity] confidentiality\n")
+    assert doctor._lockdown(str(path)) == "integrity"
+    path.write_text("\x1b[2J")
+    assert doctor._lockdown(str(path)) is None
+
+
+def test_a_report_has_a_line_a_probe():
+    done = ebtop("doctor")
+    assert done.returncode == 0, done.stderr
+    text = done.stdout.decode()
+    for name in PROBES:
+        assert f"probe {name}" in text
+    assert "BTF" in text and "lockdown" in text
+
+
+def test_a_report_as_json():
+    report = json.loads(ebtop("doctor", "--json").stdout)
+    assert (report["schema"], report["type"]) == (1, "doctor")
+    assert [probe["name"] for probe in report["probes"]] == list(PROBES)
+    for probe in report["probes"]:
+        assert (probe["reason"] is None) == (probe["state"] == "on")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes nobody, which only root can")
+def test_to_nobody_it_says_denied_and_root_would_help():
+    done = ebtop("doctor", "--json", user=NOBODY, group=NOBODY, extra_groups=[])
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["source"] == "proc" and report["machine"]["root"] is False
+    for probe in report["probes"]:
+        assert probe["state"] in ("denied", "unsupported")
+        assert probe["reason"]
