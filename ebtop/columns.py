@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns the columns of the process table, as data: what each is called, needs, means and shows.
+
+Sorting and filtering are `model.py`'s, laying them out `views/table.py`'s. A new column is an
+entry here and nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple
+
+from ebtop import units
+from ebtop.errors import UsageError
+from ebtop.layout import ARGS_CUT, EXITED, KNOWN_BIT
+from ebtop.snapshot import Snapshot
+from ebtop.text import displayable
+from ebtop.units import UNKNOWN
+
+Row = Dict[str, Any]
+Cmdlines = Mapping[Tuple[int, int], bytes]
+
+SHOWN_BYTES = 2048
+"""No column is wider than what so many bytes of a command line fill."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a column may look at beside its row."""
+
+    snapshot: Snapshot
+    cmdlines: Cmdlines = field(default_factory=dict)
+    ascii: bool = False
+
+    @classmethod
+    def of(cls, snapshot: Snapshot, cmdlines: Optional[Cmdlines], ascii: bool) -> Context:
+        return cls(snapshot, {} if cmdlines is None else cmdlines, ascii)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column. `field` is the member of the row that it shows and sorts by."""
+
+    name: str
+    title: str
+    width: int
+    field: str
+    show: Callable[[Row, Context], str]
+    help: str
+    probe: str
+    provenance: str = "counted"
+    counter: bool = False
+    """Adds up over an interval, so it is 0 for a process that did nothing in it."""
+    text: bool = False
+    """Written from the left."""
+    importance: int = 50
+    """What is least important goes first when the screen is narrow; 100 stays."""
+
+    @property
+    def known_bit(self) -> int:
+        """The mask of the row's `known` that must be set; 0 when the value is always known."""
+        bit = KNOWN_BIT.get(self.field)
+        return 0 if bit is None else 1 << bit
+
+
+def exit_status(code: int) -> int:
+    """What a shell shows for the code of wait(2)."""
+    signal = code & 0x7F
+    return 128 + signal if signal else code >> 8 & 0xFF
+
+
+def cpu_percent(row: Row, interval_s: float) -> Optional[float]:
+    """100 is one CPU for the whole interval; None when either is unknown."""
+    if interval_s <= 0 or not row["known"] & _ONCPU:
+        return None
+    return float(row["oncpu_ns"]) / 1e7 / interval_s
+
+
+def user_name(row: Row, context: Context) -> Optional[str]:
+    """The name, else the number; None when the owner is unknown."""
+    if not row["known"] & _UID:
+        return None
+    name = context.snapshot.users.get(row["uid"])
+    return str(row["uid"]) if name is None else displayable(name, context.ascii)
+
+
+def raw_cmdline(row: Row, context: Context) -> Optional[bytes]:
+    """Arguments with NULs between them: as read from the process, else as its exec gave them."""
+    args = context.cmdlines.get((row["pid"], row["start_ns"]))
+    if not args and row["text_bytes"]:
+        start = row["text"]
+        args = context.snapshot.text[start : start + row["text_bytes"]]
+        if row["flags"] & ARGS_CUT:
+            args += b" ..."
+    return args or None
+
+
+def command(row: Row, context: Context) -> str:
+    """The command line, or the name in brackets; in front how it ended, if it has."""
+    args = None if row["tid"] != row["pid"] else raw_cmdline(row, context)
+    if args is not None:
+        shown = displayable(args[:SHOWN_BYTES], context.ascii)
+    elif row["tid"] != row["pid"]:
+        shown = displayable(row["comm"], context.ascii)
+    else:
+        shown = "[" + displayable(row["comm"], context.ascii) + "]"
+    return f"({ending(row)}) {shown}" if row["flags"] & EXITED else shown
+
+
+def ending(row: Row) -> str:
+    """How a process that has ended did so, in words."""
+    if not row["known"] & _EXIT_CODE:
+        return "exited"
+    signal = row["exit_code"] & 0x7F
+    return f"signal {signal}" if signal else f"exit {row['exit_code'] >> 8 & 0xFF}"
+
+
+def state_letter(row: Row) -> Optional[str]:
+    """As in ps(1), and X for a process that ended in the interval; None when unknown."""
+    letter = chr(row["state"]) if 32 < row["state"] < 127 else ""
+    if row["flags"] & EXITED:
+        return "Z" if letter == "Z" else "X"
+    return letter if letter and row["known"] & _STATE else None
+
+
+_ONCPU = 1 << KNOWN_BIT["oncpu_ns"]
+_UID = 1 << KNOWN_BIT["uid"]
+_EXIT_CODE = 1 << KNOWN_BIT["exit_code"]
+_STATE = 1 << KNOWN_BIT["state"]
+
+
+def _number(name: str, write: Callable[[float], str]) -> Callable[[Row, Context], str]:
+    known_bit = KNOWN_BIT.get(name)
+    mask = None if known_bit is None else 1 << known_bit
+
+    def show(row: Row, context: Context) -> str:
+        if mask is not None and not row["known"] & mask:
+            return UNKNOWN
+        return write(row[name])
+
+    return show
+
+
+def _cpu(row: Row, context: Context) -> str:
+    value = cpu_percent(row, context.snapshot.interval_s)
+    return UNKNOWN if value is None else units.percent(value)
+
+
+def _user(row: Row, context: Context) -> str:
+    return user_name(row, context) or UNKNOWN
+
+
+def _state(row: Row, context: Context) -> str:
+    return state_letter(row) or UNKNOWN
+
+
+def _age(row: Row, context: Context) -> str:
+    uptime = context.snapshot.host.uptime_s
+    if uptime is None or not row["known"] & 1 << KNOWN_BIT["start_ns"]:
+        return UNKNOWN
+    return units.duration(max(0.0, uptime * 1e9 - row["start_ns"]))
+
+
+def _counter(
+    name: str, title: str, width: int, member: str, importance: int, help: str,
+    provenance: str = "counted", probe: str = "sched",
+) -> Column:  # fmt: skip
+    write = units.duration if member.endswith("_ns") else units.count
+    show = _number(member, write)
+    return Column(
+        name, title, width, member, show, help, probe, provenance, True, False, importance
+    )
+
+
+def _fact(
+    name: str, title: str, width: int, member: str, importance: int, help: str,
+    write: Callable[[float], str] = units.count,
+) -> Column:  # fmt: skip
+    show = _number(member, write)
+    return Column(name, title, width, member, show, help, "tasks", importance=importance)
+
+
+_SAMPLED = "sampled by the kernel's tick"
+
+COLUMNS: Tuple[Column, ...] = (
+    Column(
+        "pid", "PID", 7, "tid", _number("tid", lambda n: str(int(n))),
+        "process id; with threads, thread id", "tasks", importance=100,
+    ),
+    Column(
+        "user", "USER", 9, "uid", _user,
+        "owner", "tasks", text=True, importance=80,
+    ),
+    Column(
+        "cpu", "CPU%", 6, "oncpu_ns", _cpu,
+        "share of one CPU: ONCPU by the interval", "sched", counter=True, importance=100,
+    ),
+    _counter("oncpu", "ONCPU", 6, "oncpu_ns", 85, "time on a CPU"),
+    _counter(
+        "offcpu", "OFFCPU", 6, "offcpu_ns", 60,
+        "time neither on a CPU nor waiting for one, summed over threads",
+    ),
+    _counter("runq", "RUNQ-WAIT", 9, "runq_wait_ns", 75, "time ready to run, waiting for a CPU"),
+    _counter("vol", "VOL", 6, "voluntary_switches", 58, "switches because it went to wait"),
+    _counter("invol", "INVOL", 6, "involuntary_switches", 57, "switches because it was put off"),
+    _counter("migr", "MIGR", 5, "migrations", 40, "moves to another CPU"),
+    _counter("utime", "USER+", 6, "user_ns", 46, "time in user mode", _SAMPLED),
+    _counter("kern", "KERN+", 6, "kernel_ns", 45, "time in the kernel", _SAMPLED),
+    _fact("thr", "THR", 4, "threads", 50, "threads"),
+    Column(
+        "state", "STATE", 5, "state", _state,
+        "R run, S sleep, D disk, I idle, T stopped, Z zombie, X ended", "tasks",
+        text=True, importance=78,
+    ),
+    _fact("rss", "RSS", 5, "rss_bytes", 70, "resident memory", units.size),
+    Column(
+        "cmd", "CMD", 16, "comm", command,
+        "command line; [name] where it is not known", "life", text=True, importance=100,
+    ),
+    _fact("virt", "VIRT", 5, "virtual_bytes", 60, "address space", units.size),
+    _fact("peak", "PEAK", 5, "peak_rss_bytes", 65, "most resident memory so far", units.size),
+    _counter("minflt", "MINFLT", 6, "minor_faults", 50, "page faults without a disk", probe="tasks"),
+    _counter("majflt", "MAJFLT", 6, "major_faults", 55, "page faults with a disk", probe="tasks"),
+    _fact("ppid", "PPID", 7, "ppid", 62, "parent", lambda n: str(int(n))),
+    Column(
+        "start", "AGE", 6, "start_ns", _age,
+        "how long ago it began", "tasks", importance=64,
+    ),
+    _fact("cgroup", "CGROUP", 8, "cgroup_id", 40, "number of its cgroup", lambda n: str(int(n))),
+)  # fmt: skip
+
+BY_NAME: Dict[str, Column] = {column.name: column for column in COLUMNS}
+
+SETS: Tuple[Tuple[Column, ...], ...] = tuple(
+    tuple(BY_NAME[name] for name in names.split())
+    for names in (
+        "pid user cpu oncpu offcpu runq vol invol migr utime kern thr state rss cmd",
+        "pid user cpu rss virt peak minflt majflt thr ppid start cgroup cmd",
+    )
+)
+
+
+def by_name(name: str) -> Column:
+    """The column to sort by; the error names all that there are."""
+    try:
+        return BY_NAME[name]
+    except KeyError:
+        allowed = ", ".join(BY_NAME)
+        raise UsageError(f"no column {displayable(name)}; there are {allowed}") from None
+
+
+def fitting(columns: Tuple[Column, ...], width: int) -> Tuple[Column, ...]:
+    """The columns that fit side by side; the least important go first."""
+    kept = list(columns)
+    while sum(column.width + 1 for column in kept) - 1 > width:
+        least = min(kept, key=lambda column: column.importance)
+        if least.importance >= 100:
+            break
+        kept.remove(least)
+    return tuple(kept)

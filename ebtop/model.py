@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns which rows are shown and in which order: filter, sort, tree; rows are named by index.
+
+Cost must follow what ran, not what exists: a sort by a counter touches the active rows only, for
+the idle ones all have 0 there and stand in order of pid already. Only rows that are really shown
+are ever unpacked, and by the views.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+from ebtop.columns import Column, Context
+from ebtop.layout import Table
+from ebtop.text import raw_bytes
+from ebtop.viewstate import Filter, Identity
+
+
+class Order:
+    """Indexes of rows of `table` as they are shown: parts one after the other, each a sequence."""
+
+    def __init__(
+        self,
+        table: Table,
+        parts: Sequence[Sequence[int]],
+        branches: Optional[Dict[int, str]] = None,
+    ) -> None:
+        self.table = table
+        self._parts = [part for part in parts if len(part)]
+        self._length = sum(len(part) for part in self._parts)
+        self.branches = branches or {}
+        """What a tree draws before the command of a row."""
+
+    def __len__(self) -> int:
+        return self._length
+
+    def window(self, first: int, count: int) -> List[int]:
+        """The rows at `first` and after it, `count` at most."""
+        rows: List[int] = []
+        for part in self._parts:
+            if first < len(part):
+                rows.extend(part[first : first + count - len(rows)])
+                first = 0
+                if len(rows) == count:
+                    break
+            else:
+                first -= len(part)
+        return rows
+
+    def position(self, identity: Identity) -> Optional[int]:
+        """Where that process or thread stands; None when it is not shown."""
+        tids = column_view(self.table, "tid")
+        before = 0
+        for part in self._parts:
+            at = _find(part, tids, identity[2])
+            if at is not None and identity_of(self.table, part[at]) == identity:
+                return before + at
+            before += len(part)
+        return None
+
+
+def _find(part: Sequence[int], tids: Any, tid: int) -> Optional[int]:
+    if isinstance(part, range):  # idle rows, in order of pid: no need to look at all of them
+        inside = tids[part.start : part.stop]
+        at = bisect_left(inside, tid)
+        return at if at < len(part) and inside[at] == tid else None
+    return next((at for at, index in enumerate(part) if tids[index] == tid), None)
+
+
+def column_view(table: Table, name: str) -> Any:
+    """One integer member of all rows, without copying any."""
+    field = table.layout.fields[name]
+    width = 4 if field.code in "Ii" else 8
+    step = table.layout.stride // width
+    return memoryview(table.data).cast(field.code)[field.offset // width :: step]
+
+
+def identity_of(table: Table, index: int) -> Identity:
+    """(pid, start_ns, tid) of one row."""
+    return tuple(  # type: ignore[return-value]
+        column_view(table, name)[index] for name in ("pid", "start_ns", "tid")
+    )
+
+
+class Wanted(NamedTuple):
+    """What is to be shown, of the view's whole state."""
+
+    sort: Column
+    reverse: bool = False
+    filter: Filter = Filter()
+    tree: bool = False
+    threads: bool = False
+    ascii: bool = False
+
+
+def order_rows(wanted: Wanted, context: Context) -> Order:
+    """Ties, and rows whose value is unknown, stand in order of pid; the unknown come last."""
+    snapshot = context.snapshot
+    table = snapshot.threads if wanted.threads else snapshot.processes
+    count = len(table)
+    if not wanted.filter and not wanted.tree and _idle_are_zero(wanted, context):
+        active = min(snapshot.system.active, count)
+        head = _sorted(table, range(active), wanted, context)
+        idle = range(active, count)
+        return Order(table, (idle, head) if wanted.reverse else (head, idle))
+    rows = _filtered(table, wanted.filter, context) if wanted.filter else range(count)
+    ordered = _sorted(table, rows, wanted, context)
+    if wanted.tree:
+        branches = _tree(table, ordered, wanted.ascii)
+        return Order(table, (list(branches),), branches)
+    return Order(table, (ordered,))
+
+
+def _idle_are_zero(wanted: Wanted, context: Context) -> bool:
+    counts = wanted.sort.counter and wanted.sort.field != "offcpu_ns"
+    return counts and not context.snapshot.cumulative and not wanted.threads
+
+
+def comm_of(table: Table, index: int) -> bytes:
+    """The name of one row, which is not otherwise unpacked."""
+    start = index * table.layout.stride + table.layout.fields["comm"].offset
+    return table.data[start : start + 16].split(b"\0", 1)[0]
+
+
+def _sorted(
+    table: Table, rows: Sequence[int], wanted: Wanted, context: Context
+) -> Sequence[int]:
+    by_tid = column_view(table, "tid")
+    tids = {index: by_tid[index] for index in rows} if len(rows) < 64 else by_tid.tolist()
+    ordered = sorted(rows, key=tids.__getitem__)
+    if wanted.sort.name == "pid":
+        return ordered if wanted.reverse else ordered[::-1]
+    unknown: List[int] = []
+    mask = wanted.sort.known_bit
+    if mask:
+        known = column_view(table, "known")
+        masks = known.tolist() if len(rows) >= 64 else known
+        unknown = [index for index in ordered if not masks[index] & mask]
+        if unknown:
+            ordered = [index for index in ordered if masks[index] & mask]
+    values = _values(table, ordered, wanted.sort, context)
+    ordered.sort(key=values.__getitem__, reverse=not wanted.reverse)
+    return ordered + unknown
+
+
+def _values(table: Table, rows: Sequence[int], column: Column, context: Context) -> Any:
+    if column.name == "cmd":
+        return {index: comm_of(table, index).lower() for index in rows}
+    view = column_view(table, column.field)
+    if column.name == "user":
+        names = context.snapshot.users
+        return {index: names.get(view[index], str(view[index])) for index in rows}
+    return view.tolist() if len(rows) >= 64 else view
+
+
+def _filtered(table: Table, keep: Filter, context: Context) -> List[int]:
+    rows: List[int] = list(range(len(table)))
+    if keep.pids:
+        pids = column_view(table, "pid").tolist()
+        rows = [index for index in rows if pids[index] in keep.pids]
+    if keep.user is not None:
+        uids = _uids_named(keep.user, context)
+        owners = column_view(table, "uid").tolist()
+        rows = [index for index in rows if owners[index] in uids]
+    if keep.comm is not None:
+        part = raw_bytes(keep.comm).lower()
+        rows = [index for index in rows if part in comm_of(table, index).lower()]
+    return rows
+
+
+def _uids_named(user: str, context: Context) -> frozenset[int]:
+    named = {uid for uid, name in context.snapshot.users.items() if name == user}
+    if user.isascii() and user.isdecimal():
+        named.add(int(user))
+    return frozenset(named)
+
+
+def _tree(table: Table, ordered: Sequence[int], ascii: bool) -> Dict[int, str]:
+    """The rows again, children after their parent, each with the branch to draw before it.
+
+    A row whose parent is not shown is a root. Parents that go round in a circle, which only a
+    torn reading of /proc can give, are cut open at the first of them.
+    """
+    pids, ppids = (column_view(table, name).tolist() for name in ("pid", "ppid"))
+    present = {pids[index] for index in ordered}
+    children: Dict[int, List[int]] = {}
+    roots: List[int] = []
+    for index in ordered:
+        parent = ppids[index]
+        if parent in present and parent != pids[index]:
+            children.setdefault(parent, []).append(index)
+        else:
+            roots.append(index)
+    branches: Dict[int, str] = {}
+    for start in (*roots, *ordered):
+        if start not in branches:
+            _grow(start, children, pids, branches, ascii)
+    return branches
+
+
+def _grow(
+    root: int,
+    children: Dict[int, List[int]],
+    pids: Sequence[int],
+    branches: Dict[int, str],
+    ascii: bool,
+) -> None:
+    fork, last, down, blank = ("|- ", "`- ", "|  ", "   ") if ascii else ("├─ ", "└─ ", "│  ", "   ")
+    waiting: List[Tuple[int, str, str]] = [(root, "", "")]
+    while waiting:
+        index, branch, below = waiting.pop()
+        if index in branches:
+            continue
+        branches[index] = branch
+        below_it = children.pop(pids[index], [])
+        for place, child in enumerate(reversed(below_it)):
+            own, under = (last, blank) if place == 0 else (fork, down)
+            waiting.append((child, below + own, below + under))
