@@ -42,6 +42,9 @@ def main(arguments: Optional[list[str]] = None) -> int:
     except Exception as error:
         if "--debug" in given:
             raise
+        if isinstance(error, ImportError) and error.name == "ebtop._core":
+            say("its compiled part is missing or does not fit this Python: build it (make build)")
+            return EXIT_FAILED
         say(f"failed: {type(error).__name__}: {error} (--debug shows where)")
         return EXIT_FAILED
 
@@ -147,11 +150,11 @@ def _sample(options: Options) -> int:
 
     with Ending() as ending:  # before the source: a signal while it opens must find a handler
         from ebtop.samples import write_samples
-        from ebtop.sources import open_source
+        from ebtop.sources import note, open_source
 
         with open_source(options) as source:
-            reason = getattr(source, "reason", None)
-            if reason:
-                say(f"reading /proc only: {reason}")
+            about = note(source)
+            if about:
+                say(about)
             write_samples(source, options, view_state(options), ending)
     return 0

@@ -13,7 +13,7 @@ from typing import Any, Optional
 
 from ebtop import __version__
 from ebtop.errors import EbtopError
-from ebtop.host import read_small
+from ebtop.host import in_own_pid_namespace, read_small
 from ebtop.options import PROBES, Options
 from ebtop.output import write_all
 from ebtop.snapshot import ProbeStatus
@@ -34,7 +34,6 @@ _GIVES = {
              " their exit_code, and the log of execs and exits"),
     "tasks": "memory, faults, parents and names, in one read instead of thousands of files",
 }  # fmt: skip
-_FIRST_PID_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO, a fixed number of the kernel
 _TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 
 
@@ -87,7 +86,7 @@ def read_machine(root: str = "") -> dict[str, Any]:
         "perf_event_paranoid": _setting(f"{root}/proc/sys/kernel/perf_event_paranoid"),
         "tracefs": next((p for p in _TRACEFS if os.path.exists(f"{root}{p}/events")), None),
         "memlock_bytes": _memlock_bytes(),
-        "own_pid_namespace": _own_pid_namespace(f"{root}/proc/self/ns/pid"),
+        "own_pid_namespace": in_own_pid_namespace(f"{root}/proc"),
     }
 
 
@@ -96,14 +95,6 @@ def _effective_capabilities(path: str) -> Optional[int]:
     try:
         return int(word[0], 16)
     except (IndexError, ValueError):
-        return None
-
-
-def _own_pid_namespace(path: str) -> Optional[bool]:
-    """Whether this is another pid namespace than the machine's first: its pids differ then."""
-    try:
-        return os.stat(path).st_ino != _FIRST_PID_NAMESPACE
-    except OSError:
         return None
 
 

@@ -18,6 +18,7 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 _MOST_CPUS = 1 << 16
 _MOST_NAMES = 10_000
+_FIRST_PID_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO, a fixed number of the kernel
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,14 @@ def cpu_count(sys_root: str = "/sys") -> int:
     """CPUs that are online now; what the process may use when that cannot be read."""
     online = parse_cpu_list(read_small(sys_root + "/devices/system/cpu/online"))
     return len(online) if online else (os.cpu_count() or 1)
+
+
+def in_own_pid_namespace(root: str = "/proc") -> bool | None:
+    """Whether pids here are others than the kernel's own; None when that cannot be read."""
+    try:
+        return os.stat(root + "/self/ns/pid").st_ino != _FIRST_PID_NAMESPACE
+    except OSError:
+        return None
 
 
 def parse_cpu_list(data: bytes | None) -> list[int] | None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Union
+from typing import Optional, Union
 
 from ebtop.errors import EbtopError, PermissionDenied, Unsupported
+from ebtop.host import in_own_pid_namespace
 from ebtop.options import PROBES, Options
 from ebtop.procfs import ProcSource
 from ebtop.session import Session
@@ -35,6 +36,15 @@ def open_source(options: Options) -> Source:
         denied = isinstance(error, PermissionDenied)
         reason = f"{_what(error)}; try: {root_command()}" if denied else str(error)
         return ProcSource(reason=reason, probes=_refused(options, error))
+
+
+def note(source: Source) -> Optional[str]:
+    """What the reader of samples has to know of this source, in one line."""
+    if isinstance(source, ProcSource):
+        return f"reading /proc only: {source.reason}" if source.reason else None
+    if in_own_pid_namespace():
+        return "in a pid namespace: pids are the machine's own, not those that ps shows here"
+    return None
 
 
 def _what(error: EbtopError) -> str:

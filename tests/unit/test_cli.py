@@ -52,6 +52,18 @@ def test_without_a_terminal_the_dashboard_says_what_there_is_instead():
     assert "--once" in one_line(done)
 
 
+def test_a_terminal_without_a_cursor_gets_batch_mode():
+    master, slave = os.openpty()
+    words = ["-d", "0.1", "-n", "1", "--source", "proc"]
+    done = ebtop(*words, stdin=slave, stdout=slave, env={**os.environ, "TERM": "dumb"})
+    os.close(slave)
+    text = os.read(master, 1 << 16)
+    os.close(master)
+    assert done.returncode == 0
+    assert "TERM=dumb" in one_line(done)
+    assert b"PID" in text and b"\x1b" not in text
+
+
 def test_version_and_help():
     assert ebtop("--version").stdout.startswith(b"ebtop ")
     text = ebtop("--help").stdout.decode()
@@ -149,6 +161,18 @@ def test_a_signal_in_the_first_interval_ends_it_without_output():
 
 
 # ---- privileges ----
+
+
+@as_root
+def test_in_a_pid_namespace_it_says_whose_pids_they_are():
+    words = command("--json", "-n", "1", "-d", "0.1")
+    done = subprocess.run(
+        ["unshare", "-p", "-f", "--mount-proc", *words], capture_output=True, check=False
+    )
+    if b"unshare" in done.stderr:
+        pytest.skip("namespaces cannot be made here")
+    assert done.returncode == 0
+    assert "namespace" in one_line(done) or "/proc only" in one_line(done)
 
 
 @as_root
