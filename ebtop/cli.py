@@ -42,7 +42,7 @@ def main(arguments: Optional[list[str]] = None) -> int:
     except Exception as error:
         if "--debug" in given:
             raise
-        if isinstance(error, ImportError) and error.name == "ebtop._core":
+        if isinstance(error, ImportError) and "_core" in str(error):
             say("its compiled part is missing or does not fit this Python: build it (make build)")
             return EXIT_FAILED
         say(f"failed: {type(error).__name__}: {error} (--debug shows where)")
@@ -137,11 +137,12 @@ def _check_exist(options: Options) -> None:
 
 
 def _check_column(name: str) -> None:
-    from ebtop import columns
+    from ebtop.columns import by_name
 
-    if name not in columns.BY_NAME:
-        allowed = ", ".join(columns.BY_NAME)
-        raise UsageError(f"argument -s/--sort: there is no column {name!r}; there are {allowed}")
+    try:
+        by_name(name)
+    except UsageError as error:
+        raise UsageError(f"argument -s/--sort: {error}") from None
 
 
 def _sample(options: Options) -> int:

@@ -27,7 +27,7 @@ def one_line(done):
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        ("--batch -s bogus", "'bogus'"),
+        ("--batch -s bogus", "no column bogus"),
         ("--json -p 4194304", "no process 4194304"),
         ("--json -u no-such-user", "'no-such-user'"),
         ("--json --probes bogus", "sched, life, tasks"),
