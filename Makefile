@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+#
+# Owns the commands of the project: `make` lists them. Each leaves things ready for the next.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+V ?= 0
+ifeq ($(V),0)
+.SILENT:
+QUIET := -q
+endif
+
+SOURCES := $(wildcard bpf/*.[ch] csrc/*.[ch] csrc/*.py vendor/libbpf/PIN vendor/libbpf/fetch.py)
+PACKAGING := setup.py pyproject.toml ebtop/launcher.sh
+TOOLS := clang llvm-strip bpftool cc make
+PACKAGES := clang llvm bpftool gcc libc6-dev make libelf-dev zlib1g-dev python3-venv python3-dev
+BENCH_PACKAGES := libbpf-tools htop procps atop linux-perf
+LINT := ebtop tests csrc setup.py vendor/libbpf/fetch.py
+
+.DEFAULT_GOAL := help
+.PHONY: help build run test test-live screens bench lint fmt sdist clean tools
+
+help: ## this list
+	awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+tools: ## install what building needs (as root), or say what is missing
+	missing=; PATH="$$PATH:/usr/sbin:/sbin"; \
+	for tool in $(TOOLS); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	for header in libelf.h zlib.h; do \
+		echo "#include <$$header>" | cc -E -x c - >/dev/null 2>&1 || missing="$$missing $$header"; \
+	done; \
+	$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "installing, for want of:$$missing"; \
+		apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
+			apt-get -qq -y --no-install-recommends install $(PACKAGES) >/dev/null; \
+	else \
+		echo "missing:$$missing"; \
+		echo "Debian, Ubuntu:  apt-get install $(PACKAGES)"; \
+		echo "Fedora, RHEL:    dnf install clang llvm bpftool gcc make elfutils-libelf-devel zlib-devel python3-devel"; \
+		exit 1; \
+	fi
+
+$(VENV)/bin/python:
+	$(MAKE) --no-print-directory tools
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip $(QUIET) install --upgrade 'setuptools>=77' 'cffi>=1.17' wheel
+
+$(VENV)/.installed: $(VENV)/bin/python $(PACKAGING)
+	$(RUN) -m pip $(QUIET) install --no-build-isolation -e .
+	touch $@ $(VENV)/.compiled
+
+$(VENV)/.compiled: $(VENV)/.installed $(SOURCES)
+	log=$(VENV)/compile.log; \
+	$(RUN) setup.py $(QUIET) build_clib build_ext --inplace >$$log 2>&1 || { cat $$log; exit 1; }; \
+	grep -A3 -E '(bpf|csrc)/[a-z_.]+:[0-9]+:.*warning:' $$log || true
+	touch $@
+
+build: $(VENV)/.compiled ## a working .venv/bin/ebtop
+
+run: build ## the dashboard, through sudo when not root
+	if [ "$$(id -u)" = 0 ]; then $(VENV)/bin/ebtop $(ARGS); else sudo $(VENV)/bin/ebtop $(ARGS); fi
+
+$(VENV)/.test: $(VENV)/.installed
+	$(RUN) -m pip $(QUIET) install pytest pyte hypothesis
+	touch $@
+
+test: build $(VENV)/.test ## all tests that this machine can run, and which could not, and why
+	$(RUN) -m pytest $(ARGS)
+
+test-live: build $(VENV)/.test ## only the tests on the real kernel; a skip is a failure
+	EBTOP_LIVE=1 $(RUN) -m pytest tests/live $(ARGS)
+
+screens: build $(VENV)/.test ## record the golden screens anew
+	EBTOP_RECORD_SCREENS=1 $(RUN) -m pytest -q tests/screens $(ARGS)
+
+bench: build $(VENV)/.test ## measure ebtop and its peers side by side (root)
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! command -v atop >/dev/null; then \
+		apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
+			apt-get -qq -y --no-install-recommends install $(BENCH_PACKAGES) >/dev/null; \
+	fi
+	$(RUN) tests/bench/run.py $(ARGS)
+
+$(VENV)/.lint: $(VENV)/.installed
+	$(RUN) -m pip $(QUIET) install ruff mypy
+	touch $@
+
+lint: build $(VENV)/.lint ## ruff, mypy, clang-format: only complains
+	$(VENV)/bin/ruff check $(LINT)
+	$(VENV)/bin/ruff format --check $(LINT)
+	$(VENV)/bin/mypy
+	if command -v clang-format >/dev/null; then clang-format -n -Werror bpf/*.[ch] csrc/*.[ch]; fi
+
+fmt: $(VENV)/.lint ## put everything into form
+	$(VENV)/bin/ruff check --fix $(LINT)
+	$(VENV)/bin/ruff format $(LINT)
+	if command -v clang-format >/dev/null; then clang-format -i bpf/*.[ch] csrc/*.[ch]; fi
+
+sdist: build ## dist/ebtop-*.tar.gz, with libbpf's source and the compiled BPF programs
+	$(RUN) setup.py $(QUIET) sdist 2>/dev/null
+
+clean: ## remove what was built, but not libbpf's source
+	rm -rf build dist *.egg-info csrc/skel $(VENV) ebtop/_core*.so
+	find . -name __pycache__ -not -path './.git/*' -exec rm -rf {} +

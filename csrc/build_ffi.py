@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns what cffi is told: the definitions that Python sees, and how the extension is compiled.
+
+The definitions are bpf/abi.h and the part of csrc/ebtop.h between its `cdef` marks, both without
+what cffi's parser does not read. `ffi` is what setup.py hands to cffi.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from cffi import FFI
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "csrc"), str(ROOT / "vendor" / "libbpf")]
+
+from build_skeletons import build_skeletons  # noqa: E402 - its folder was just added
+from fetch import fetch  # noqa: E402
+
+TYPES = """
+typedef unsigned long long __u64;
+typedef long long __s64;
+typedef unsigned int __u32;
+typedef int __s32;
+"""
+WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Wvla", "-Wstrict-prototypes"]
+LEAN = ["-fvisibility=hidden", "-ffunction-sections", "-fdata-sections"]
+
+
+def cdef_text() -> str:
+    """What Python may see of the headers."""
+    abi = (ROOT / "bpf" / "abi.h").read_text("ascii")
+    api = (ROOT / "csrc" / "ebtop.h").read_text("ascii")
+    api = api.split("/* cdef */")[1].split("/* end of cdef */")[0]
+    text = re.sub(r"/\*.*?\*/", "", abi + api, flags=re.DOTALL)
+    text = re.sub(r"^#(ifndef|endif|include|define EBTOP_ABI_H)\b.*$", "", text, flags=re.M)
+    return TYPES + text
+
+
+def relative(paths: list[Path]) -> list[str]:
+    """Setuptools wants sources relative to setup.py."""
+    return [str(path.relative_to(ROOT)) for path in paths]
+
+
+def libbpf_library() -> tuple[str, dict[str, object]]:
+    """libbpf as a static library: compiled once, not with every change of ours.
+
+    All but linker.c, which only bpftool needs. An empty LIBBPF_API keeps its symbols inside.
+    """
+    tree = fetch()
+    sources = sorted(p for p in (tree / "bpf").glob("*.c") if p.name != "linker.c")
+    macros = [("_GNU_SOURCE", None), ("_LARGEFILE64_SOURCE", None)]
+    macros += [("_FILE_OFFSET_BITS", "64"), ("LIBBPF_API", "")]
+    folders = [tree / "bpf", tree / "include", tree / "include" / "uapi"]
+    build = {
+        "sources": relative(sources),
+        "macros": macros,
+        "include_dirs": relative(folders),
+        "cflags": [*LEAN, "-O2", "-g0", "-fPIC", "-w"],
+        "obj_deps": {"": relative([ROOT / "vendor" / "libbpf" / "PIN"])},
+    }
+    return "bpf", build
+
+
+def make_ffi() -> FFI:
+    tree = fetch()
+    skeletons = build_skeletons(tree)
+    headers = [*(ROOT / "csrc").glob("*.h"), ROOT / "bpf" / "abi.h", *skeletons]
+    ffi = FFI()
+    ffi.cdef(cdef_text())
+    ffi.set_source(
+        "ebtop._core",
+        '#include "ebtop.h"\n',
+        sources=relative(sorted((ROOT / "csrc").glob("*.c"))),
+        # without these setuptools would keep a stale extension
+        depends=relative(headers),
+        include_dirs=["csrc", "bpf", *relative([tree, tree / "include" / "uapi"])],
+        define_macros=[("_GNU_SOURCE", None), ("_FILE_OFFSET_BITS", "64"), ("LIBBPF_API", "")],
+        extra_compile_args=["-std=gnu11", "-O2", "-g0", *WARNINGS, *LEAN],
+        # after libbpf, which needs them
+        extra_link_args=["-Wl,--gc-sections", "-lelf", "-lz"],
+        py_limited_api=limited_api(),
+    )
+    return ffi
+
+
+def limited_api() -> bool:
+    """Whether one extension can serve all CPythons: PyPy and free-threaded builds have no abi3."""
+    import sysconfig
+
+    return sys.implementation.name == "cpython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
+
+
+if __name__ != "__main__":
+    ffi = make_ffi()
