@@ -207,9 +207,7 @@ def _bounds(given: Any) -> tuple[float, float]:
     return low, high
 
 
-def _probes(
-    only: Optional[tuple[str, ...]], without: tuple[str, ...]
-) -> Optional[tuple[str, ...]]:
+def _probes(only: Optional[tuple[str, ...]], without: tuple[str, ...]) -> Optional[tuple[str, ...]]:
     if only is None and not without:
         return None
     left = tuple(name for name in only or PROBES if name not in without)

@@ -7,6 +7,7 @@ before it comes here, except for messages, which are made so here.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import select
@@ -48,10 +49,8 @@ def write_all(data: bytes, fd: int = 1) -> None:
 
 def say(message: str) -> None:
     """One line on standard error; should that be closed or full, nobody is there to be told."""
-    try:
+    with contextlib.suppress(OSError):
         os.write(2, f"ebtop: {displayable(message)}\n".encode())
-    except OSError:
-        pass
 
 
 def locale_is_utf8() -> bool:

@@ -121,7 +121,7 @@ class ProcSource:
         self,
         *,
         threads: bool = False,
-        cost: bool = False,  # noqa: ARG002 - no program runs in the kernel, so none has a cost
+        cost: bool = False,  # no program of ours runs in the kernel: none has a cost
         cumulative: bool = False,
         reset: bool = False,
     ) -> Snapshot:

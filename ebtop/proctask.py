@@ -87,8 +87,7 @@ def totals(sample: Sample) -> Counts:
 def difference(old: Sample, new: Sample) -> Counts:
     """Counters of the interval between two samples of one task; never negative."""
     counts = [
-        None if a is None or b is None else max(0, b - a)
-        for a, b in zip(totals(old), totals(new))
+        None if a is None or b is None else max(0, b - a) for a, b in zip(totals(old), totals(new))
     ]
     counts[0] = _oncpu_ns(old, new)
     return tuple(counts)

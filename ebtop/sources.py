@@ -75,9 +75,14 @@ def _own_command() -> list[str]:
     """This very command: absolute path, same arguments."""
     arguments = [word for word in sys.argv[1:] if word != "--sudo"]
     script = os.path.abspath(sys.argv[0])
-    if os.path.basename(script) == "__main__.py":
-        return [sys.executable, "-m", "ebtop", *arguments]
-    return [script, *arguments]
+    if os.path.basename(script) != "__main__.py":
+        return [script, *arguments]
+    # the launcher starts `python -I -m ebtop`, and lies beside that python
+    launcher = os.path.join(os.path.dirname(sys.executable), "ebtop")
+    if sys.flags.isolated and os.access(launcher, os.X_OK):
+        return [launcher, *arguments]
+    isolated = ["-I"] if sys.flags.isolated else []
+    return [sys.executable, *isolated, "-m", "ebtop", *arguments]
 
 
 def become_root() -> None:

@@ -13,7 +13,7 @@ class FakeProc:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        (root / "stat").write_text("cpu  1 0 1 8 0 0 0 0\ncpu0 100 0 100 800 0 0 0 0 0 0\nctxt 50\n")
+        (root / "stat").write_text("cpu  1 0 1 8\ncpu0 100 0 100 800 0 0 0 0 0 0\nctxt 50\n")
         (root / "uptime").write_text("100.00 200.00\n")
         (root / "loadavg").write_text("0.50 0.25 0.10 1/100 4242\n")
         (root / "meminfo").write_text("MemTotal: 1000 kB\nMemAvailable: 400 kB\n")

@@ -17,6 +17,19 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-I", "-c", _START + "sys.exit(main())", *arguments]
 
 
+NOBODY = {"user": 65534, "group": 65534, "extra_groups": []}
+
+
+def why_not_as_nobody() -> str:
+    """Empty when a test can start this Python with this tree as somebody without rights."""
+    if os.geteuid() != 0:
+        return "only root can become somebody else"
+    for path in (Path(sys.executable).resolve(), TREE / "ebtop" / "cli.py"):
+        if not all(part.stat().st_mode & 0o001 for part in path.parents):
+            return f"others may not read {path}"
+    return ""
+
+
 def ebtop(*arguments: str, timeout: float = 30, **options: object) -> subprocess.CompletedProcess:
     """Runs it to the end, without a terminal."""
     settings = {

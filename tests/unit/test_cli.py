@@ -12,9 +12,9 @@ import sys
 import time
 
 import pytest
-from running import TREE, command, ebtop
+from running import NOBODY, TREE, command, ebtop, why_not_as_nobody
 
-NOBODY = {"user": 65534, "group": 65534, "extra_groups": []}
+as_nobody = pytest.mark.skipif(bool(why_not_as_nobody()), reason=why_not_as_nobody())
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="becomes somebody else, which only root can")
 
 
@@ -72,8 +72,10 @@ def test_version_and_help():
 
 
 def test_version_loads_next_to_nothing():
-    code = "import sys; from ebtop.cli import main; main(['--version']);" \
+    code = (
+        "import sys; from ebtop.cli import main; main(['--version']);"
         "print(sorted(m for m in ('curses', 'ebtop._core', 'json', 'asyncio') if m in sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=TREE, capture_output=True, check=True)
     assert done.stdout.endswith(b"[]\n")
 
@@ -175,7 +177,7 @@ def test_in_a_pid_namespace_it_says_whose_pids_they_are():
     assert "namespace" in one_line(done) or "/proc only" in one_line(done)
 
 
-@as_root
+@as_nobody
 def test_nobody_gets_proc_and_the_command_to_try():
     done = ebtop("--json", "-n", "1", "-d", "0.2", **NOBODY)
     assert done.returncode == 0
@@ -184,7 +186,7 @@ def test_nobody_gets_proc_and_the_command_to_try():
     assert json.loads(done.stdout)["source"] == "proc"
 
 
-@as_root
+@as_nobody
 def test_nobody_who_insists_on_bpf_gets_77():
     done = ebtop("--json", "-n", "1", "--source", "bpf", **NOBODY)
     assert (done.returncode, done.stdout) == (77, b"")

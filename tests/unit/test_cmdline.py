@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 
@@ -114,10 +115,8 @@ def stick(proc, pid):
 
 def free(paths):
     for path in paths:
-        try:
+        with contextlib.suppress(OSError):  # nobody reads it
             os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
-        except OSError:
-            pass  # nobody reads it
 
 
 def test_a_read_that_never_returns_costs_only_its_thread(proc, lines, monkeypatch):

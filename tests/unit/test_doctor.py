@@ -4,16 +4,13 @@
 from __future__ import annotations
 
 import json
-import os
 
 import pytest
-from running import ebtop
+from running import NOBODY, ebtop, why_not_as_nobody
 
 from ebtop import doctor
 from ebtop.options import PROBES
 from ebtop.snapshot import ProbeStatus
-
-NOBODY = 65534
 
 
 def machine(**facts):
@@ -75,9 +72,9 @@ def test_a_report_as_json():
         assert (probe["reason"] is None) == (probe["state"] == "on")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="becomes nobody, which only root can")
+@pytest.mark.skipif(bool(why_not_as_nobody()), reason=why_not_as_nobody())
 def test_to_nobody_it_says_denied_and_root_would_help():
-    done = ebtop("doctor", "--json", user=NOBODY, group=NOBODY, extra_groups=[])
+    done = ebtop("doctor", "--json", **NOBODY)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["source"] == "proc" and report["machine"]["root"] is False

@@ -17,10 +17,11 @@ def test_nothing_said_is_the_dashboard():
 
 
 def test_everything_said_is_kept():
-    asked = parse(
+    words = (
         "--json -d 0.5 -n 3 -p 1,2 -p 3 -u root -c sh -s -rss --limit 5 -H --tree --cumulative"
-        " --probes sched,life --no-probes life --color never --ascii --debug --source bpf".split()
+        " --probes sched,life --no-probes life --color never --ascii --debug --source bpf"
     )
+    asked = parse(words.split())
     assert asked == Options(
         command="json", delay_s=0.5, iterations=3, pids=(1, 2, 3), user="root", comm="sh",
         sort="rss", ascending=True, limit=5, threads=True, tree=True, cumulative=True,
@@ -97,7 +98,9 @@ def test_commands_of_later_say_so(name):
         parse([name])
 
 
-@pytest.mark.parametrize("words", [["\x1b[2Jx"], ["-d", "\x1b]0;x\x07"], ["--\x1bx"], ["-p", "\u202e"]])
+@pytest.mark.parametrize(
+    "words", [["\x1b[2Jx"], ["-d", "\x1b]0;x\x07"], ["--\x1bx"], ["-p", "\u202e"]]
+)
 def test_hostile_arguments_are_shown_harmlessly(words):
     with pytest.raises(UsageError) as error:
         parse(words)
@@ -106,7 +109,8 @@ def test_hostile_arguments_are_shown_harmlessly(words):
 
 def test_random_command_lines_are_parsed_or_refused_in_one_line():
     rng = random.Random(4)
-    pieces = [*"-d -n -p -s -H --json -b --once --size --probes --limit -u -c -- - =".split(),
+    options = "-d -n -p -s -H --json -b --once --size --probes --limit -u -c -- - ="
+    pieces = [*options.split(),
               "1", "0", "1x1", "sched", "doctor", "\udcff", "", "é", "-1", "9" * 400]  # fmt: skip
     for _ in range(2000):
         try:

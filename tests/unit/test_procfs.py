@@ -41,14 +41,15 @@ def second(proc, change, **options):
 def test_time_of_a_single_thread_is_the_schedulers(proc):
     proc.put(7, schedstat=(1000, 500, 3), utime=1, voluntary=2, involuntary=1)
     row = by_pid(second(proc, lambda: proc.put(
-        7, schedstat=(5000, 900, 5), utime=1, voluntary=5, involuntary=3, minflt=7)))[7]  # fmt: skip
+        7, schedstat=(5000, 900, 5), utime=1, voluntary=5, involuntary=3, minflt=7,
+    )))[7]  # fmt: skip
     assert (row["oncpu_ns"], row["runq_wait_ns"], row["user_ns"]) == (4000, 400, 0)
     assert (row["voluntary_switches"], row["involuntary_switches"]) == (3, 2)
     assert row["minor_faults"] == 7
     assert row["flags"] & RAN
 
 
-def test_time_of_many_threads_is_of_ticks_and_the_leaders_own_values_are_not_shown(proc):
+def test_time_of_many_threads_is_of_ticks_and_no_value_is_the_leaders_alone(proc):
     proc.put(7, threads=3, schedstat=(1000, 500, 3), utime=10, stime=5, voluntary=1)
     row = by_pid(second(proc, lambda: proc.put(
         7, threads=3, schedstat=(2000, 600, 9), utime=40, stime=6, voluntary=9)))[7]  # fmt: skip
@@ -204,7 +205,9 @@ def test_strange_names_are_kept_as_they_are(proc):
 # ---- bad files ----
 
 
-GARBAGE = (b"", b"\0" * 100, b"7 (x", b"7 (x) S", b"-1 " * 60, b"x" * 100_000, b"7 (x) S " + b"9" * 90)
+GARBAGE = (
+    b"", b"\0" * 100, b"7 (x", b"7 (x) S", b"-1 " * 60, b"x" * 100_000, b"7 (x) S " + b"9" * 90,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["stat", "status", "schedstat"])
