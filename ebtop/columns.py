@@ -7,8 +7,9 @@ entry here and nothing else.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, Mapping, Optional, Tuple
+from typing import Any
 
 from ebtop import units
 from ebtop.errors import UsageError
@@ -17,8 +18,8 @@ from ebtop.snapshot import Snapshot
 from ebtop.text import displayable
 from ebtop.units import UNKNOWN
 
-Row = Dict[str, Any]
-Cmdlines = Mapping[Tuple[int, int], bytes]
+Row = dict[str, Any]
+Cmdlines = Mapping[tuple[int, int], bytes]
 
 SHOWN_BYTES = 2048
 """No column is wider than what so many bytes of a command line fill."""
@@ -33,7 +34,7 @@ class Context:
     ascii: bool = False
 
     @classmethod
-    def of(cls, snapshot: Snapshot, cmdlines: Optional[Cmdlines], ascii: bool) -> Context:
+    def of(cls, snapshot: Snapshot, cmdlines: Cmdlines | None, ascii: bool) -> Context:
         return cls(snapshot, {} if cmdlines is None else cmdlines, ascii)
 
 
@@ -69,14 +70,14 @@ def exit_status(code: int) -> int:
     return 128 + signal if signal else code >> 8 & 0xFF
 
 
-def cpu_percent(row: Row, interval_s: float) -> Optional[float]:
+def cpu_percent(row: Row, interval_s: float) -> float | None:
     """100 is one CPU for the whole interval; None when either is unknown."""
     if interval_s <= 0 or not row["known"] & _ONCPU:
         return None
     return float(row["oncpu_ns"]) / 1e7 / interval_s
 
 
-def user_name(row: Row, context: Context) -> Optional[str]:
+def user_name(row: Row, context: Context) -> str | None:
     """The name, else the number; None when the owner is unknown."""
     if not row["known"] & _UID:
         return None
@@ -84,7 +85,7 @@ def user_name(row: Row, context: Context) -> Optional[str]:
     return str(row["uid"]) if name is None else displayable(name, context.ascii)
 
 
-def raw_cmdline(row: Row, context: Context) -> Optional[bytes]:
+def raw_cmdline(row: Row, context: Context) -> bytes | None:
     """Arguments with NULs between them: as read from the process, else as its exec gave them."""
     args = context.cmdlines.get((row["pid"], row["start_ns"]))
     if not args and row["text_bytes"]:
@@ -115,7 +116,7 @@ def ending(row: Row) -> str:
     return f"signal {signal}" if signal else f"exit {row['exit_code'] >> 8 & 0xFF}"
 
 
-def state_letter(row: Row) -> Optional[str]:
+def state_letter(row: Row) -> str | None:
     """As in ps(1), and X for a process that ended in the interval; None when unknown."""
     letter = chr(row["state"]) if 32 < row["state"] < 127 else ""
     if row["flags"] & EXITED:
@@ -182,7 +183,7 @@ def _fact(
 
 _SAMPLED = "sampled by the kernel's tick"
 
-COLUMNS: Tuple[Column, ...] = (
+COLUMNS: tuple[Column, ...] = (
     Column(
         "pid", "PID", 7, "tid", _number("tid", lambda n: str(int(n))),
         "process id; with threads, thread id", "tasks", importance=100,
@@ -229,9 +230,9 @@ COLUMNS: Tuple[Column, ...] = (
     _fact("cgroup", "CGROUP", 8, "cgroup_id", 40, "number of its cgroup", lambda n: str(int(n))),
 )  # fmt: skip
 
-BY_NAME: Dict[str, Column] = {column.name: column for column in COLUMNS}
+BY_NAME: dict[str, Column] = {column.name: column for column in COLUMNS}
 
-SETS: Tuple[Tuple[Column, ...], ...] = tuple(
+SETS: tuple[tuple[Column, ...], ...] = tuple(
     tuple(BY_NAME[name] for name in names.split())
     for names in (
         "pid user cpu oncpu offcpu runq vol invol migr utime kern thr state rss cmd",
@@ -249,7 +250,7 @@ def by_name(name: str) -> Column:
         raise UsageError(f"no column {displayable(name)}; there are {allowed}") from None
 
 
-def fitting(columns: Tuple[Column, ...], width: int) -> Tuple[Column, ...]:
+def fitting(columns: tuple[Column, ...], width: int) -> tuple[Column, ...]:
     """The columns that fit side by side; the least important go first."""
     kept = list(columns)
     while sum(column.width + 1 for column in kept) - 1 > width:

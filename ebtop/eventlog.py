@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Deque, Dict, NamedTuple, Optional, Tuple
+from typing import NamedTuple
 
 from ebtop.layout import EVENT_TYPES
 from ebtop.snapshot import Snapshot
@@ -37,20 +37,20 @@ class EventLine(NamedTuple):
 class EventTotals:
     """By event type: how many since the log was reset, and a second in the last interval."""
 
-    counts: Dict[str, Optional[int]] = field(default_factory=dict)
-    rates: Dict[str, Optional[float]] = field(default_factory=dict)
+    counts: dict[str, int | None] = field(default_factory=dict)
+    rates: dict[str, float | None] = field(default_factory=dict)
 
 
 class EventLog:
     """Absorbs snapshots; `lines` are oldest first."""
 
     def __init__(self, kept: int = KEPT_LINES) -> None:
-        self._lines: Deque[EventLine] = deque(maxlen=kept)
-        self._counts: Dict[str, Optional[int]] = dict.fromkeys(EVENT_TYPES)
-        self._rates: Dict[str, Optional[float]] = dict.fromkeys(EVENT_TYPES)
+        self._lines: deque[EventLine] = deque(maxlen=kept)
+        self._counts: dict[str, int | None] = dict.fromkeys(EVENT_TYPES)
+        self._rates: dict[str, float | None] = dict.fromkeys(EVENT_TYPES)
 
     @property
-    def lines(self) -> Tuple[EventLine, ...]:
+    def lines(self) -> tuple[EventLine, ...]:
         return tuple(self._lines)
 
     @property

@@ -9,7 +9,8 @@ are ever unpacked, and by the views.
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from ebtop.columns import Column, Context
 from ebtop.layout import Table
@@ -24,7 +25,7 @@ class Order:
         self,
         table: Table,
         parts: Sequence[Sequence[int]],
-        branches: Optional[Dict[int, str]] = None,
+        branches: dict[int, str] | None = None,
     ) -> None:
         self.table = table
         self._parts = [part for part in parts if len(part)]
@@ -35,9 +36,9 @@ class Order:
     def __len__(self) -> int:
         return self._length
 
-    def window(self, first: int, count: int) -> List[int]:
+    def window(self, first: int, count: int) -> list[int]:
         """The rows at `first` and after it, `count` at most."""
-        rows: List[int] = []
+        rows: list[int] = []
         for part in self._parts:
             if first < len(part):
                 rows.extend(part[first : first + count - len(rows)])
@@ -48,7 +49,7 @@ class Order:
                 first -= len(part)
         return rows
 
-    def position(self, identity: Identity) -> Optional[int]:
+    def position(self, identity: Identity) -> int | None:
         """Where that process or thread stands; None when it is not shown."""
         tids = column_view(self.table, "tid")
         before = 0
@@ -60,7 +61,7 @@ class Order:
         return None
 
 
-def _find(part: Sequence[int], tids: Any, tid: int) -> Optional[int]:
+def _find(part: Sequence[int], tids: Any, tid: int) -> int | None:
     if isinstance(part, range):  # idle rows, in order of pid: no need to look at all of them
         inside = tids[part.start : part.stop]
         at = bisect_left(inside, tid)
@@ -123,15 +124,13 @@ def comm_of(table: Table, index: int) -> bytes:
     return table.data[start : start + 16].split(b"\0", 1)[0]
 
 
-def _sorted(
-    table: Table, rows: Sequence[int], wanted: Wanted, context: Context
-) -> Sequence[int]:
+def _sorted(table: Table, rows: Sequence[int], wanted: Wanted, context: Context) -> Sequence[int]:
     by_tid = column_view(table, "tid")
     tids = {index: by_tid[index] for index in rows} if len(rows) < 64 else by_tid.tolist()
     ordered = sorted(rows, key=tids.__getitem__)
     if wanted.sort.name == "pid":
         return ordered if wanted.reverse else ordered[::-1]
-    unknown: List[int] = []
+    unknown: list[int] = []
     mask = wanted.sort.known_bit
     if mask:
         known = column_view(table, "known")
@@ -154,8 +153,8 @@ def _values(table: Table, rows: Sequence[int], column: Column, context: Context)
     return view.tolist() if len(rows) >= 64 else view
 
 
-def _filtered(table: Table, keep: Filter, context: Context) -> List[int]:
-    rows: List[int] = list(range(len(table)))
+def _filtered(table: Table, keep: Filter, context: Context) -> list[int]:
+    rows: list[int] = list(range(len(table)))
     if keep.pids:
         pids = column_view(table, "pid").tolist()
         rows = [index for index in rows if pids[index] in keep.pids]
@@ -176,7 +175,7 @@ def _uids_named(user: str, context: Context) -> frozenset[int]:
     return frozenset(named)
 
 
-def _tree(table: Table, ordered: Sequence[int], ascii: bool) -> Dict[int, str]:
+def _tree(table: Table, ordered: Sequence[int], ascii: bool) -> dict[int, str]:
     """The rows again, children after their parent, each with the branch to draw before it.
 
     A row whose parent is not shown is a root. Parents that go round in a circle, which only a
@@ -184,15 +183,15 @@ def _tree(table: Table, ordered: Sequence[int], ascii: bool) -> Dict[int, str]:
     """
     pids, ppids = (column_view(table, name).tolist() for name in ("pid", "ppid"))
     present = {pids[index] for index in ordered}
-    children: Dict[int, List[int]] = {}
-    roots: List[int] = []
+    children: dict[int, list[int]] = {}
+    roots: list[int] = []
     for index in ordered:
         parent = ppids[index]
         if parent in present and parent != pids[index]:
             children.setdefault(parent, []).append(index)
         else:
             roots.append(index)
-    branches: Dict[int, str] = {}
+    branches: dict[int, str] = {}
     for start in (*roots, *ordered):
         if start not in branches:
             _grow(start, children, pids, branches, ascii)
@@ -201,13 +200,15 @@ def _tree(table: Table, ordered: Sequence[int], ascii: bool) -> Dict[int, str]:
 
 def _grow(
     root: int,
-    children: Dict[int, List[int]],
+    children: dict[int, list[int]],
     pids: Sequence[int],
-    branches: Dict[int, str],
+    branches: dict[int, str],
     ascii: bool,
 ) -> None:
-    fork, last, down, blank = ("|- ", "`- ", "|  ", "   ") if ascii else ("├─ ", "└─ ", "│  ", "   ")
-    waiting: List[Tuple[int, str, str]] = [(root, "", "")]
+    fork, last, down, blank = (
+        ("|- ", "`- ", "|  ", "   ") if ascii else ("├─ ", "└─ ", "│  ", "   ")
+    )
+    waiting: list[tuple[int, str, str]] = [(root, "", "")]
     while waiting:
         index, branch, below = waiting.pop()
         if index in branches:

@@ -44,7 +44,7 @@ class Outside:
 
     __slots__ = ("raw",)
 
-    def __init__(self, raw: Union[bytes, str]) -> None:
+    def __init__(self, raw: bytes | str) -> None:
         self.raw = raw.encode("utf-8", "surrogateescape") if isinstance(raw, str) else raw
 
     def __str__(self) -> str:
@@ -76,7 +76,7 @@ def raw_bytes(text: OutsideText) -> bytes:
     return (text if isinstance(text, Outside) else Outside(text)).raw
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def displayable(text: OutsideText, ascii: bool = False) -> str:
     """What may reach a terminal: see the table above. The result `isprintable()`."""
     raw = raw_bytes(text)
@@ -155,6 +155,11 @@ def cut(text: str, width: int) -> str:
         if used > width:
             return text[:index]
     return text
+
+
+def shifted(text: str, by: int) -> str:
+    """What is left when so many cells have gone out at the front."""
+    return text[len(cut(text, by)) :]
 
 
 def fit(text: str, width: int, right: bool = False) -> str:

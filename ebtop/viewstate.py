@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import FrozenSet, Optional, Tuple
 
 from ebtop.errors import UsageError
 
-Identity = Tuple[int, int, int]
+Identity = tuple[int, int, int]
 """(pid, start_ns, tid): a reused pid is somebody else."""
 
 PROCESSES, SYSCALLS, CONNECTIONS, EVENTS = (1, 2, 3, 4)
@@ -28,10 +27,10 @@ FILTER_HELP = "PID[,PID] user=NAME name=TEXT port=N"
 class Filter:
     """Which rows are shown; an empty one shows all. All that is given must hold."""
 
-    pids: FrozenSet[int] = frozenset()
-    user: Optional[str] = None
-    comm: Optional[str] = None
-    port: Optional[int] = None
+    pids: frozenset[int] = frozenset()
+    user: str | None = None
+    comm: str | None = None
+    port: int | None = None
 
     def __bool__(self) -> bool:
         return bool(self.pids) or any(
@@ -41,7 +40,7 @@ class Filter:
     @classmethod
     def parse(cls, text: str) -> Filter:
         """What was typed at the prompt: numbers are pids, plain words a part of the name."""
-        pids: FrozenSet[int] = frozenset()
+        pids: frozenset[int] = frozenset()
         words = []
         given: dict[str, str] = {}
         for word in text.split():
@@ -59,7 +58,7 @@ class Filter:
         return cls(pids, given.get("user") or None, comm, port)
 
 
-def _numbers(what: str, text: str) -> FrozenSet[int]:
+def _numbers(what: str, text: str) -> frozenset[int]:
     parts = [part for part in text.split(",") if part]
     top = 65535 if what == "port" else 1 << 22
     if not all(part.isdecimal() and part.isascii() and int(part) <= top for part in parts):
@@ -97,7 +96,7 @@ class ViewState:
     zoom: bool = False
     help_open: bool = False
     help_scroll: int = 0
-    selected: Optional[Identity] = None
+    selected: Identity | None = None
     """None until the user moves: then no row is looked for, which costs nothing."""
     scroll: int = 0
     """Index of the first row shown."""
@@ -108,12 +107,14 @@ class ViewState:
     move: int = 0
     """Wish: rows down (negative: up) in the focused panel."""
     move_pages: int = 0
+    shift: int = 0
+    """Cells by which the last column is scrolled to the left."""
     search_step: int = 0
     """Wish: 1 finds the next match of `search`, -1 the one before."""
-    tagged: FrozenSet[Identity] = frozenset()
-    prompt: Optional[Tuple[str, str]] = None
+    tagged: frozenset[Identity] = frozenset()
+    prompt: tuple[str, str] | None = None
     """(kind, text typed so far), as ("filter", "user=root")."""
-    message: Optional[Tuple[str, bool]] = None
+    message: tuple[str, bool] | None = None
     """(text, is an error)."""
     ascii: bool = False
     color: bool = True

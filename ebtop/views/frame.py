@@ -6,30 +6,47 @@ What is inside a panel belongs to the view of that name. Nothing here touches a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Mapping, Optional, Sequence, Tuple
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Optional
 
+from ebtop.columns import Cmdlines, Context, by_name
 from ebtop.eventlog import EventLine, EventTotals
+from ebtop.model import Wanted, order_rows
 from ebtop.snapshot import Snapshot
-from ebtop.views.line import Line, fit_line, line, line_text
-from ebtop.viewstate import ViewState
+from ebtop.views.events import panel
+from ebtop.views.header import header
+from ebtop.views.help import help_lines
+from ebtop.views.line import Line, Style, fit_line, line, line_text
+from ebtop.views.scroll import place
+from ebtop.views.status import footer, status_line
+from ebtop.views.table import heading, row_line, shown_columns
+from ebtop.viewstate import PROCESSES, ViewState
 
 MIN_WIDTH, MIN_HEIGHT = 40, 10
-
-Cmdlines = Mapping[Tuple[int, int], bytes]
+_LEAST_TABLE = 8
+_NO_TOTALS = EventTotals()
 
 
 @dataclass(frozen=True)
 class Frame:
     """A whole screen. `lines` are exactly as many as the height, each exactly the width."""
 
-    lines: Tuple[Line, ...]
+    lines: tuple[Line, ...]
     cursor_row: Optional[int]
     """The line of the selected row, or of the prompt when one is open."""
     state: ViewState
     """The state with wishes carried out and selection and scrolling corrected."""
-    visible: Tuple[Tuple[int, int], ...] = ()
+    visible: tuple[tuple[int, int], ...] = ()
     """(pid, start_ns) of the processes shown: whose command lines are worth reading."""
+
+
+class _Shares(NamedTuple):
+    """How many lines each part gets; 0 leaves it out."""
+
+    header: int
+    table: int
+    panel: int
 
 
 def render(
@@ -38,12 +55,86 @@ def render(
     width: int,
     height: int,
     log: Sequence[EventLine] = (),
-    totals: EventTotals = EventTotals(),
+    totals: EventTotals = _NO_TOTALS,
     cmdlines: Optional[Cmdlines] = None,
 ) -> Frame:
-    """The frame of this size."""
-    lines = [line(f"ebtop {snapshot.source}")] * height
-    return Frame(tuple(fit_line(text, width) for text in lines), None, state)
+    """The frame of this size; pure: the same arguments give the same frame."""
+    if width < MIN_WIDTH or height < MIN_HEIGHT:
+        return _too_small(state, width, height)
+    top = header(snapshot, state, width, 1 if state.zoom else _header_lines(height))
+    shares = _share(state, height, len(top))
+    cursor_row: Optional[int] = None
+    visible: tuple[tuple[int, int], ...] = ()
+    if state.help_open:
+        body, state = help_lines(snapshot, state, shares.table + shares.panel)
+    else:
+        body = []
+        if shares.table:
+            context = Context.of(snapshot, cmdlines, state.ascii)
+            body, state, visible, at = _table(context, state, width, shares.table)
+            cursor_row = None if at is None else len(top) + at
+        if shares.panel:
+            body += [()] * (shares.table - len(body))
+            below, state = panel(snapshot, state, shares.panel, log, totals)
+            body += below
+    body += [()] * (shares.table + shares.panel - len(body))
+    lines = [*top, *body, status_line(snapshot, state, width), footer(width)]
+    if state.prompt is not None:
+        cursor_row = height - 2
+    fitted = [fit_line(spans, width) for spans in lines[:-1]]
+    fitted.append(fit_line(lines[-1], width, Style.KEY_LABEL))
+    return Frame(tuple(fitted), cursor_row, state, visible)
+
+
+def _header_lines(height: int) -> int:
+    if height < 16:
+        return 3
+    return 8 if height < 40 else 12
+
+
+def _share(state: ViewState, height: int, header_lines: int) -> _Shares:
+    body = height - header_lines - 2
+    if state.focus == PROCESSES and (state.zoom or body < _LEAST_TABLE + 4):
+        return _Shares(header_lines, body, 0)
+    if state.focus != PROCESSES and (state.zoom or body < _LEAST_TABLE + 4):
+        return _Shares(header_lines, 0, body)
+    part = body // 2 if state.focus != PROCESSES else body // 4
+    below = max(4, min(part, 12 if state.focus == PROCESSES else body - _LEAST_TABLE))
+    return _Shares(header_lines, body - below, below)
+
+
+def _table(
+    context: Context, state: ViewState, width: int, height: int
+) -> tuple[list[Line], ViewState, tuple[tuple[int, int], ...], Optional[int]]:
+    """The lines of the process table, its heading first; and which line is selected."""
+    wanted = Wanted(
+        by_name(state.sort), state.reverse, state.filter, state.tree, state.threads, state.ascii
+    )
+    order = order_rows(wanted, context)
+    state = place(order, state, height - 1)
+    columns = shown_columns(state, width)
+    lines: list[Line] = [fit_line(heading(columns, state), width, Style.COLUMN_HEADER)]
+    visible = []
+    for index in order.window(state.scroll, height - 1):
+        row = order.table.row(index)
+        visible.append((row["pid"], row["start_ns"]))
+        branch = order.branches.get(index, "")
+        lines.append(row_line(row, columns, context, state, width, branch))
+    if len(lines) == 1:
+        text = "  no process matches the filter" if state.filter else "  no processes"
+        lines.append(line(text, Style.DIM))
+    at = None if state.selected is None else 1 + state.cursor - state.scroll
+    return lines, state, tuple(visible), at
+
+
+def _too_small(state: ViewState, width: int, height: int) -> Frame:
+    texts = ["terminal too small", f"it is {width}x{height}", f"least {MIN_WIDTH}x{MIN_HEIGHT}"]
+    if width < 20:
+        texts = ["too small", f"{width}x{height}", f"<{MIN_WIDTH}x{MIN_HEIGHT}"]
+    lines = [line(text, Style.WARNING) for text in texts[: max(height, 0)]]
+    lines += [()] * (max(height, 0) - len(lines))
+    wishless = replace(state, move=0, move_pages=0, search_step=0)
+    return Frame(tuple(fit_line(spans, max(width, 0)) for spans in lines), None, wishless)
 
 
 def frame_text(frame: Frame) -> str:

@@ -8,7 +8,7 @@ decides. All widths are terminal cells. Text in a span is displayable already (`
 from __future__ import annotations
 
 from enum import Enum, auto
-from typing import NamedTuple, Tuple
+from typing import NamedTuple
 
 from ebtop.text import cells, cut
 
@@ -54,7 +54,7 @@ class Span(NamedTuple):
     style: Style = Style.NORMAL
 
 
-Line = Tuple[Span, ...]
+Line = tuple[Span, ...]
 
 
 def line(text: str, style: Style = Style.NORMAL) -> Line:

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns the header: the machine, its CPUs and memory, what ebtop itself costs, and what was lost.
+
+The lines come in order of weight, so that a small screen keeps the first of them. It does not
+know which panels follow.
+"""
+
+from __future__ import annotations
+
+from ebtop import units
+from ebtop.snapshot import Snapshot
+from ebtop.text import displayable
+from ebtop.units import UNKNOWN
+from ebtop.views.bars import cpu_lines, memory_bar
+from ebtop.views.line import Line, Span, Style, line_cells
+from ebtop.viewstate import ViewState
+
+_CAUSES = {
+    "ring_buffer": "ring buffer full",
+    "thread_slots": "more threads than slots",
+    "pid_range": "pid above pid_max",
+    "clock_order": "clock out of order",
+    "event_rows": "log full",
+    "memory": "out of memory",
+}
+
+
+def header(snapshot: Snapshot, state: ViewState, width: int, most: int) -> list[Line]:
+    """At most so many lines; the cut to the width is the frame's."""
+    title = _title(snapshot, state, width)
+    banner = _banner(snapshot, state)
+    if most <= 1:
+        return [title]
+    if most <= 4:
+        small = [title, *banner, _summary(snapshot), _cost(snapshot)]
+        return small[:most]
+    bars = cpu_lines(snapshot, state, width, most - 3 - len(banner))
+    memory = [memory_bar(snapshot, state, min(width, 60))]
+    lines = [title, *banner, _tasks(snapshot), *bars, *memory, _cost(snapshot)]
+    while len(lines) > most:
+        lines.pop(-2)  # of all, memory and the last bars are shown elsewhere soonest
+    return lines
+
+
+def _title(snapshot: Snapshot, state: ViewState, width: int) -> Line:
+    host = snapshot.host
+    left = [
+        Span("ebtop ", Style.TITLE),
+        Span(displayable(host.name, state.ascii) or UNKNOWN, Style.BOLD),
+        *_value("  up ", None if host.uptime_s is None else _uptime(host.uptime_s)),
+        *_value("  load ", host.load and " ".join(f"{load:.2f}" for load in host.load)),
+    ]
+    right = _pace(state)
+    gap = width - line_cells(tuple(left)) - line_cells(right)
+    if gap < 2:  # how often it refreshes stays; the load goes
+        left = left[: 2 if width < 60 else 4]
+        gap = width - line_cells(tuple(left)) - line_cells(right)
+    return (*left, Span(" " * max(gap, 1)), *right)
+
+
+def _uptime(seconds: float) -> str:
+    days, rest = divmod(int(seconds), 86400)
+    clock = f"{rest // 3600}:{rest // 60 % 60:02d}"
+    return f"{days}d {clock}" if days else clock
+
+
+def _pace(state: ViewState) -> Line:
+    pace = state.pace
+    every = f"every {pace.interval_s:g}s"
+    spans = [Span(every, Style.BOLD if pace.reason else Style.NORMAL)]
+    if pace.reason:
+        spans.append(Span(f" ({displayable(pace.reason, state.ascii)})", Style.NOTICE))
+    if state.paused:
+        spans.insert(0, Span("PAUSED ", Style.WARNING))
+    return tuple(spans)
+
+
+def _banner(snapshot: Snapshot, state: ViewState) -> list[Line]:
+    """Everything below is worth less without BPF, so that is said right under the title."""
+    if snapshot.source == "bpf":
+        return []
+    reason = displayable(snapshot.source_reason or "asked for", state.ascii)
+    return [(Span(f"source /proc, no BPF: {reason}", Style.WARNING),)]
+
+
+def _value(label: str, value: str | None, style: Style = Style.NORMAL) -> tuple[Span, Span]:
+    return Span(label, Style.LABEL), Span(UNKNOWN if value is None else value, style)
+
+
+def _count(number: int | None) -> str | None:
+    return None if number is None else units.count(number)
+
+
+def _tasks(snapshot: Snapshot) -> Line:
+    system = snapshot.system
+    return (
+        *_value("tasks ", _count(system.processes), Style.BOLD),
+        *_value("  threads ", _count(system.threads)),
+        *_value("  active ", _count(system.active)),
+        *_value("  started ", _count(system.started)),
+        *_value("  exited ", _count(system.exited)),
+        *_value("  switches ", _per_second(system.context_switches, snapshot)),
+        *_value("  source ", "BPF" if snapshot.source == "bpf" else "/proc"),
+    )
+
+
+def _per_second(number: int | None, snapshot: Snapshot) -> str | None:
+    if number is None or snapshot.interval_s <= 0:
+        return None
+    return units.rate(number / snapshot.interval_s) + "/s"
+
+
+def _summary(snapshot: Snapshot) -> Line:
+    host, cpu = snapshot.host, snapshot.system.cpu_percent
+    used = None
+    if host.memory_total_bytes and host.memory_available_bytes is not None:
+        used = units.size(host.memory_total_bytes - host.memory_available_bytes)
+    return (
+        *_value("CPU ", None if cpu is None else units.percent(cpu) + "%", Style.BOLD),
+        *_value("  mem ", used),
+        *_value("  tasks ", _count(snapshot.system.processes)),
+        *_value("  threads ", _count(snapshot.system.threads)),
+    )
+
+
+def _cost(snapshot: Snapshot) -> Line:
+    cost = snapshot.self_cost
+    bpf = None if cost.probe_ns is None else units.duration(cost.probe_ns)
+    if bpf is not None and cost.probe_cpu_percent is not None:
+        bpf = f"{cost.probe_cpu_percent:.2f}% ({bpf})"
+    own = None if cost.cpu_percent is None else f"{cost.cpu_percent:.1f}%"
+    return (
+        *_value("ebtop ", own),
+        *_value(" ", None if cost.rss_bytes is None else units.size(cost.rss_bytes)),
+        *_value("  BPF ", bpf),
+        *_value("  events ", units.count(cost.events)),
+        *_lost(snapshot),
+    )
+
+
+def _lost(snapshot: Snapshot) -> Line:
+    """All that was lost since the start stays in sight; what is being lost now stands out."""
+    cost = snapshot.self_cost
+    total = sum(cost.lost_total.values())
+    if not total and not any(cost.lost.values()):
+        return _value("  lost ", "0", Style.GOOD)
+    now = sum(cost.lost.values())
+    causes = ", ".join(
+        f"{_CAUSES.get(name, name)} {units.count(count)}"
+        for name, count in cost.lost_total.items()
+        if count
+    )
+    text = f"LOST {units.count(max(total, now))}: {causes}"
+    return (Span("  "), Span(text + (f" (now {units.count(now)})" if now else ""), Style.BAD))

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns the last two lines: the status (prompt, message, or what is in force) and the keys.
+
+What a key does is `keys.py`'s; the footer only names the most useful ones.
+"""
+
+from __future__ import annotations
+
+from ebtop.snapshot import Snapshot
+from ebtop.text import cells, displayable, shifted
+from ebtop.views.line import Line, Span, Style
+from ebtop.viewstate import EVENTS, FILTER_HELP, PROCESSES, Filter, ViewState
+
+_PROMPTS = {
+    "filter": f"Filter ({FILTER_HELP}): ",
+    "search": "Search: ",
+    "file": "Write to file: ",
+}
+_FOOTER = (
+    ("h", "Help"), ("q", "Quit"), ("f", "Filter"), ("/", "Search"), ("<>", "Sort"),
+    ("t", "Tree"), ("p", "Pause"), ("1-4", "Panel"), ("z", "Zoom"), ("Tab", "Columns"),
+    ("I", "Reverse"), ("H", "Threads"), ("c", "Totals"), ("r", "Reset"), ("+-", "Pace"),
+    ("Space", "Tag"), ("w", "Write"),
+)  # fmt: skip
+
+
+def status_line(snapshot: Snapshot, state: ViewState, width: int) -> Line:
+    """The prompt while one is open, else a message, else filters, modes and probes."""
+    if state.prompt is not None:
+        return _prompt(*state.prompt, width, state.ascii)
+    if state.message is not None:
+        text, is_error = state.message
+        shown = displayable(text, state.ascii)
+        return (
+            (Span("error: " + shown, Style.ERROR),) if is_error else (Span(shown, Style.MESSAGE),)
+        )
+    return (*_modes(state), *_filter(state.filter, state), *_probes(snapshot, state))
+
+
+def _prompt(kind: str, typed: str, width: int, ascii: bool) -> Line:
+    """The end of a long text stays in sight, for that is where it is typed."""
+    label = _PROMPTS.get(kind, kind + ": ")
+    if len(label) > width // 2:
+        label = label.split(" (", 1)[0].rstrip(": ") + ": "
+    text = displayable(typed, ascii)
+    room = width - len(label) - 1
+    while cells(text) > room > 0:
+        text = shifted(text, 2 if cells(text[:1]) == 2 else 1)
+    return (Span(label, Style.PROMPT), Span(text + "_", Style.BOLD))
+
+
+def _modes(state: ViewState) -> Line:
+    order = "smallest" if state.reverse else "largest"
+    modes = [f"sort {state.sort} {order} first"]
+    for on, text in (
+        (state.cumulative, "totals"),
+        (state.threads, "threads"),
+        (state.tree, "tree"),
+        (state.paused, "PAUSED"),
+    ):
+        if on:
+            modes.append(text)
+    if state.search:
+        modes.append("search " + displayable(state.search, state.ascii))
+    if state.tagged:
+        modes.append(f"{len(state.tagged)} tagged")
+    if state.focus not in (PROCESSES, EVENTS):
+        modes.append(f"panel {state.focus}")
+    return (Span(" " + ", ".join(modes)),)
+
+
+def _filter(shown: Filter, state: ViewState) -> Line:
+    if not shown:
+        return ()
+    words = []
+    if shown.pids:
+        words.append("pid " + ",".join(str(pid) for pid in sorted(shown.pids)))
+    if shown.user is not None:
+        words.append("user " + displayable(shown.user, state.ascii))
+    if shown.comm is not None:
+        words.append("name " + displayable(shown.comm, state.ascii))
+    if shown.port is not None:
+        words.append(f"port {shown.port} (no probe for connections yet: not applied)")
+    return (Span("  filter: ", Style.LABEL), Span(" and ".join(words), Style.NOTICE))
+
+
+def _probes(snapshot: Snapshot, state: ViewState) -> Line:
+    spans = [Span("  probes:", Style.LABEL)]
+    for probe in snapshot.probes:
+        if probe.state == "on":
+            spans.append(Span(f" {probe.name}", Style.GOOD))
+            continue
+        why = displayable(probe.reason, state.ascii) if probe.reason else ""
+        text = f" {probe.name} {probe.state}" + (f" ({why})" if why else "")
+        spans.append(Span(text, Style.DIM if probe.state == "off" else Style.WARNING))
+    if not snapshot.probes:
+        spans.append(Span(" none", Style.DIM))
+    return tuple(spans)
+
+
+def footer(width: int) -> Line:
+    """Keys and labels, as many as fit whole."""
+    spans: list[Span] = []
+    left = width
+    for key, label in _FOOTER:
+        size = len(key) + len(label) + 1
+        if size > left:
+            break
+        spans += [Span(key, Style.KEY), Span(label + " ", Style.KEY_LABEL)]
+        left -= size
+    return tuple(spans)

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns how the process table looks: its heading, one line a row, and the mark of a row.
+
+Which rows those are is `model.py`'s and `scroll.py`'s. A line is one string and one span: on a
+screen of fifty rows that is most of what a frame costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ebtop.columns import SETS, Column, Context, Row, fitting
+from ebtop.layout import EXITED
+from ebtop.text import cells, cut, fit, shifted
+from ebtop.views.line import Line, Span, Style
+from ebtop.viewstate import Identity, ViewState
+
+MARK_CELLS = 1
+
+
+def shown_columns(state: ViewState, width: int) -> tuple[Column, ...]:
+    """The columns of the chosen set that this width has room for."""
+    return fitting(SETS[state.column_set % len(SETS)], width - MARK_CELLS)
+
+
+def heading(columns: Sequence[Column], state: ViewState) -> Line:
+    """The titles; the sorted one carries `v` (largest first) or `^` as well as a colour."""
+    spans = []
+    arrow = "^" if state.reverse else "v"
+    for column in columns:
+        is_sorted = column.name == state.sort
+        title = (arrow if is_sorted else " ") + column.title
+        width = column.width + 1
+        text = title.ljust(width) if column.text else title.rjust(width)
+        spans.append(Span(text, _HEADING[is_sorted]))
+    return tuple(spans)
+
+
+_HEADING = (Style.COLUMN_HEADER, Style.COLUMN_HEADER_SORTED)
+
+
+def row_line(
+    row: Row,
+    columns: Sequence[Column],
+    context: Context,
+    state: ViewState,
+    width: int,
+    branch: str = "",
+) -> Line:
+    """One row, exactly `width` cells. Numbers are never cut; what is cut is the command."""
+    identity = (row["pid"], row["start_ns"], row["tid"])
+    mark, style = row_mark(identity, row, state)
+    parts = []
+    for column in columns[:-1]:
+        text = column.show(row, context)
+        if not column.text:
+            parts.append(text.rjust(column.width))
+        else:
+            parts.append(_column_text(text, column.width))
+    last = columns[-1].show(row, context)
+    if state.shift:
+        last = shifted(last, state.shift)
+    parts.append(branch + last)
+    return (Span(fit(mark + " ".join(parts), width), style),)
+
+
+def _column_text(text: str, width: int) -> str:
+    if cells(text) > width:
+        text = cut(text, width - 1) + "+"
+    return fit(text, width)
+
+
+def row_mark(identity: Identity, row: Row, state: ViewState) -> tuple[str, Style]:
+    """`>` selected, `*` tagged, `+` both: the mark says it where there are no colours."""
+    selected, tagged = identity == state.selected, identity in state.tagged
+    if selected:
+        return ("+" if tagged else ">"), Style.SELECTED
+    if tagged:
+        return "*", Style.TAGGED
+    return " ", Style.EXITED if row["flags"] & EXITED else Style.NORMAL
