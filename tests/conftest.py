@@ -1,36 +1,36 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns the tiers: which tests can run on this machine, and the summary that says so at the end.
+"""Owns the tiers: which folder of tests needs what, and the account at the end of a run.
 
-A test's tier is its folder. The live tier needs root and a kernel with BTF; with EBTOP_LIVE=1 a
-live test that is skipped is a failure, so that a machine that should run it cannot pass in silence.
+A tier that this machine cannot run is skipped with its reason. With EBTOP_LIVE=1 the machine is
+said to be capable: then a skip in the live tier is a failure, and so is, in a run of everything, a
+tier that ran nothing. What the tests check is not decided here.
 """
 
 from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 TESTS = Path(__file__).resolve().parent
 TIERS = ("unit", "screens", "live")
-MUST_RUN_LIVE = os.environ.get("EBTOP_LIVE") == "1"
-
-_outcomes: dict[str, Counter[str]] = {tier: Counter() for tier in TIERS}
-_reasons: dict[str, Counter[str]] = {tier: Counter() for tier in TIERS}
+FORCED = os.environ.get("EBTOP_LIVE") == "1"
 
 
-def tier_of(path: object) -> str:
-    """The first folder below tests/."""
+def tier_of(path: os.PathLike[str] | str) -> str | None:
+    """The tier a test file belongs to: the folder below tests/."""
     try:
-        return Path(str(path)).resolve().relative_to(TESTS).parts[0]
-    except ValueError:
-        return ""
+        tier = Path(path).resolve().relative_to(TESTS).parts[0]
+    except (ValueError, IndexError):
+        return None
+    return tier if tier in TIERS else None
 
 
-def why_not_live() -> str | None:
-    """Why the live tier cannot run here, or None when it can."""
+def why_no_live() -> str | None:
+    """What keeps the live tier from running here; None when nothing does."""
     if os.geteuid() != 0:
         return "not root"
     if not os.access("/sys/kernel/btf/vmlinux", os.R_OK):
@@ -38,38 +38,101 @@ def why_not_live() -> str | None:
     return None
 
 
+class Account:
+    """Counts outcomes tier by tier, and keeps the reasons of skips."""
+
+    def __init__(self) -> None:
+        self.outcomes = {tier: Counter[str]() for tier in TIERS}
+        self.reasons = {tier: Counter[str]() for tier in TIERS}
+
+    def add(self, tier: str, outcome: str, reason: str = "") -> None:
+        self.outcomes[tier][outcome] += 1
+        if outcome == "skipped":
+            self.reasons[tier][reason] += 1
+
+    def ran(self, tier: str) -> int:
+        return self.outcomes[tier]["passed"] + self.outcomes[tier]["failed"]
+
+    def line(self, tier: str) -> str:
+        counts = self.outcomes[tier]
+        words = [f"{counts[word]} {word}" for word in ("passed", "failed", "skipped")
+                 if counts[word]]  # fmt: skip
+        reasons = "; ".join(self.reasons[tier])
+        if not words:
+            return "nothing ran"
+        return ", ".join(words) + (f" ({reasons})" if reasons else "")
+
+
+_account = pytest.StashKey[Account]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_account] = Account()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    reason = why_not_live()
-    if reason is None or MUST_RUN_LIVE:
+    reason = why_no_live()
+    if reason is None or FORCED:
         return
     for item in items:
         if tier_of(item.path) == "live":
-            item.add_marker(pytest.mark.skip(reason=f"live tier: {reason}"))
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    if isinstance(report.longrepr, tuple):
+        return str(report.longrepr[2]).replace("Skipped: ", "", 1)
+    return str(report.longrepr or "")
+
+
+def _forbid_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if FORCED and report.skipped and not hasattr(report, "wasxfail"):
+        report.longrepr = f"skipped although EBTOP_LIVE=1: {_reason(report)}"
+        report.outcome = "failed"
 
 
 @pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item):  # type: ignore[no-untyped-def]
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     outcome = yield
-    report = outcome.get_result()
-    if MUST_RUN_LIVE and report.skipped and tier_of(item.path) == "live":
-        report.outcome = "failed"
-        report.longrepr = f"skipped with EBTOP_LIVE=1: {report.longrepr}"
+    tier = tier_of(item.path)
+    report: pytest.TestReport = outcome.get_result()  # type: ignore[attr-defined]
+    if tier == "live":
+        _forbid_skip(report)
+    if tier and (report.when == "call" or report.outcome != "passed"):
+        item.config.stash[_account].add(tier, report.outcome, _reason(report))
 
 
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    tier = tier_of(TESTS.parent / report.nodeid.split("::")[0])
-    if tier not in _outcomes or (report.when != "call" and report.outcome == "passed"):
-        return
-    _outcomes[tier][report.outcome] += 1
-    if report.skipped and isinstance(report.longrepr, tuple):
-        _reasons[tier][report.longrepr[2].removeprefix("Skipped: ")] += 1
+@pytest.hookimpl(hookwrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    outcome = yield
+    report: pytest.CollectReport = outcome.get_result()  # type: ignore[attr-defined]
+    tier = tier_of(collector.path) if collector.path.is_file() else None
+    if tier == "live":
+        _forbid_skip(report)
+    if tier and report.outcome != "passed":
+        collector.config.stash[_account].add(tier, report.outcome, _reason(report))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def _idle_tiers(config: pytest.Config) -> list[str]:
+    """Tiers that should have run here and did not. Only a run of everything can tell."""
+    whole = config.args_source is config.ArgsSource.TESTPATHS
+    narrowed = config.option.keyword or config.option.markexpr or config.option.collectonly
+    if not FORCED or not whole or narrowed:
+        return []
+    return [tier for tier in TIERS if not config.stash[_account].ran(tier)]
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if exitstatus == 0 and _idle_tiers(session.config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    account = config.stash[_account]
+    idle = _idle_tiers(config)
     terminalreporter.section("tiers")
     for tier in TIERS:
-        counts = _outcomes[tier]
-        words = ", ".join(f"{counts[o]} {o}" for o in ("passed", "failed", "skipped") if counts[o])
-        terminalreporter.write_line(f"{tier:8} {words or 'not run'}")
-        for reason, count in _reasons[tier].most_common():
-            terminalreporter.write_line(f"{'':8}   {count} skipped: {reason}")
+        wrong = " - but it should have run on this machine" if tier in idle else ""
+        terminalreporter.write_line(f"{tier + ':':9}{account.line(tier)}{wrong}")
