@@ -152,8 +152,11 @@ def _help(machine: dict[str, Any], probe: ProbeStatus) -> Iterator[str]:
         return
     if caps is not None and "CAP_SYS_ADMIN" not in caps:
         missing = [name for name in ("CAP_BPF", "CAP_PERFMON") if name not in caps]
-        if missing:
-            yield f"run as root ({root_command()}), or with {' and '.join(missing)}"
+        names = " and ".join(missing)
+        if missing and machine["root"]:
+            yield f"{names}, which this root lacks (a container has to be given them)"
+        elif missing:
+            yield f"run as root ({root_command()}), or with {names}"
     if not machine["btf"]:
         yield "a kernel with BTF (CONFIG_DEBUG_INFO_BTF=y; /sys/kernel/btf/vmlinux is missing)"
     if machine["lockdown"] not in (None, "none"):

@@ -29,13 +29,20 @@ def open_source(options: Options) -> Source:
     try:
         return Session(options.probes)
     except EbtopError as error:
+        reason = _reason(error)
         if options.source == "bpf":
-            if isinstance(error, (PermissionDenied, Unsupported)):
-                raise
-            raise Unsupported(str(error)) from error
-        denied = isinstance(error, PermissionDenied)
-        reason = f"{_what(error)}; try: {root_command()}" if denied else str(error)
+            kind = PermissionDenied if isinstance(error, PermissionDenied) else Unsupported
+            raise kind(reason) from error
         return ProcSource(reason=reason, probes=_refused(options, error))
+
+
+def _reason(error: EbtopError) -> str:
+    """Why not, and what to type instead where more privilege would help."""
+    if not isinstance(error, PermissionDenied):
+        return str(error)
+    if os.geteuid() == 0:
+        return str(error)  # root in a container, or without capabilities: doctor knows more
+    return f"not root ({error}); try: {root_command()}"
 
 
 def note(source: Source) -> Optional[str]:
@@ -45,10 +52,6 @@ def note(source: Source) -> Optional[str]:
     if in_own_pid_namespace():
         return "in a pid namespace: pids are the machine's own, not those that ps shows here"
     return None
-
-
-def _what(error: EbtopError) -> str:
-    return f"not root ({error})" if os.geteuid() != 0 else str(error)
 
 
 def _refused(options: Options, error: EbtopError) -> tuple[ProbeStatus, ...]:

@@ -190,7 +190,7 @@ def test_nobody_gets_proc_and_the_command_to_try():
 def test_nobody_who_insists_on_bpf_gets_77():
     done = ebtop("--json", "-n", "1", "--source", "bpf", **NOBODY)
     assert (done.returncode, done.stdout) == (77, b"")
-    one_line(done)
+    assert "sudo /" in one_line(done)
 
 
 @as_root

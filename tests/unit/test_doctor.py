@@ -25,8 +25,9 @@ def helps(facts, state="denied"):
 @pytest.mark.parametrize(
     ("facts", "word"),
     [
-        ({"capabilities": []}, "CAP_BPF and CAP_PERFMON"),
-        ({"capabilities": ["CAP_BPF"]}, "with CAP_PERFMON"),
+        ({"capabilities": [], "root": False}, "run as root (sudo "),
+        ({"capabilities": ["CAP_BPF"], "root": False}, "with CAP_PERFMON"),
+        ({"capabilities": [], "root": True}, "CAP_BPF and CAP_PERFMON, which this root lacks"),
         ({"btf": False}, "CONFIG_DEBUG_INFO_BTF"),
         ({"lockdown": "confidentiality"}, "'confidentiality'"),
         ({"memlock_bytes": 65536, "capabilities": ["CAP_SYS_ADMIN"]}, "ulimit -l"),
