@@ -20,7 +20,8 @@ int accounts_open(struct accounts *accounts, struct slots *slots)
 	accounts->watch = BUFFER_OF(struct watch_entry);
 	accounts->running = BUFFER_OF(struct running_slot);
 	accounts->by_slot = calloc(slots->total ? slots->total : 1, sizeof(*accounts->by_slot));
-	if (!accounts->by_slot || hash_open(&accounts->threads) || hash_open(&accounts->processes))
+	accounts->cpu_busy = calloc(slots->cpus, sizeof(*accounts->cpu_busy));
+	if (!accounts->by_slot || !accounts->cpu_busy || hash_open(&accounts->threads) || hash_open(&accounts->processes))
 		return -ENOMEM;
 	return 0;
 }
@@ -162,6 +163,7 @@ void accounts_close(struct accounts *accounts)
 	buffer_free(&accounts->watch);
 	buffer_free(&accounts->running);
 	free(accounts->by_slot);
+	free(accounts->cpu_busy);
 	memset(accounts, 0, sizeof(*accounts));
 }
 

@@ -110,6 +110,7 @@ struct accounts {
 	__u64 now_ns, before_ns;	/* the interval, monotonic clock */
 	__u64 before_boot_ns;		/* its beginning on the boot-time clock */
 	__u64 attached_boot_ns;		/* threads started later must have a slot */
+	__u64 *cpu_busy;		/* the refresh that last found a thread running on each CPU */
 	__u64 switches;			/* context switches of the interval */
 	__u64 lost_memory;
 	int have_sched, have_life, have_tasks;

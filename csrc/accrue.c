@@ -175,6 +175,8 @@ static void take_running(struct accounts *accounts)
 		/* a switch after the scan began is in the next interval */
 		if (since < latest && latest < accounts->now_ns)
 			running[i].slot.state = EBTOP_SLOT_FREE;
+		else
+			accounts->cpu_busy[cpu] = accounts->refresh;
 		accounts_slot(accounts, running[i].index, &running[i].slot);
 	}
 	accounts->running.count = 0;

@@ -219,6 +219,7 @@ static void add_process(struct rows *rows, struct accounts *accounts, struct pro
 	if (process->refresh == accounts->refresh)
 		pack_args(row, process, events);
 	rows->live_threads += process->live;
+	rows->live_processes += !(process->flags & PROCESS_ENDED) || process->flags & PROCESS_ZOMBIE;
 	if (flags & EBTOP_WANT_THREADS)
 		pack_threads(rows, accounts, process, flags);
 }
@@ -229,7 +230,7 @@ void rows_pack(struct rows *rows, struct accounts *accounts, struct events *even
 	const struct process_entry *list = accounts_list(accounts, &count);
 
 	rows->processes.count = rows->threads.count = 0;
-	rows->live_threads = 0;
+	rows->live_threads = rows->live_processes = 0;
 	if (buffer_reserve(&rows->processes, count))
 		accounts->lost_memory++;
 	for (size_t i = 0; i < count; i++)

@@ -14,6 +14,7 @@ struct rows {
 	struct buffer threads;		/* struct ebtop_row */
 	__u64 active;			/* process rows that come first */
 	__u64 live_threads;
+	__u64 live_processes;		/* zombies included */
 };
 
 void rows_open(struct rows *rows);

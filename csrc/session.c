@@ -278,6 +278,22 @@ static void read_tasks(struct ebtop_session *session)
 		ask_for_some(session, active);
 }
 
+/* Idle time of a CPU since the start; ~0 when nothing is known of it yet. */
+static __u64 idle_so_far(const struct ebtop_session *session, __u32 cpu)
+{
+	const struct accounts *accounts = &session->accounts;
+	struct ebtop_slot slot;
+
+	if (slots_read(slots_at(&session->slots, cpu + 1), &slot))
+		return session->idle_ns[cpu];
+	/* never idle since the start: then it is busy, if we know of a thread that is on it */
+	if (slot.state == EBTOP_SLOT_FREE)
+		return accounts->cpu_busy[cpu] == accounts->refresh ? 0 : session->idle_ns[cpu];
+	if (slot.state == EBTOP_SLOT_RUNNING && accounts->now_ns > slot.since_ns)
+		return slot.oncpu_ns + (accounts->now_ns - slot.since_ns);
+	return slot.oncpu_ns;
+}
+
 static void pack_cpus(struct ebtop_session *session)
 {
 	struct accounts *accounts = &session->accounts;
@@ -286,19 +302,12 @@ static void pack_cpus(struct ebtop_session *session)
 	session->cpu_rows.count = 0;
 	for (__u32 cpu = 0; accounts->have_sched && cpu < session->maps.cpus; cpu++) {
 		struct ebtop_cpu_row *row = buffer_add(&session->cpu_rows);
-		struct ebtop_slot slot;
-		__u64 idle, last = session->idle_ns[cpu];
+		__u64 last = session->idle_ns[cpu], idle = idle_so_far(session, cpu);
 
 		if (!row)
 			return;
 		memset(row, 0, sizeof(*row));
 		row->cpu = cpu;
-		if (slots_read(slots_at(&session->slots, cpu + 1), &slot) ||
-		    slot.state == EBTOP_SLOT_FREE)
-			continue;
-		idle = slot.oncpu_ns;
-		if (slot.state == EBTOP_SLOT_RUNNING && accounts->now_ns > slot.since_ns)
-			idle += accounts->now_ns - slot.since_ns;
 		session->idle_ns[cpu] = idle;
 		if (last == ~0ull || idle < last)
 			continue;
@@ -342,7 +351,7 @@ static void pack_system(struct ebtop_session *session)
 	struct accounts *accounts = &session->accounts;
 
 	memset(system, 0, sizeof(*system));
-	system->processes = accounts->processes.count;
+	system->processes = session->rows.live_processes;
 	system->active = session->rows.active;
 	system->threads = session->rows.live_threads;
 	system->known = 1u << EBTOP_SYSTEM_THREADS;
