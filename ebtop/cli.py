@@ -15,6 +15,7 @@ from ebtop.options import Options, parse
 from ebtop.output import OutputClosed, fill_standard_fds, locale_is_utf8, say
 
 if TYPE_CHECKING:
+    from ebtop.sources import Source
     from ebtop.viewstate import ViewState
 
 _AT_SECURE = 23
@@ -82,13 +83,20 @@ def _dashboard(options: Options) -> int:
             raise UsageError(
                 f"standard {name} is not a terminal; without one there are --once, -b and --json"
             )
-    if os.environ.get("TERM") in _NO_CURSOR:
-        say("this terminal cannot address its cursor (TERM=dumb); here is batch mode (-b)")
-        return _sample(options.as_command("batch"))
+    # as little as possible: what is imported here stays in the small parent of the dashboard
     from ebtop import dashboard
-    from ebtop.sources import open_source
 
-    return dashboard.run(lambda: open_source(options), view_state(options), options)
+    def open_source() -> Source:
+        from ebtop import sources
+
+        return sources.open_source(options)
+
+    try:
+        return dashboard.run(open_source, view_state(options), options)
+    except dashboard.NoDashboard:
+        term = os.environ.get("TERM", "")
+        say(f"this terminal cannot address its cursor (TERM={term}); here is batch mode (-b)")
+        return _sample(options.as_command("batch"))
 
 
 def view_state(options: Options) -> ViewState:
@@ -133,7 +141,8 @@ def _check_exist(options: Options) -> None:
         except (KeyError, ValueError):
             if not options.user.isdigit():
                 raise UsageError(f"argument -u/--user: there is no user {options.user!r}") from None
-    _check_column(options.sort)
+    if options.sort != Options.sort:
+        _check_column(options.sort)
 
 
 def _check_column(name: str) -> None:
