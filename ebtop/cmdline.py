@@ -91,8 +91,19 @@ class CommandLines:
             batch = left[start : start + _MOST_WAITING]
             for row in batch:
                 self.get(row)
-            if not self._settle({(row["pid"], row["start_ns"]) for row in batch}, timeout):
+            if not self.settle({(row["pid"], row["start_ns"]) for row in batch}, timeout):
                 return
+
+    def settle(self, keys: set[Key], timeout: float = 0.02) -> bool:
+        """Waits until what was asked for of these is read; False when `timeout` passed idle."""
+        with self._change:
+            while not self._asked.isdisjoint(keys):
+                before = self._done
+                self._change.wait(timeout)
+                if self._done == before:
+                    self._replace_stuck()
+                    return False
+        return True
 
     def close(self) -> None:
         """Lets the thread end; one that is stuck in the kernel is left to it."""
@@ -133,16 +144,6 @@ class CommandLines:
         if self._waiting and self._stuck < _MOST_STUCK:
             self._worker = _Worker(self)
             self._worker.thread.start()
-
-    def _settle(self, keys: set[Key], timeout: float) -> bool:
-        with self._change:
-            while not self._asked.isdisjoint(keys):
-                before = self._done
-                self._change.wait(timeout)
-                if self._done == before:
-                    self._replace_stuck()
-                    return False
-        return True
 
     def _work(self, me: _Worker) -> None:
         while True:

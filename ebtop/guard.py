@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from typing import Any, Callable, Iterator, Optional
 
 FORWARDED = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP}
-_WAITED = FORWARDED | {signal.SIGCHLD}
 _SENT_BY_KERNEL = 0x80
 _ENTERED, _LEFT, _NO_SCREEN = b"E", b"L", b"N"
 
@@ -102,21 +101,29 @@ def _signals_held() -> Iterator[set[Any]]:
     """Blocks what `_follow` waits for, so that nothing is lost between fork and wait."""
     # Blocked signals are queued only if they are not ignored; SIGTTOU is blocked so that a parent
     # in the background may still restore the settings of the terminal.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _WAITED | {signal.SIGTTOU})
+    waited = _waited()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, waited | {signal.SIGTTOU})
     chld = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
         yield before
     finally:
         signal.signal(signal.SIGCHLD, chld or signal.SIG_DFL)
-        while signal.sigtimedwait(_WAITED, 0) is not None:
+        while signal.sigtimedwait(waited, 0) is not None:
             pass  # what came after the child's end was meant for the dashboard
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def _waited() -> set[signal.Signals]:
+    """nohup and `&` in a script start us with some signals ignored, and mean it."""
+    heard = {number for number in FORWARDED if signal.getsignal(number) != signal.SIG_IGN}
+    return heard | {signal.SIGCHLD}
+
+
 def _follow(pid: int) -> int:
     """Passes signals on until the child is gone; its wait status."""
+    waited = _waited()
     while True:
-        told = signal.sigwaitinfo(_WAITED)
+        told = signal.sigwaitinfo(waited)
         if told.si_signo != signal.SIGCHLD:
             # What the terminal sends, the child got too.
             if told.si_code != _SENT_BY_KERNEL:

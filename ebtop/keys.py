@@ -17,6 +17,8 @@ class Action(Enum):
     RESET = "reset the counters"
     EDIT_FILTER = "filter by pid, user, name or port; empty clears"
     EDIT_SEARCH = "search and go to the next match"
+    SEARCH_NEXT = "go to the next match"
+    SEARCH_PREVIOUS = "go to the match before"
     EDIT_FILE = "write what is on the screen to a file"
     TOGGLE_PAUSE = "pause or resume"
     REFRESH_FASTER = "refresh faster"
@@ -28,8 +30,6 @@ class Action(Enum):
     TOGGLE_HELP = "show or hide the help"
     MOVE_UP = "one row up"
     MOVE_DOWN = "one row down"
-    MOVE_LEFT = "scroll left"
-    MOVE_RIGHT = "scroll right"
     PAGE_UP = "one page up"
     PAGE_DOWN = "one page down"
     MOVE_FIRST = "to the first row"
@@ -47,7 +47,6 @@ class Action(Enum):
     NEXT_COLUMNS = "the next set of columns"
     TAG = "tag the row"
     GO_BACK = "back; then clear search, filter and tags"
-    SUSPEND = "suspend"
     REDRAW = "draw the screen anew"
 
 
@@ -60,6 +59,8 @@ KEYS: dict[str, Action] = {
     "\\": Action.EDIT_FILTER,
     "/": Action.EDIT_SEARCH,
     "KEY_F3": Action.EDIT_SEARCH,
+    "n": Action.SEARCH_NEXT,
+    "N": Action.SEARCH_PREVIOUS,
     "w": Action.EDIT_FILE,
     "p": Action.TOGGLE_PAUSE,
     "+": Action.REFRESH_FASTER,
@@ -78,8 +79,8 @@ KEYS: dict[str, Action] = {
     "k": Action.MOVE_UP,
     "KEY_DOWN": Action.MOVE_DOWN,
     "j": Action.MOVE_DOWN,
-    "KEY_LEFT": Action.MOVE_LEFT,
-    "KEY_RIGHT": Action.MOVE_RIGHT,
+    "KEY_LEFT": Action.SORT_PREVIOUS,
+    "KEY_RIGHT": Action.SORT_NEXT,
     "KEY_PPAGE": Action.PAGE_UP,
     "KEY_NPAGE": Action.PAGE_DOWN,
     "KEY_HOME": Action.MOVE_FIRST,
@@ -104,5 +105,4 @@ KEYS: dict[str, Action] = {
     " ": Action.TAG,
     "\x1b": Action.GO_BACK,
     "\x0c": Action.REDRAW,
-    "\x1a": Action.SUSPEND,
 }
