@@ -16,6 +16,7 @@
 #include "accounts.h"
 #include "error.h"
 #include "events.h"
+#include "machine.h"
 #include "maps.h"
 #include "probe.h"
 #include "rows.h"
@@ -42,13 +43,9 @@ struct ebtop_session {
 	struct rows rows;
 	struct probe probes[EBTOP_PROBES];
 	struct buffer watched;		/* struct watch_entry: what accounts.watch was */
-	struct buffer cpu_rows, probe_rows;
-	struct ebtop_system_row system;
-	__u64 *idle_ns;			/* of each CPU at the last refresh; ~0: not seen yet */
+	struct buffer probe_rows;
+	struct machine machine;
 	__u64 last_pass_ns, pass_took_ns;
-	__u64 lost[EBTOP_LOSSES];	/* in all, at the last refresh */
-	__u64 lost_rows;
-	__u64 idle_switches;		/* in all, at the last refresh */
 	int handed_out;			/* the events' tables belong to the last refresh */
 	int stats_fd;
 	int stats_held;			/* since before this interval */
@@ -129,10 +126,8 @@ static int open_session(struct ebtop_session *session, __u32 wanted, struct ebto
 	ret = events_open(&session->events, &session->maps, &session->accounts, err);
 	if (ret)
 		return ret;
-	session->idle_ns = malloc(session->maps.cpus * sizeof(*session->idle_ns));
-	if (!session->idle_ns)
-		return error_set(err, -ENOMEM, "cpus", "no memory");
-	memset(session->idle_ns, 0xff, session->maps.cpus * sizeof(*session->idle_ns));
+	if (machine_open(&session->machine, &session->maps))
+		return error_set(err, -ENOMEM, "machine", "no memory");
 	open_probes(session, wanted);
 	open_tasks(session);
 	session->accounts.attached_boot_ns = clock_ns(CLOCK_BOOTTIME);
@@ -153,7 +148,6 @@ ebtop_session *ebtop_open(__u32 probes, struct ebtop_error *err)
 	memset(session->maps.fd, -1, sizeof(session->maps.fd));
 	session->tasks.all_link = session->stats_fd = -1;
 	session->watched = BUFFER_OF(struct watch_entry);
-	session->cpu_rows = BUFFER_OF(struct ebtop_cpu_row);
 	session->probe_rows = BUFFER_OF(struct ebtop_probe_row);
 	rows_open(&session->rows);
 	error_capture_libbpf(getenv("EBTOP_DEBUG") != NULL);
@@ -178,11 +172,10 @@ void ebtop_close(ebtop_session *session)
 	maps_close(&session->maps);
 	rows_close(&session->rows);
 	buffer_free(&session->watched);
-	buffer_free(&session->cpu_rows);
+	machine_close(&session->machine);
 	buffer_free(&session->probe_rows);
 	if (session->stats_fd >= 0)
 		close(session->stats_fd);
-	free(session->idle_ns);
 	free(session);
 }
 
@@ -278,94 +271,6 @@ static void read_tasks(struct ebtop_session *session)
 		ask_for_some(session, active);
 }
 
-/* Idle time of a CPU since the start; ~0 when nothing is known of it yet. */
-static __u64 idle_so_far(const struct ebtop_session *session, __u32 cpu)
-{
-	const struct accounts *accounts = &session->accounts;
-	struct ebtop_slot slot;
-
-	if (slots_read(slots_at(&session->slots, cpu + 1), &slot))
-		return session->idle_ns[cpu];
-	/* never idle since the start: then it is busy, if we know of a thread that is on it */
-	if (slot.state == EBTOP_SLOT_FREE)
-		return accounts->cpu_busy[cpu] == accounts->refresh ? 0 : session->idle_ns[cpu];
-	if (slot.state == EBTOP_SLOT_RUNNING && accounts->now_ns > slot.since_ns)
-		return slot.oncpu_ns + (accounts->now_ns - slot.since_ns);
-	return slot.oncpu_ns;
-}
-
-static void pack_cpus(struct ebtop_session *session)
-{
-	struct accounts *accounts = &session->accounts;
-	__u64 interval = accounts->now_ns - accounts->before_ns;
-
-	session->cpu_rows.count = 0;
-	for (__u32 cpu = 0; accounts->have_sched && cpu < session->maps.cpus; cpu++) {
-		struct ebtop_cpu_row *row = buffer_add(&session->cpu_rows);
-		__u64 last = session->idle_ns[cpu], idle = idle_so_far(session, cpu);
-
-		if (!row)
-			return;
-		memset(row, 0, sizeof(*row));
-		row->cpu = cpu;
-		session->idle_ns[cpu] = idle;
-		if (last == ~0ull || idle < last)
-			continue;
-		row->known = 1;
-		row->idle_ns = idle - last < interval ? idle - last : interval;
-		row->busy_ns = interval - row->idle_ns;
-	}
-}
-
-/* Idle threads switch too; their slots count it. */
-static void count_idle_switches(struct ebtop_session *session)
-{
-	__u64 switches = 0;
-
-	for (__u32 cpu = 0; cpu < session->maps.cpus; cpu++)
-		switches += slots_at(&session->slots, cpu + 1)->voluntary_switches;
-	session->accounts.switches += switches - session->idle_switches;
-	session->idle_switches = switches;
-}
-
-static void pack_losses(struct ebtop_session *session)
-{
-	struct ebtop_system_row *system = &session->system;
-	__u64 lost[EBTOP_LOSSES];
-
-	session->lost_rows += session->events.dropped_rows;
-	if (maps_losses(&session->maps, lost))
-		memcpy(lost, session->lost, sizeof(lost));
-	lost[EBTOP_LOST_EVENT_ROWS] = session->lost_rows;
-	lost[EBTOP_LOST_MEMORY] = session->accounts.lost_memory;
-	for (int cause = 0; cause < EBTOP_LOSSES; cause++) {
-		system->lost[cause] = lost[cause] - session->lost[cause];
-		system->lost_total[cause] = lost[cause];
-		session->lost[cause] = lost[cause];
-	}
-}
-
-static void pack_system(struct ebtop_session *session)
-{
-	struct ebtop_system_row *system = &session->system;
-	struct accounts *accounts = &session->accounts;
-
-	memset(system, 0, sizeof(*system));
-	system->processes = session->rows.live_processes;
-	system->active = session->rows.active;
-	system->threads = session->rows.live_threads;
-	system->known = 1u << EBTOP_SYSTEM_THREADS;
-	if (accounts->have_sched) {
-		system->context_switches = accounts->switches;
-		system->known |= 1u << EBTOP_SYSTEM_CONTEXT_SWITCHES;
-	}
-	if (accounts->have_life) {
-		memcpy(system->events, session->events.counts, sizeof(system->events));
-		system->known |= 1u << EBTOP_SYSTEM_EVENTS;
-	}
-	pack_losses(session);
-}
-
 static void hold_stats(struct ebtop_session *session, int wanted)
 {
 	session->stats_held = session->stats_fd >= 0;
@@ -391,10 +296,11 @@ static void pack_probes(struct ebtop_session *session, int wanted)
 
 static void give(struct ebtop_session *session, struct ebtop_snapshot *ret)
 {
-	ret->system = (struct ebtop_table){ &session->system, 1, sizeof(session->system) };
+	ret->system = (struct ebtop_table){ &session->machine.system, 1,
+					     sizeof(session->machine.system) };
 	ret->processes = buffer_table(&session->rows.processes);
 	ret->threads = buffer_table(&session->rows.threads);
-	ret->cpus = buffer_table(&session->cpu_rows);
+	ret->cpus = buffer_table(&session->machine.cpus);
 	ret->events = buffer_table(&session->events.rows);
 	ret->text = buffer_table(&session->events.text);
 	ret->probes = buffer_table(&session->probe_rows);
@@ -414,7 +320,7 @@ int ebtop_refresh(ebtop_session *session, __u32 flags, struct ebtop_snapshot *re
 		accounts->before_ns = accounts->now_ns;
 	if (accounts->have_sched) {
 		accounts_scan(accounts, 0);
-		count_idle_switches(session);
+		machine_count_switches(&session->machine, accounts);
 		slots_provide(&session->slots);
 	}
 	drained = drain_events(session);
@@ -426,8 +332,7 @@ int ebtop_refresh(ebtop_session *session, __u32 flags, struct ebtop_snapshot *re
 	accounts_find_ended(accounts);
 	accounts_settle(accounts);
 	rows_pack(&session->rows, accounts, &session->events, flags);
-	pack_cpus(session);
-	pack_system(session);
+	machine_pack(&session->machine, accounts, &session->events, &session->rows, &session->maps);
 	pack_probes(session, !!(flags & EBTOP_WANT_COST));
 	give(session, ret);
 	session->handed_out = 1;

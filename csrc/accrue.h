@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+
+/*
+ * Owns what all sources of numbers share: they hold the kernel's own running totals, and what counts
+ * is their growth since they were last read.
+ */
+#ifndef EBTOP_ACCRUE_H
+#define EBTOP_ACCRUE_H
+
+#include "accounts.h"
+
+/* Growth of a running total; what went backwards grew by nothing. */
+static inline __u64 grown(__u64 now, __u64 last)
+{
+	return now > last ? now - last : 0;
+}
+
+/* The same for the low half of a counter, which may wrap. */
+static inline __u32 grown_low(__u32 now, __u32 last)
+{
+	return now - last;
+}
+
+static inline void add(struct thread *thread, enum ebtop_counter counter, __u64 amount)
+{
+	thread->interval[counter] += amount;
+}
+
+#endif

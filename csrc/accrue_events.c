@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+
+/*
+ * Owns how births, execs and exits become facts of a process.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "accrue.h"
+
+void accounts_fork(struct accounts *accounts, const struct ebtop_fork *fork)
+{
+	struct process *process = accounts_process(accounts, fork->head.pid, fork->start_ns);
+
+	if (!process)
+		return;
+	accounts_touch(accounts, process);
+	process->born = accounts->refresh;
+	process->ppid = fork->ppid;
+	process->uid = fork->head.uid;
+	process->flags |= PROCESS_FACTS | PROCESS_FAULTS;
+	memcpy(process->comm, fork->head.comm, sizeof(process->comm));
+}
+
+void accounts_exec(struct accounts *accounts, const struct ebtop_exec *exec)
+{
+	struct process *process = accounts_process(accounts, exec->head.pid, exec->start_ns);
+	char *args;
+
+	if (!process)
+		return;
+	accounts_touch(accounts, process);
+	process->ppid = exec->ppid;
+	process->uid = exec->head.uid;
+	process->flags |= PROCESS_FACTS;
+	memcpy(process->comm, exec->head.comm, sizeof(process->comm));
+	if (!exec->args_bytes || exec->args_bytes > EBTOP_ARGS_BYTES)
+		return;
+	args = realloc(process->args, exec->args_bytes);
+	if (!args)
+		return;
+	memcpy(args, exec->args, exec->args_bytes);
+	process->args = args;
+	process->args_bytes = exec->args_bytes;
+	process->flags &= ~(__u32)PROCESS_ARGS_CUT;
+	if (exec->args_cut)
+		process->flags |= PROCESS_ARGS_CUT;
+}
+
+void accounts_exit(struct accounts *accounts, const struct ebtop_exit *exit)
+{
+	struct process *process = accounts_process(accounts, exit->head.pid, exit->start_ns);
+
+	if (!process)
+		return;
+	accounts_touch(accounts, process);
+	process->flags |= PROCESS_EXIT_EVENT | PROCESS_FACTS;
+	process->flags &= ~(__u32)(PROCESS_MEMORY | PROCESS_VIRTUAL);
+	process->ppid = exit->ppid;
+	process->uid = exit->head.uid;
+	process->exit_code = exit->exit_code;
+	memcpy(process->comm, exit->head.comm, sizeof(process->comm));
+	process->faults_pass = accounts->refresh;
+	process->faults_sum[0] = exit->minor_faults;
+	process->faults_sum[1] = exit->major_faults;
+	if (exit->peak_rss_pages) {
+		process->peak_rss_pages = exit->peak_rss_pages;
+		process->flags |= PROCESS_PEAK;
+	}
+}

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+
+/*
+ * Owns how slots become numbers: which slots changed, what they say at the moment of the refresh,
+ * and the threads that they stand for.
+ */
+#include <string.h>
+
+#include "accrue.h"
+
+struct reading {		/* a slot's totals at the moment of the refresh */
+	__u64 oncpu_ns, offcpu_ns, runq_wait_ns;
+};
+
+/* The slice or wait in progress counts up to now. */
+static struct reading reading_of(const struct ebtop_slot *slot, __u64 now)
+{
+	struct reading at = { slot->oncpu_ns, slot->offcpu_ns, slot->runq_wait_ns };
+	__u64 open = grown(now, slot->since_ns);
+
+	if (slot->state == EBTOP_SLOT_RUNNING)
+		at.oncpu_ns += open;
+	else if (slot->state == EBTOP_SLOT_RUNNABLE)
+		at.runq_wait_ns += open;
+	else if (slot->state == EBTOP_SLOT_OFF)
+		at.offcpu_ns += open;
+	return at;
+}
+
+static void set_last(struct thread *thread, const struct ebtop_slot *slot, struct reading at)
+{
+	thread->oncpu_ns = at.oncpu_ns;
+	thread->offcpu_ns = at.offcpu_ns;
+	thread->runq_wait_ns = at.runq_wait_ns;
+	thread->voluntary_switches = slot->voluntary_switches;
+	thread->involuntary_switches = slot->involuntary_switches;
+	thread->migrations = slot->migrations;
+}
+
+/*
+ * The first slot of a thread. One born under our eyes begins at 0. One known from the task records
+ * has its totals from there, and what it did before its slot it spent waiting or running:
+ * whatever the interval does not explain was off the CPU. Of any other, earlier totals are not ours.
+ */
+static void adopt(struct accounts *accounts, struct thread *thread, const struct ebtop_slot *slot,
+		  struct reading at, int created)
+{
+	__u64 explained, oncpu;
+
+	if (slot->flags & EBTOP_SLOT_BORN) {
+		thread->oncpu_ns = thread->offcpu_ns = thread->runq_wait_ns = 0;
+		return;
+	}
+	if (created || (slot->flags & EBTOP_SLOT_HANDED_OVER)) {
+		set_last(thread, slot, at);
+		thread->offcpu_ns = thread->runq_wait_ns = 0;
+		return;
+	}
+	oncpu = grown(at.oncpu_ns, thread->oncpu_ns);
+	explained = oncpu + at.offcpu_ns + at.runq_wait_ns;
+	add(thread, EBTOP_OFFCPU_NS, grown(accounts->now_ns, thread->updated_ns + explained));
+	thread->offcpu_ns = thread->runq_wait_ns = 0;
+}
+
+static struct thread *thread_of_slot(struct accounts *accounts, __u32 index,
+				     const struct ebtop_slot *slot, int *fresh, int *created)
+{
+	struct thread *thread = accounts->by_slot[index];
+	struct process *process;
+
+	*fresh = *created = 0;
+	if (thread && thread->node.id == slot->tid && thread->node.start_ns == slot->start_ns)
+		return thread;
+	process = accounts_process(accounts, slot->pid, slot->leader_start_ns);
+	if (!process)
+		return NULL;
+	if (!process->comm[0])
+		memcpy(process->comm, slot->comm, sizeof(process->comm));
+	thread = accounts_thread(accounts, process, slot->tid, slot->start_ns, created);
+	if (!thread)
+		return NULL;
+	if (!thread->slot)
+		process->live_slots++;
+	else
+		accounts->by_slot[thread->slot] = NULL;
+	thread->slot = index;
+	accounts->by_slot[index] = thread;
+	*fresh = 1;
+	return thread;
+}
+
+static void take_slot(struct accounts *accounts, struct thread *thread,
+		      const struct ebtop_slot *slot, struct reading at)
+{
+	__u32 voluntary = grown_low(slot->voluntary_switches, thread->voluntary_switches);
+	__u32 involuntary = grown_low(slot->involuntary_switches, thread->involuntary_switches);
+
+	add(thread, EBTOP_ONCPU_NS, grown(at.oncpu_ns, thread->oncpu_ns));
+	add(thread, EBTOP_OFFCPU_NS, grown(at.offcpu_ns, thread->offcpu_ns));
+	add(thread, EBTOP_RUNQ_WAIT_NS, grown(at.runq_wait_ns, thread->runq_wait_ns));
+	add(thread, EBTOP_VOLUNTARY_SWITCHES, voluntary);
+	add(thread, EBTOP_INVOLUNTARY_SWITCHES, involuntary);
+	add(thread, EBTOP_MIGRATIONS, grown_low(slot->migrations, thread->migrations));
+	accounts->switches += (__u64)voluntary + involuntary;
+	set_last(thread, slot, at);
+	thread->updated_ns = accounts->now_ns;
+	thread->user_ticks_ns = slot->user_ticks_ns;
+	thread->kernel_ticks_ns = slot->kernel_ticks_ns;
+	thread->task_state = slot->task_state;
+	thread->slot_state = slot->state;
+	memcpy(thread->comm, slot->comm, sizeof(thread->comm));
+	thread->process->flags |= PROCESS_ACCOUNTED;
+	if (thread->node.id == thread->process->node.id)
+		thread->process->task_state = slot->task_state;
+}
+
+void accounts_slot(struct accounts *accounts, __u32 index, const struct ebtop_slot *slot)
+{
+	struct reading at = reading_of(slot, accounts->now_ns);
+	struct thread *thread;
+	int fresh, created;
+
+	thread = thread_of_slot(accounts, index, slot, &fresh, &created);
+	if (!thread)
+		return;
+	accounts_touch_thread(accounts, thread);
+	if (fresh)
+		adopt(accounts, thread, slot, at, created);
+	take_slot(accounts, thread, slot, at);
+	if (slot->state != EBTOP_SLOT_DEAD)
+		return;
+	if (slot->flags & EBTOP_SLOT_GROUP_DEAD)
+		thread->process->flags |= PROCESS_GROUP_DEAD;
+	accounts_bury(accounts, thread);
+}
+
+/*
+ * A CPU runs one thread: the one it switched to last. A slot that says running although its CPU has
+ * switched since missed the switch away (a recursion miss, or a kernel that does not run programs
+ * for some tasks): its slice is not open.
+ */
+static void take_running(struct accounts *accounts)
+{
+	struct running_slot *running = (void *)accounts->running.data;
+	size_t count = accounts->running.count;
+
+	for (size_t i = 0; i < count; i++) {
+		__u32 cpu = running[i].slot.cpu;
+		__u64 latest = slots_at(accounts->slots, cpu + 1)->since_ns;
+		__u64 since = running[i].slot.since_ns;
+
+		for (size_t j = 0; j < count; j++)
+			if (running[j].slot.cpu == cpu && running[j].slot.since_ns > latest)
+				latest = running[j].slot.since_ns;
+		/* a switch after the scan began is in the next interval */
+		if (since < latest && latest < accounts->now_ns)
+			running[i].slot.state = EBTOP_SLOT_FREE;
+		else
+			accounts->cpu_busy[cpu] = accounts->refresh;
+		accounts_slot(accounts, running[i].index, &running[i].slot);
+	}
+	accounts->running.count = 0;
+}
+
+void accounts_scan(struct accounts *accounts, int dead_only)
+{
+	struct slots *slots = accounts->slots;
+
+	for (__u32 index = slots->first; index < slots->used_end; index++) {
+		const struct ebtop_slot *slot = slots_at(slots, index);
+		__u32 state = __atomic_load_n(&slot->state, __ATOMIC_RELAXED);
+		struct running_slot *running;
+		struct ebtop_slot copy;
+
+		if (state == EBTOP_SLOT_FREE || (dead_only && state != EBTOP_SLOT_DEAD))
+			continue;
+		if (state == EBTOP_SLOT_OFF && slot->since_ns == slots->seen_since[index])
+			continue;
+		if (slots_read(slot, &copy))
+			continue;	/* its totals will be in the next interval */
+		slots->seen_since[index] = copy.state == EBTOP_SLOT_OFF ? copy.since_ns : 0;
+		if (copy.state != EBTOP_SLOT_RUNNING || !(running = buffer_add(&accounts->running)))
+			accounts_slot(accounts, index, &copy);
+		else
+			*running = (struct running_slot){ .index = index, .slot = copy };
+	}
+	take_running(accounts);
+}

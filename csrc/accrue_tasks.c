@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+
+/*
+ * Owns how task records become facts and numbers, and what a pass over all tasks says of those it
+ * did not meet.
+ */
+#include <string.h>
+
+#include "accrue.h"
+
+static void watch(struct accounts *accounts, struct process *process)
+{
+	struct watch_entry *entry = buffer_add(&accounts->watch);
+
+	if (entry)
+		*entry = (struct watch_entry){ process->node.start_ns, process->node.id, 0 };
+}
+
+static void take_process_facts(struct process *process, const struct ebtop_task *record)
+{
+	process->ppid = record->ppid;
+	process->uid = record->uid;
+	process->threads_kernel = record->threads;
+	process->task_state = record->task_state;
+	process->task_flags = record->task_flags;
+	process->cgroup_id = record->cgroup_id;
+	process->flags |= PROCESS_FACTS | PROCESS_CGROUP;
+	memcpy(process->comm, record->comm, sizeof(process->comm));
+	process->flags &= ~(__u32)(PROCESS_MEMORY | PROCESS_VIRTUAL);
+	if (record->rss_pages >= 0)
+		process->flags |= PROCESS_MEMORY | PROCESS_PEAK;
+	if (record->rss_pages != -1)
+		process->flags |= PROCESS_VIRTUAL;
+	process->rss_pages = (__u64)record->rss_pages;
+	process->virtual_pages = record->virtual_pages;
+	process->peak_rss_pages = record->peak_rss_pages;
+}
+
+static void take_faults(struct accounts *accounts, struct thread *thread,
+			const struct ebtop_task *record, int created)
+{
+	struct process *process = thread->process;
+
+	if (process->faults_pass != accounts->refresh) {
+		process->faults_pass = accounts->refresh;
+		process->faults_sum[0] = record->group_minor_faults;
+		process->faults_sum[1] = record->group_major_faults;
+	}
+	process->faults_sum[0] += record->minor_faults;
+	process->faults_sum[1] += record->major_faults;
+	if (!created) {
+		add(thread, EBTOP_MINOR_FAULTS, grown(record->minor_faults, thread->minor_faults));
+		add(thread, EBTOP_MAJOR_FAULTS, grown(record->major_faults, thread->major_faults));
+	}
+	thread->minor_faults = record->minor_faults;
+	thread->major_faults = record->major_faults;
+}
+
+/* Where there is no slot, the record's own totals are all there is; waits are then unknown. */
+static void take_counts(struct accounts *accounts, struct thread *thread,
+			const struct ebtop_task *record)
+{
+	__u64 oncpu = grown(record->oncpu_ns, thread->oncpu_ns);
+	__u32 voluntary = grown_low((__u32)record->voluntary_switches, thread->voluntary_switches);
+	__u32 involuntary =
+		grown_low((__u32)record->involuntary_switches, thread->involuntary_switches);
+
+	if (!oncpu && !voluntary && !involuntary)
+		return;
+	accounts_touch_thread(accounts, thread);
+	add(thread, EBTOP_ONCPU_NS, oncpu);
+	add(thread, EBTOP_VOLUNTARY_SWITCHES, voluntary);
+	add(thread, EBTOP_INVOLUNTARY_SWITCHES, involuntary);
+	add(thread, EBTOP_MIGRATIONS, grown_low((__u32)record->migrations, thread->migrations));
+	/* a thread that has never switched was on its CPU or asleep, nothing else */
+	if (accounts->have_sched)
+		add(thread, EBTOP_OFFCPU_NS, grown(accounts->now_ns, thread->updated_ns + oncpu));
+	accounts->switches += (__u64)voluntary + involuntary;
+}
+
+static void set_last_from_record(struct accounts *accounts, struct thread *thread,
+				 const struct ebtop_task *record)
+{
+	thread->oncpu_ns = record->oncpu_ns;
+	thread->voluntary_switches = (__u32)record->voluntary_switches;
+	thread->involuntary_switches = (__u32)record->involuntary_switches;
+	thread->migrations = (__u32)record->migrations;
+	thread->updated_ns = accounts->now_ns;
+	memcpy(thread->comm, record->comm, sizeof(thread->comm));
+}
+
+static void take_thread(struct accounts *accounts, struct thread *thread,
+			const struct ebtop_task *record, int created)
+{
+	if (created) {
+		/* what it did before it was known is not of this interval */
+		thread->user_ticks_ns = record->user_ticks_ns;
+		thread->kernel_ticks_ns = record->kernel_ticks_ns;
+		if (accounts->have_sched && record->start_ns > accounts->attached_boot_ns)
+			thread->process->flags |= PROCESS_UNTRACKED;
+		accounts_touch_thread(accounts, thread);
+	}
+	if (!thread->slot) {
+		if (!created)
+			take_counts(accounts, thread, record);
+		set_last_from_record(accounts, thread, record);
+		thread->process->flags |= PROCESS_ACCOUNTED;
+		if (accounts->have_sched &&
+		    (record->on_cpu || thread->process->flags & PROCESS_UNTRACKED))
+			watch(accounts, thread->process);
+	}
+	if (thread->refresh == accounts->refresh || !thread->slot) {
+		thread->user_ticks_ns = record->user_ticks_ns;
+		thread->kernel_ticks_ns = record->kernel_ticks_ns;
+	}
+	thread->task_state = record->task_state;
+	thread->pass = accounts->refresh;
+}
+
+void accounts_task(struct accounts *accounts, const struct ebtop_task *record)
+{
+	const __u32 over = 0x10 | 0x20 | 0x80;	/* EXIT_DEAD, EXIT_ZOMBIE, TASK_DEAD */
+	struct process *process;
+	struct thread *thread;
+	int created;
+
+	process = accounts_process(accounts, record->pid, record->leader_start_ns);
+	if (!process)
+		return;
+	process->pass = accounts->refresh;
+	if (record->tid == record->pid)
+		take_process_facts(process, record);
+	if (record->task_state & over) {
+		/* a zombie leader of living threads is no zombie process */
+		if (record->tid == record->pid && record->threads <= 1 && !process->live_slots) {
+			accounts_touch(accounts, process);
+			process->flags |= PROCESS_ENDED | PROCESS_ZOMBIE;
+			process->exit_code = record->exit_code;
+			watch(accounts, process);
+		}
+		return;
+	}
+	thread = accounts_thread(accounts, process, record->tid, record->start_ns, &created);
+	if (!thread)
+		return;
+	take_thread(accounts, thread, record, created);
+	take_faults(accounts, thread, record, created);
+}
+
+static void sweep_threads(struct accounts *accounts, struct process *process, __u64 pass_boot_ns)
+{
+	struct thread *thread, *next;
+
+	for (thread = process->threads; thread; thread = next) {
+		next = thread->next;
+		if (thread->dead || thread->pass == accounts->refresh ||
+		    thread->node.start_ns >= pass_boot_ns)
+			continue;
+		/* its slot was handed over or its last switch is still to come; the latter waits */
+		if (thread->slot && thread->slot_state != EBTOP_SLOT_OFF)
+			continue;
+		accounts_touch_thread(accounts, thread);
+		accounts_bury(accounts, thread);
+	}
+}
+
+void accounts_sweep(struct accounts *accounts, __u64 pass_boot_ns)
+{
+	for (size_t i = 0; i < accounts->list.count; i++) {
+		struct process_entry *entry = buffer_at(&accounts->list, i);
+		struct process *process = entry->process;
+
+		if (process->pass == accounts->refresh) {
+			sweep_threads(accounts, process, pass_boot_ns);
+			continue;
+		}
+		if (process->node.start_ns >= pass_boot_ns)
+			continue;
+		if (process->live_slots)
+			continue;
+		accounts_touch(accounts, process);
+		process->flags |= PROCESS_ENDED;
+	}
+}

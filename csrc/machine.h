@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+
+/*
+ * Owns what is known of the machine as a whole, apart from its processes.
+ */
+#ifndef EBTOP_MACHINE_H
+#define EBTOP_MACHINE_H
+
+#include "accounts.h"
+#include "events.h"
+#include "maps.h"
+#include "rows.h"
+
+struct machine {
+	struct ebtop_system_row system;
+	struct buffer cpus;		/* struct ebtop_cpu_row */
+	__u64 *idle_ns;			/* of each CPU at the last refresh; ~0: not known yet */
+	__u64 idle_switches;		/* in all, at the last refresh */
+	__u64 lost[EBTOP_LOSSES];	/* in all, at the last refresh */
+	__u64 lost_rows;
+};
+
+int machine_open(struct machine *machine, const struct maps *maps);
+void machine_close(struct machine *machine);
+/* Adds the switches of the idle threads to those of the interval. */
+void machine_count_switches(struct machine *machine, struct accounts *accounts);
+/* Packs the settled interval; `rows` must be packed already. */
+void machine_pack(struct machine *machine, const struct accounts *accounts,
+		  const struct events *events, const struct rows *rows, const struct maps *maps);
+
+#endif
