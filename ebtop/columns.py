@@ -220,7 +220,7 @@ COLUMNS: tuple[Column, ...] = (
     ),
     _fact("virt", "VIRT", 5, "virtual_bytes", 60, "address space", units.size),
     _fact("peak", "PEAK", 5, "peak_rss_bytes", 65, "most resident memory so far", units.size),
-    _counter("minflt", "MINFLT", 6, "minor_faults", 50, "page faults without a disk", probe="tasks"),
+    _counter("minflt", "MINFLT", 6, "minor_faults", 50, "page faults, no disk", probe="tasks"),
     _counter("majflt", "MAJFLT", 6, "major_faults", 55, "page faults with a disk", probe="tasks"),
     _fact("ppid", "PPID", 7, "ppid", 62, "parent", lambda n: str(int(n))),
     Column(

@@ -74,14 +74,13 @@ def column_view(table: Table, name: str) -> Any:
     field = table.layout.fields[name]
     width = 4 if field.code in "Ii" else 8
     step = table.layout.stride // width
-    return memoryview(table.data).cast(field.code)[field.offset // width :: step]
+    words: Any = memoryview(table.data)
+    return words.cast(field.code)[field.offset // width :: step]
 
 
 def identity_of(table: Table, index: int) -> Identity:
     """(pid, start_ns, tid) of one row."""
-    return tuple(  # type: ignore[return-value]
-        column_view(table, name)[index] for name in ("pid", "start_ns", "tid")
-    )
+    return tuple(column_view(table, name)[index] for name in ("pid", "start_ns", "tid"))
 
 
 class Wanted(NamedTuple):
@@ -216,5 +215,5 @@ def _grow(
         branches[index] = branch
         below_it = children.pop(pids[index], [])
         for place, child in enumerate(reversed(below_it)):
-            own, under = (last, blank) if place == 0 else (fork, down)
+            own, under = (last, "   ") if place == 0 else (fork, down)
             waiting.append((child, below + own, below + under))

@@ -96,7 +96,6 @@ def _tasks(snapshot: Snapshot) -> Line:
     return (
         *_value("tasks ", _count(system.processes), Style.BOLD),
         *_value("  threads ", _count(system.threads)),
-        *_value("  active ", _count(system.active)),
         *_value("  started ", _count(system.started)),
         *_value("  exited ", _count(system.exited)),
         *_value("  switches ", _per_second(system.context_switches, snapshot)),
@@ -132,9 +131,9 @@ def _cost(snapshot: Snapshot) -> Line:
     return (
         *_value("ebtop ", own),
         *_value(" ", None if cost.rss_bytes is None else units.size(cost.rss_bytes)),
+        *_lost(snapshot),
         *_value("  BPF ", bpf),
         *_value("  events ", units.count(cost.events)),
-        *_lost(snapshot),
     )
 
 

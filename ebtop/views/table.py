@@ -50,18 +50,23 @@ def row_line(
     """One row, exactly `width` cells. Numbers are never cut; what is cut is the command."""
     identity = (row["pid"], row["start_ns"], row["tid"])
     mark, style = row_mark(identity, row, state)
-    parts = []
-    for column in columns[:-1]:
-        text = column.show(row, context)
-        if not column.text:
-            parts.append(text.rjust(column.width))
-        else:
-            parts.append(_column_text(text, column.width))
     last = columns[-1].show(row, context)
     if state.shift:
         last = shifted(last, state.shift)
-    parts.append(branch + last)
-    return (Span(fit(mark + " ".join(parts), width), style),)
+    text = f"{mark}{numbers(row, columns, context)} {branch}{last}"
+    return (Span(fit(text, width), style),)
+
+
+def numbers(row: Row, columns: Sequence[Column], context: Context) -> str:
+    """All columns but the last, side by side."""
+    parts = []
+    for column in columns[:-1]:
+        text = column.show(row, context)
+        if column.text:
+            parts.append(_column_text(text, column.width))
+        else:
+            parts.append(text.rjust(column.width))
+    return " ".join(parts)
 
 
 def _column_text(text: str, width: int) -> str:

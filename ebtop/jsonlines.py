@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns the JSON sample: names, units and order of its keys, as the interface promises them.
+
+Every key is always there; what this version, kernel or privilege cannot give is null, never 0.
+The output is ASCII without control characters, one object a line, whatever names exist.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+from typing import Any, Optional
+
+from ebtop.columns import (
+    Cmdlines,
+    Context,
+    Row,
+    by_name,
+    cpu_percent,
+    exit_status,
+    raw_cmdline,
+    state_letter,
+)
+from ebtop.layout import COUNTERS, EXITED, FACTS, KNOWN_BIT
+from ebtop.model import Order, Wanted, order_rows
+from ebtop.snapshot import Snapshot
+from ebtop.text import data_text
+from ebtop.viewstate import ViewState
+
+SCHEMA = 1
+
+PROCESS_KEYS = (
+    # identity
+    "pid", "ppid", "uid", "user", "comm", "cmdline", "start_ns", "state", "threads", "cgroup",
+    "container", "exited", "exit_code",
+    # CPU
+    "cpu_percent", "oncpu_ns", "user_ns", "kernel_ns", "offcpu_ns", "runq_wait_ns",
+    "voluntary_switches", "involuntary_switches", "migrations",
+    # waiting
+    "wait_ns",
+    # disk
+    "disk_read_bytes", "disk_write_bytes", "disk_reads", "disk_writes", "disk_latency_min_ns",
+    "disk_latency_avg_ns", "disk_latency_p99_ns", "disk_latency_max_ns", "disk_sequential_ratio",
+    # files
+    "file_read_bytes", "file_write_bytes", "cache_hit_ratio", "opens",
+    # network
+    "net_tx_bytes", "net_rx_bytes", "connections", "connections_opened", "connections_accepted",
+    "retransmits", "connection_errors",
+    # system calls
+    "syscalls", "syscall_ns", "syscall_errors", "syscall_categories",
+    # memory
+    "rss_bytes", "virtual_bytes", "peak_rss_bytes", "mmap_calls", "munmap_calls", "brk_calls",
+    "allocated_bytes", "freed_bytes", "minor_faults", "major_faults",
+)  # fmt: skip
+
+_TEMPLATE = dict.fromkeys(PROCESS_KEYS)
+_PLAIN = ("start_ns", "ppid", "uid", "threads", "rss_bytes", "virtual_bytes", "peak_rss_bytes")
+_MASKED = tuple((name, 1 << KNOWN_BIT[name]) for name in (*COUNTERS, *_PLAIN))
+_EXIT_KNOWN = 1 << FACTS["exit_code"]
+_UID_KNOWN = 1 << FACTS["uid"]
+
+
+def sample_line(
+    snapshot: Snapshot,
+    state: ViewState,
+    cmdlines: Optional[Cmdlines] = None,
+    limit: Optional[int] = None,
+) -> str:
+    """One sample as one line, its newline included."""
+    context = Context.of(snapshot, cmdlines, ascii=False)
+    sample = {
+        "schema": SCHEMA,
+        "type": "sample",
+        "time": f"{datetime.fromtimestamp(snapshot.time, timezone.utc):%Y-%m-%dT%H:%M:%S.%fZ}",
+        "interval_s": round(snapshot.interval_s, 6),
+        "source": snapshot.source,
+        "system": _system(snapshot),
+        "self": _self(snapshot),
+        "probes": _probes(snapshot),
+        "processes": _tasks(False, context, state, limit),
+        "threads": _tasks(True, context, state, limit) if state.threads else [],
+        "syscalls": [],
+        "connections": [],
+        "disks": [],
+    }
+    text = json.dumps(sample, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    # the encoder leaves this one control character, which can only stand inside a string
+    return text.replace("\x7f", "\\u007f") + "\n"
+
+
+def _system(snapshot: Snapshot) -> dict[str, Any]:
+    system, host = snapshot.system, snapshot.host
+    load = host.load or (None, None, None)
+    return {
+        "cpus": host.cpus,
+        "cpu_percent": _rounded(system.cpu_percent),
+        "load1": load[0],
+        "load5": load[1],
+        "load15": load[2],
+        "memory_total_bytes": host.memory_total_bytes,
+        "memory_available_bytes": host.memory_available_bytes,
+        "processes": system.processes,
+        "threads": system.threads,
+        "started": system.started,
+        "exited": system.exited,
+        "context_switches": system.context_switches,
+        "syscalls": None,
+    }
+
+
+def _self(snapshot: Snapshot) -> dict[str, Any]:
+    cost = snapshot.self_cost
+    return {
+        "cpu_percent": _rounded(cost.cpu_percent),
+        "rss_bytes": cost.rss_bytes,
+        "probe_ns": cost.probe_ns,
+        "probe_cpu_percent": _rounded(cost.probe_cpu_percent),
+        "events": cost.events,
+        "lost": dict(cost.lost),
+        "lost_total": dict(cost.lost_total),
+        "source_reason": snapshot.source_reason and data_text(snapshot.source_reason),
+    }
+
+
+def _probes(snapshot: Snapshot) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": data_text(probe.name),
+            "state": probe.state,
+            "hook": data_text(probe.hook),
+            "reason": None if probe.reason is None else data_text(probe.reason),
+            "runs": probe.runs,
+            "run_ns": probe.run_ns,
+        }
+        for probe in snapshot.probes
+    ]
+
+
+def _tasks(
+    threads: bool, context: Context, state: ViewState, limit: Optional[int]
+) -> list[dict[str, Any]]:
+    wanted = Wanted(by_name(state.sort), state.reverse, state.filter, threads=threads)
+    order: Order = order_rows(wanted, context)
+    rows = order.window(0, len(order) if limit is None else limit)
+    return [task(order.table.row(index), context, threads) for index in rows]
+
+
+def task(row: Row, context: Context, thread: bool = False) -> dict[str, Any]:
+    """One process, or with `thread` one thread: the same keys and `tid`."""
+    known = row["known"]
+    values: dict[str, Any] = dict(_TEMPLATE)
+    for name, mask in _MASKED:
+        if known & mask:
+            values[name] = row[name]
+    snapshot = context.snapshot
+    user = snapshot.users.get(row["uid"]) if known & _UID_KNOWN else None
+    args = None if thread else raw_cmdline(row, context)
+    ended = bool(row["flags"] & EXITED)
+    values["pid"] = row["pid"]
+    values["user"] = None if user is None else data_text(user)
+    values["comm"] = data_text(row["comm"])
+    values["cmdline"] = None if args is None else data_text(args)
+    values["state"] = state_letter(row)
+    values["exited"] = ended
+    values["exit_code"] = exit_status(row["exit_code"]) if ended and known & _EXIT_KNOWN else None
+    values["cpu_percent"] = _rounded(cpu_percent(row, snapshot.interval_s))
+    if thread:
+        values["tid"] = row["tid"]
+    return values
+
+
+def _rounded(value: Optional[float]) -> Optional[float]:
+    return None if value is None else round(value, 3)

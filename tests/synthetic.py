@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns made-up machines: snapshots packed row by row, the same every time, for tests of outputs.
+
+Nothing here reads this machine, and nothing is checked here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from ebtop.layout import (
+    BORN,
+    CPU,
+    EVENT,
+    EVENT_TYPES,
+    EXITED,
+    KERNEL,
+    KNOWN_BIT,
+    LOSSES,
+    RAN,
+    ROW,
+    Table,
+)
+from ebtop.snapshot import Host, ProbeStatus, SelfCost, Snapshot, System
+
+ALL_KNOWN = sum(1 << bit for name, bit in KNOWN_BIT.items() if name != "exit_code")
+EXIT_KNOWN = 1 << KNOWN_BIT["exit_code"]
+MS = 1_000_000
+GIB = 1 << 30
+NOW_NS = 400_000_000_000_000
+
+
+def process(pid: int, comm: bytes = b"idle", **values: Any) -> dict[str, Any]:
+    """One row; whatever is not given is that of a small process that sleeps."""
+    row = {
+        "known": ALL_KNOWN, "start_ns": pid * 1_000_003, "rss_bytes": 4 << 20,
+        "virtual_bytes": 64 << 20, "peak_rss_bytes": 5 << 20, "cgroup_id": 77, "pid": pid,
+        "tid": pid, "ppid": 1 if pid > 1 else 0, "uid": 1000, "threads": 1, "state": ord("S"),
+        "comm": comm, "offcpu_ns": 1000 * MS,
+    }  # fmt: skip
+    row.update(values)
+    return row
+
+
+def running(pid: int, comm: bytes, oncpu_ms: int, **values: Any) -> dict[str, Any]:
+    """One row of a process that was on a CPU in the interval."""
+    ns = oncpu_ms * MS
+    given = {
+        "oncpu_ns": ns, "user_ns": ns * 3 // 4, "kernel_ns": ns // 4, "runq_wait_ns": ns // 50,
+        "offcpu_ns": max(0, 1000 * MS - ns), "voluntary_switches": 7 + oncpu_ms // 3,
+        "involuntary_switches": oncpu_ms // 9, "migrations": oncpu_ms // 100,
+        "minor_faults": oncpu_ms * 11, "major_faults": oncpu_ms // 200, "state": ord("R"),
+        "flags": RAN,
+    }  # fmt: skip
+    given.update(values)
+    return process(pid, comm, **given)
+
+
+def exited(pid: int, comm: bytes, code: int = 0, **values: Any) -> dict[str, Any]:
+    """One row of a process that began and ended in the interval; `code` as wait(2) gives it."""
+    given = {"known": ALL_KNOWN | EXIT_KNOWN, "exit_code": code, "flags": RAN | BORN | EXITED}
+    given.update(values)
+    return running(pid, comm, 2, **given)
+
+
+def table(rows: Iterable[dict[str, Any]]) -> Table:
+    return Table(ROW, b"".join(ROW.pack(row) for row in rows))
+
+
+def cpus(busy: Iterable[float | None]) -> Table:
+    """A row a CPU; `None` is a CPU of which nothing was seen."""
+    return Table(CPU, b"".join(
+        CPU.pack({"cpu": number, "known": 0 if share is None else 1,
+                  "busy_ns": int((share or 0) * 1000 * MS),
+                  "idle_ns": int((1 - (share or 0)) * 1000 * MS)})
+        for number, share in enumerate(busy)
+    ))  # fmt: skip
+
+
+def event(kind: str, pid: int, comm: bytes, **values: Any) -> dict[str, Any]:
+    row = {
+        "time_ns": NOW_NS - 500 * MS, "start_ns": pid * 1_000_003, "type": EVENT_TYPES.index(kind),
+        "pid": pid, "tid": pid, "uid": 1000, "ppid": 100, "comm": comm,
+    }  # fmt: skip
+    row.update(values)
+    return row
+
+
+def events(rows: Iterable[dict[str, Any]]) -> Table:
+    return Table(EVENT, b"".join(EVENT.pack(row) for row in rows))
+
+
+PROBES = (
+    ProbeStatus("sched", "on", "tp_btf/sched_switch,tp_btf/sched_wakeup", None, 1200, 96_000),
+    ProbeStatus("life", "on", "tp_btf/sched_process_exec", None, 12, 24_000),
+    ProbeStatus("tasks", "on", "iter/task", None, 1, 900_000),
+)
+
+
+def snapshot(
+    rows: Iterable[dict[str, Any]],
+    threads: Iterable[dict[str, Any]] = (),
+    **changes: Any,
+) -> Snapshot:
+    """The machine whose processes these are; the active ones are put first, as C does."""
+    ordered = list(rows)
+    active = [row for row in ordered if row.get("flags", 0) & (RAN | BORN | EXITED)]
+    idle = [row for row in ordered if not row.get("flags", 0) & (RAN | BORN | EXITED)]
+    idle.sort(key=lambda row: int(row["pid"]))
+    system = System(
+        cpu_percent=123.4, processes=len(ordered), threads=len(ordered) + 12, started=3, exited=2,
+        execs=4, context_switches=12_345, active=len(active),
+    )  # fmt: skip
+    nothing = dict.fromkeys(LOSSES, 0)
+    base = Snapshot(
+        time=1_700_000_000.25, taken_ns=NOW_NS, interval_s=1.0, source="bpf", source_reason=None,
+        cumulative=False,
+        host=Host(b"testhost", 273_840.0, (0.52, 0.41, 0.30), 16 * GIB, 11 * GIB, 2),
+        system=system,
+        self_cost=SelfCost(0.7, 31 << 20, 1_020_000, 0.1, 19, dict(nothing), dict(nothing)),
+        probes=PROBES, processes=table([*active, *idle]), threads=table(threads),
+        cpus=cpus((0.42, 0.81)), events=events(()), text=b"",
+        users={0: "root", 1000: "alice", 33: "www-data", 1001: "averylongusername"},
+    )  # fmt: skip
+    return replace(base, **changes)
+
+
+def crowd(sleeping: int, awake: int = 20) -> Snapshot:
+    """Many that sleep and some that run: the case whose cost must not grow with the sleepers."""
+    rows = [process(1000 + number, b"sleeper") for number in range(sleeping)]
+    rows += [running(100 + number, b"worker", 40 * number + 3) for number in range(awake)]
+    return snapshot(rows)
+
+
+def office() -> Snapshot:
+    """A small mixed machine: the one of most golden screens."""
+    text = b"sh\0-c\0exit 3\0"
+    rows = [
+        running(1, b"systemd", 4, uid=0, ppid=0, threads=1, rss_bytes=12 << 20),
+        process(2, b"kthreadd", uid=0, ppid=0, flags=KERNEL, rss_bytes=0, virtual_bytes=0),
+        process(14, b"ksoftirqd/0", uid=0, ppid=2, rss_bytes=0, virtual_bytes=0),
+        process(310, b"sshd", uid=0),
+        running(412, b"nginx", 180, uid=33, threads=4, rss_bytes=90 << 20),
+        process(413, b"nginx", uid=33, ppid=412),
+        running(500, b"postgres", 320, uid=1001, threads=7, rss_bytes=3 * GIB),
+        running(501, b"python3", 981, ppid=310, threads=12, rss_bytes=700 << 20),
+        exited(600, b"sh", 3 << 8, ppid=501, text=0, text_bytes=len(text)),
+        exited(601, b"true", 0, ppid=501),
+        exited(602, b"sleep", 9, ppid=501),
+        process(700, b"zombie", state=ord("Z"), flags=EXITED, known=ALL_KNOWN | EXIT_KNOWN),
+        process(800, b"unknown", known=0, start_ns=0, rss_bytes=0),
+    ]
+    log = events(
+        [
+            event("exec", 600, b"sh", ppid=501, text=0, text_bytes=len(text)),
+            event("exit", 600, b"sh", ppid=501, exit_code=3 << 8, duration_ns=12 * MS),
+            event("exit", 601, b"true", ppid=501, exit_code=0, duration_ns=2 * MS),
+            event("exit", 602, b"sleep", ppid=501, exit_code=9, duration_ns=30_000 * MS),
+        ]
+    )
+    return replace(snapshot(rows), events=log, text=text)
+
+
+OFFICE_CMDLINES = {
+    (1, 1_000_003): b"/sbin/init\0splash\0",
+    (412, 412 * 1_000_003): b"nginx: master process /usr/sbin/nginx\0",
+    (
+        500,
+        500 * 1_000_003,
+    ): b"/usr/lib/postgresql/15/bin/postgres\0-D\0/var/lib/postgresql/15/main\0",
+    (501, 501 * 1_000_003): b"python3\0-m\0http.server\0--bind\x00127.0.0.1\0",
+}
