@@ -21,6 +21,8 @@ HERE = Path(__file__).resolve().parent
 TREE = HERE / "tree"
 MARK = "UPSTREAM"
 """In the tree: which tarball it came from."""
+APT_GET = "/usr/bin/apt-get"
+APT_CACHE = "/usr/bin/apt-cache"
 
 
 class FetchError(Exception):
@@ -54,7 +56,10 @@ def fetch() -> Path:
 
 
 def _check(tarball: Path, sha256: str) -> None:
-    found = hashlib.sha256(tarball.read_bytes()).hexdigest()
+    try:
+        found = hashlib.sha256(tarball.read_bytes()).hexdigest()
+    except OSError as error:
+        raise FetchError(f"{tarball}: {error.strerror}") from None
     if found != sha256:
         raise FetchError(f"{tarball.name} has SHA-256 {found}, pinned is {sha256}")
 
@@ -85,44 +90,61 @@ def _run(*command: str, cwd: Path | None = None) -> str:
     return done.stdout
 
 
-def _mirror() -> str:
-    apt_get = shutil.which("apt-get", path="/usr/bin:/bin")
-    if not apt_get:
+def _mirrors() -> list[str]:
+    """Where this machine's apt gets Debian from, in its own order."""
+    if not Path(APT_GET).exists():
         raise FetchError(
             "no apt-get here: download libbpf's release tarball and set LIBBPF_TARBALL=path"
         )
-    uris = _run(apt_get, "indextargets", "--format", "$(REPO_URI)").split()
-    main = [uri for uri in uris if "security" not in uri]
-    if not main:
-        raise FetchError("apt knows no mirror: run `apt-get update` once as root")
-    return main[0]
+    known = _run(APT_GET, "indextargets", "--format", "$(LABEL) $(REPO_URI)")
+    if not known.strip() and os.geteuid() == 0:
+        # a machine image without package lists
+        _run(APT_GET, "-qq", "update")
+        known = _run(APT_GET, "indextargets", "--format", "$(LABEL) $(REPO_URI)")
+    pairs = [line.rpartition(" ") for line in known.splitlines()]
+    found = list(dict.fromkeys(uri for label, _, uri in pairs if label == "Debian"))
+    if not found:
+        raise FetchError(
+            "apt knows no mirror of Debian: run `apt-get update` once as root,"
+            " or download libbpf's release tarball and set LIBBPF_TARBALL=path"
+        )
+    return found
 
 
 def _from_mirror(pin: dict[str, str], work: Path) -> Path:
     """The tarball of the first suite that carries the pinned upstream version."""
-    mirror = _mirror()
-    for suite in pin["suites"].split():
-        folder = work / suite
-        (folder / "lists" / "partial").mkdir(parents=True)
-        source = folder / "sources.list"
-        source.write_text(f"deb-src [signed-by={pin['keyring']}] {mirror} {suite} main\n")
-        options = [f"-oDir::Etc::SourceList={source}", "-oDir::Etc::SourceParts=/dev/null"]
-        options += [f"-oDir::State::Lists={folder}/lists", f"-oDir::Cache={folder}/cache"]
-        options += ["-oAPT::Sandbox::User="]
-        try:
-            _run("/usr/bin/apt-get", "-qq", *options, "update")
-            known = _run("/usr/bin/apt-cache", *options, "showsrc", pin["package"])
-            for version in _versions(known, pin["version"]):
-                package = f"{pin['package']}={version}"
-                _run("/usr/bin/apt-get", "-qq", *options, "source", "--download-only",
-                     package, cwd=folder)  # fmt: skip
-                return folder / pin["tarball"]
-        except FetchError as error:
-            print(f"libbpf: {suite}: {error}", file=sys.stderr)
+    for mirror in _mirrors():
+        for suite in pin["suites"].split():
+            try:
+                found = _from_suite(pin, mirror, suite, work)
+            except FetchError as error:
+                print(f"libbpf: {suite}: {error}", file=sys.stderr)
+                continue
+            if found:
+                return found
     raise FetchError(
         f"no suite of this machine's mirror carries libbpf {pin['version']}:"
         " download the release and set LIBBPF_TARBALL=path"
     )
+
+
+def _from_suite(pin: dict[str, str], mirror: str, suite: str, work: Path) -> Path | None:
+    """A private source list and private package lists: the machine's own stay as they are."""
+    folder = Path(tempfile.mkdtemp(prefix=f"{suite}-", dir=work))
+    (folder / "lists" / "partial").mkdir(parents=True)
+    (folder / "cache" / "archives" / "partial").mkdir(parents=True)
+    source = folder / "sources.list"
+    source.write_text(f"deb-src [signed-by={pin['keyring']}] {mirror} {suite} main\n", "utf-8")
+    options = [f"-oDir::Etc::SourceList={source}", "-oDir::Etc::SourceParts=/dev/null"]
+    options += [f"-oDir::State::Lists={folder}/lists", f"-oDir::Cache={folder}/cache"]
+    options += ["-oAPT::Sandbox::User="]
+    _run(APT_GET, "-qq", *options, "update")
+    known = _run(APT_CACHE, *options, "showsrc", pin["package"])
+    for version in _versions(known, pin["version"]):
+        package = f"{pin['package']}={version}"
+        _run(APT_GET, "-qq", *options, "source", "--download-only", package, cwd=folder)
+        return folder / pin["tarball"]
+    return None
 
 
 def _versions(showsrc: str, upstream: str) -> list[str]:
