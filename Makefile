@@ -2,7 +2,8 @@
 #
 # Owns the commands of the project: `make` lists them. Each leaves things ready for the next.
 
-PYTHON ?= python3
+# the system's: it has the headers, and sudo may trust it
+PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
 VENV := .venv
 RUN := $(VENV)/bin/python
 V ?= 0
@@ -15,6 +16,10 @@ SOURCES := $(wildcard bpf/*.[ch] csrc/*.[ch] csrc/*.py vendor/libbpf/PIN vendor/
 PACKAGING := setup.py pyproject.toml ebtop/launcher.sh
 TOOLS := clang llvm-strip bpftool cc make
 PACKAGES := clang llvm bpftool gcc libc6-dev make libelf-dev zlib1g-dev python3-venv python3-dev
+DNF_PACKAGES := clang llvm bpftool gcc make elfutils-libelf-devel zlib-devel python3-devel
+CHECK_PYTHON := import sys, venv, ensurepip, sysconfig, os; \
+	sys.exit(sys.version_info < (3, 9) or \
+	not os.path.exists(sysconfig.get_path("include") + "/Python.h"))
 BENCH_PACKAGES := libbpf-tools htop procps atop linux-perf
 LINT := ebtop tests csrc setup.py vendor/libbpf/fetch.py
 
@@ -30,29 +35,33 @@ tools: ## install what building needs (as root), or say what is missing
 	for header in libelf.h zlib.h; do \
 		echo "#include <$$header>" | cc -E -x c - >/dev/null 2>&1 || missing="$$missing $$header"; \
 	done; \
-	$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || missing="$$missing python3-venv"; \
+	$(PYTHON) -c '$(CHECK_PYTHON)' 2>/dev/null || missing="$$missing python>=3.9-with-venv-and-headers"; \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		echo "installing, for want of:$$missing"; \
 		apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
-			apt-get -qq -y --no-install-recommends install $(PACKAGES) >/dev/null; \
+			apt-get -qq -y --no-install-recommends install $(PACKAGES) </dev/null >/dev/null; \
+	elif [ "$$(id -u)" = 0 ] && command -v dnf >/dev/null; then \
+		echo "installing, for want of:$$missing"; \
+		dnf -q -y install $(DNF_PACKAGES) </dev/null >/dev/null; \
 	else \
 		echo "missing:$$missing"; \
 		echo "Debian, Ubuntu:  apt-get install $(PACKAGES)"; \
-		echo "Fedora, RHEL:    dnf install clang llvm bpftool gcc make elfutils-libelf-devel zlib-devel python3-devel"; \
+		echo "Fedora, RHEL:    dnf install $(DNF_PACKAGES)"; \
 		exit 1; \
 	fi
 
 $(VENV)/bin/python:
 	$(MAKE) --no-print-directory tools
 	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip $(QUIET) install --upgrade 'setuptools>=77' 'cffi>=1.17' wheel
 
 $(VENV)/.installed: $(VENV)/bin/python $(PACKAGING)
+	$(RUN) -m pip $(QUIET) install 'setuptools>=77' 'cffi>=1.17'
 	$(RUN) -m pip $(QUIET) install --no-build-isolation -e .
 	touch $@ $(VENV)/.compiled
 
 $(VENV)/.compiled: $(VENV)/.installed $(SOURCES)
+	$(MAKE) --no-print-directory tools
 	log=$(VENV)/compile.log; \
 	$(RUN) setup.py $(QUIET) build_clib build_ext --inplace >$$log 2>&1 || { cat $$log; exit 1; }; \
 	grep -A3 -E '(bpf|csrc)/[a-z_.]+:[0-9]+:.*warning:' $$log || true
