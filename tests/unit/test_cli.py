@@ -54,7 +54,7 @@ def test_without_a_terminal_the_dashboard_says_what_there_is_instead():
 
 def test_a_terminal_without_a_cursor_gets_batch_mode():
     master, slave = os.openpty()
-    words = ["-d", "0.1", "-n", "1", "--source", "proc"]
+    words = ["-d", "0.1", "-n", "1", "--source", "proc", "--limit", "2"]  # fits the buffer
     done = ebtop(*words, stdin=slave, stdout=slave, env={**os.environ, "TERM": "dumb"})
     os.close(slave)
     text = os.read(master, 1 << 16)
