@@ -56,9 +56,12 @@ def _run_here(
         with open_source() as source:
             begun = Loop.begin(source, state)
             lifeline.entered(leave)
-            with screen.taken(state.color) as window:
-                Loop(source, window, signals, lifeline, state, options.iterations).run(begun)
-            lifeline.left()
+            try:
+                with screen.taken(state.color) as window:
+                    Loop(source, window, signals, lifeline, state, options.iterations).run(begun)
+            finally:
+                # also before a traceback: to leave twice would put the cursor back over it
+                lifeline.left()
     except EbtopError as error:
         say(str(error))
         return error.status
