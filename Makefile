@@ -12,11 +12,11 @@ ifeq ($(V),0)
 QUIET := -q
 endif
 
-SOURCES := $(wildcard bpf/*.[ch] csrc/*.[ch] csrc/*.py vendor/libbpf/PIN vendor/libbpf/fetch.py)
+SOURCES := $(wildcard bpf/*.[ch] csrc/*.[ch] csrc/elf/*.[ch] csrc/*.py vendor/libbpf/PIN vendor/libbpf/fetch.py)
 PACKAGING := setup.py pyproject.toml ebtop/launcher.sh
 TOOLS := clang llvm-strip bpftool cc make
-PACKAGES := clang llvm bpftool gcc libc6-dev make libelf-dev zlib1g-dev python3-venv python3-dev
-DNF_PACKAGES := clang llvm bpftool gcc make elfutils-libelf-devel zlib-devel python3-devel
+PACKAGES := clang llvm bpftool gcc libc6-dev make python3-venv python3-dev
+DNF_PACKAGES := clang llvm bpftool gcc make python3-devel
 CHECK_PYTHON := import sys, venv, ensurepip, sysconfig, os; \
 	sys.exit(sys.version_info < (3, 9) or \
 	not os.path.exists(sysconfig.get_path("include") + "/Python.h"))
@@ -32,7 +32,7 @@ help: ## this list
 tools: ## install what building needs (as root), or say what is missing
 	missing=; PATH="$$PATH:/usr/sbin:/sbin"; \
 	for tool in $(TOOLS); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
-	for header in libelf.h zlib.h; do \
+	for header in elf.h asm/types.h; do \
 		echo "#include <$$header>" | cc -E -x c - >/dev/null 2>&1 || missing="$$missing $$header"; \
 	done; \
 	$(PYTHON) -c '$(CHECK_PYTHON)' 2>/dev/null || missing="$$missing python>=3.9-with-venv-and-headers"; \
@@ -100,12 +100,12 @@ lint: build $(VENV)/.lint ## ruff, mypy, clang-format: only complains
 	$(VENV)/bin/ruff check $(LINT)
 	$(VENV)/bin/ruff format --check $(LINT)
 	$(VENV)/bin/mypy
-	if command -v clang-format >/dev/null; then clang-format -n -Werror bpf/*.[ch] csrc/*.[ch]; fi
+	if command -v clang-format >/dev/null; then clang-format -n -Werror bpf/*.[ch] csrc/*.[ch] csrc/elf/*.[ch]; fi
 
 fmt: $(VENV)/.lint ## put everything into form
 	$(VENV)/bin/ruff check --fix $(LINT)
 	$(VENV)/bin/ruff format $(LINT)
-	if command -v clang-format >/dev/null; then clang-format -i bpf/*.[ch] csrc/*.[ch]; fi
+	if command -v clang-format >/dev/null; then clang-format -i bpf/*.[ch] csrc/*.[ch] csrc/elf/*.[ch]; fi
 
 sdist: build ## dist/ebtop-*.tar.gz, with libbpf's source and the compiled BPF programs
 	$(RUN) setup.py $(QUIET) sdist 2>/dev/null

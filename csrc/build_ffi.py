@@ -14,6 +14,7 @@ from pathlib import Path
 from cffi import FFI
 
 ROOT = Path(__file__).resolve().parent.parent
+ELF = ROOT / "csrc" / "elf"
 sys.path[:0] = [str(ROOT / "csrc"), str(ROOT / "vendor" / "libbpf")]
 
 from build_skeletons import build_skeletons  # noqa: E402 - its folder was just added
@@ -47,19 +48,21 @@ def relative(paths: list[Path]) -> list[str]:
 def libbpf_library() -> tuple[str, dict[str, object]]:
     """libbpf as a static library: compiled once, not with every change of ours.
 
-    All but linker.c, which only bpftool needs. An empty LIBBPF_API keeps its symbols inside.
+    All but linker.c, which only bpftool needs. An empty LIBBPF_API keeps its symbols inside. In
+    place of libelf and zlib it gets csrc/elf/, so that servers need neither.
     """
     tree = fetch()
     sources = sorted(p for p in (tree / "bpf").glob("*.c") if p.name != "linker.c")
+    sources.append(ELF / "elf_image.c")
     macros = [("_GNU_SOURCE", None), ("_LARGEFILE64_SOURCE", None)]
     macros += [("_FILE_OFFSET_BITS", "64"), ("LIBBPF_API", "")]
-    folders = [tree / "bpf", tree / "include", tree / "include" / "uapi"]
+    folders = [ELF, tree / "bpf", tree / "include", tree / "include" / "uapi"]
     build = {
         "sources": relative(sources),
         "macros": macros,
         "include_dirs": relative(folders),
-        "cflags": [*LEAN, "-O2", "-g0", "-fPIC", "-w"],
-        "obj_deps": {"": relative([ROOT / "vendor" / "libbpf" / "PIN"])},
+        "cflags": [*LEAN, "-O2", "-g0", "-fPIC", "-w", "-Werror=implicit-function-declaration"],
+        "obj_deps": {"": relative([ROOT / "vendor" / "libbpf" / "PIN", *ELF.glob("*.h")])},
     }
     return "bpf", build
 
@@ -68,6 +71,7 @@ def make_ffi() -> FFI:
     tree = fetch()
     skeletons = build_skeletons(tree)
     headers = [*(ROOT / "csrc").glob("*.h"), ROOT / "bpf" / "abi.h", *skeletons]
+    linked = [*ELF.iterdir(), ROOT / "vendor" / "libbpf" / "PIN", Path(__file__).resolve()]
     ffi = FFI()
     ffi.cdef(cdef_text())
     ffi.set_source(
@@ -75,12 +79,11 @@ def make_ffi() -> FFI:
         '#include "ebtop.h"\n',
         sources=relative(sorted((ROOT / "csrc").glob("*.c"))),
         # without these setuptools would keep a stale extension
-        depends=relative(headers),
+        depends=relative(headers + linked),
         include_dirs=["csrc", "bpf", *relative([tree, tree / "include" / "uapi"])],
         define_macros=[("_GNU_SOURCE", None), ("_FILE_OFFSET_BITS", "64"), ("LIBBPF_API", "")],
         extra_compile_args=["-std=gnu11", "-O2", "-g0", *WARNINGS, *LEAN],
-        # after libbpf, which needs them
-        extra_link_args=["-Wl,--gc-sections", "-lelf", "-lz"],
+        extra_link_args=["-Wl,--gc-sections"],
         py_limited_api=limited_api(),
     )
     return ffi
