@@ -7,6 +7,7 @@ name can neither break a line nor reach the terminal raw. `jsonlines.py` is for 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Optional
 
@@ -19,7 +20,7 @@ from ebtop.views.status import status_line
 from ebtop.views.table import heading, numbers
 from ebtop.viewstate import ViewState
 
-_WIDTH = 200
+_WIDTH = 120
 _HEADER_LINES = 6
 
 
@@ -39,7 +40,7 @@ def batch_text(
     when = datetime.fromtimestamp(snapshot.time, timezone.utc)
     lines = [f"time {when:%Y-%m-%dT%H:%M:%S.%fZ}  interval {snapshot.interval_s:.3f}s"]
     lines += (line_text(spans) for spans in header(snapshot, state, _WIDTH, _HEADER_LINES))
-    lines += ["", line_text(heading(columns, state))]
+    lines += ["", line_text(heading(columns, replace(state, sort="")))]  # bare titles
     for index in order.window(0, len(order) if limit is None else limit):
         row = order.table.row(index)
         branch = order.branches.get(index, "")

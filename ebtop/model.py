@@ -204,9 +204,7 @@ def _grow(
     branches: dict[int, str],
     ascii: bool,
 ) -> None:
-    fork, last, down, blank = (
-        ("|- ", "`- ", "|  ", "   ") if ascii else ("├─ ", "└─ ", "│  ", "   ")
-    )
+    fork, last, down = ("|- ", "`- ", "|  ") if ascii else ("├─ ", "└─ ", "│  ")
     waiting: list[tuple[int, str, str]] = [(root, "", "")]
     while waiting:
         index, branch, below = waiting.pop()

@@ -79,12 +79,12 @@ def raw_bytes(text: OutsideText) -> bytes:
 @lru_cache(maxsize=1024)
 def displayable(text: OutsideText, ascii: bool = False) -> str:
     """What may reach a terminal: see the table above. The result `isprintable()`."""
-    raw = raw_bytes(text)
+    raw = _arguments(raw_bytes(text))
     if raw.isascii():
         plain = raw.decode("ascii")
         if plain.isprintable():
             return plain
-    safe = _safe(raw.rstrip(b"\0").replace(b"\0", b" ").decode("utf-8", "surrogateescape"))
+    safe = _safe(raw.decode("utf-8", "surrogateescape"))
     return safe if safe.isascii() or not ascii else _only_ascii(safe)
 
 
@@ -93,8 +93,11 @@ def data_text(text: OutsideText) -> str:
 
     Only a byte that is no UTF-8 becomes `\\xNN`, and NUL between arguments a blank.
     """
-    raw = raw_bytes(text).rstrip(b"\0").replace(b"\0", b" ")
-    return raw.decode("utf-8", "backslashreplace")
+    return _arguments(raw_bytes(text)).decode("utf-8", "backslashreplace")
+
+
+def _arguments(raw: bytes) -> bytes:
+    return raw.rstrip(b"\0").replace(b"\0", b" ") if b"\0" in raw else raw
 
 
 def _safe(text: str) -> str:

@@ -169,6 +169,6 @@ OFFICE_CMDLINES = {
     (
         500,
         500 * 1_000_003,
-    ): b"/usr/lib/postgresql/15/bin/postgres\0-D\0/var/lib/postgresql/15/main\0",
+    ): b"/usr/lib/postgresql/15/bin/postgres\0-D\0/var/lib/main\0",
     (501, 501 * 1_000_003): b"python3\0-m\0http.server\0--bind\x00127.0.0.1\0",
 }
