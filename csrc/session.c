@@ -5,6 +5,7 @@
  * business is in its file.
  */
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -33,6 +34,9 @@ _Static_assert(sizeof(struct ebtop_task) % 8 == 0, "records follow each other wi
 #define ASK_ENDED_MAX 64
 /* What asking for one process costs, in tasks of a full pass. */
 #define ASK_COST 12
+/* How long the round over all CPUs may take, and how many there can be (NR_CPUS of Linux). */
+#define VISIT_NS 50000000ull
+#define CPUS_MAX 8192
 
 struct ebtop_session {
 	struct maps maps;
@@ -112,6 +116,32 @@ static int nothing_works(const struct ebtop_session *session, __u32 wanted, stru
 			 last->kind->name, "%s", last->reason);
 }
 
+/*
+ * Visits every CPU once, so that each has switched before counting begins: from then on it is known
+ * which thread is on it, and idle CPUs have their idle thread seen. Busy CPUs make the visitor wait
+ * for a turn, so the round ends when its time is up; the others become known at their next switch.
+ */
+static void visit_cpus(const struct ebtop_session *session)
+{
+	const __u64 deadline = clock_ns(CLOCK_MONOTONIC) + VISIT_NS;
+	cpu_set_t *home = CPU_ALLOC(CPUS_MAX), *one = CPU_ALLOC(CPUS_MAX);
+	size_t bytes = CPU_ALLOC_SIZE(CPUS_MAX);
+
+	if (!home || !one || sched_getaffinity(0, bytes, home))
+		goto out;
+	for (__u32 cpu = 0; cpu < session->maps.cpus && clock_ns(CLOCK_MONOTONIC) < deadline; cpu++) {
+		if (!CPU_ISSET_S(cpu, bytes, home))
+			continue;
+		CPU_ZERO_S(bytes, one);
+		CPU_SET_S(cpu, bytes, one);
+		sched_setaffinity(0, bytes, one);
+	}
+	sched_setaffinity(0, bytes, home);
+out:
+	CPU_FREE(home);
+	CPU_FREE(one);
+}
+
 static int open_session(struct ebtop_session *session, __u32 wanted, struct ebtop_error *err)
 {
 	int ret = maps_open(&session->maps, err);
@@ -132,6 +162,8 @@ static int open_session(struct ebtop_session *session, __u32 wanted, struct ebto
 	open_tasks(session);
 	session->accounts.attached_boot_ns = clock_ns(CLOCK_BOOTTIME);
 	session->accounts.have_sched = session->probes[EBTOP_SCHED].state == EBTOP_PROBE_ON;
+	if (session->accounts.have_sched)
+		visit_cpus(session);
 	session->accounts.have_life = session->probes[EBTOP_LIFE].state == EBTOP_PROBE_ON;
 	session->accounts.have_tasks = session->probes[EBTOP_TASKS].state == EBTOP_PROBE_ON;
 	return nothing_works(session, wanted, err);
