@@ -24,7 +24,7 @@ BENCH_PACKAGES := libbpf-tools htop procps atop linux-perf
 LINT := ebtop tests csrc setup.py vendor/libbpf/fetch.py
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-live screens bench lint fmt sdist clean tools
+.PHONY: help build bpf run test test-live screens bench lint fmt abi sdist clean tools
 
 help: ## this list
 	awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ $(VENV)/.compiled: $(VENV)/.installed $(SOURCES)
 
 build: $(VENV)/.compiled ## a working .venv/bin/ebtop
 
+bpf: $(VENV)/.installed ## only the BPF programs, as csrc/skel/*.skel.h
+	$(RUN) -c 'import sys; sys.path.insert(0, "csrc"); import build_ffi'
+
 run: build ## the dashboard, through sudo when not root
 	if [ "$$(id -u)" = 0 ]; then $(VENV)/bin/ebtop $(ARGS); else sudo $(VENV)/bin/ebtop $(ARGS); fi
 
@@ -106,6 +109,9 @@ fmt: $(VENV)/.lint ## put everything into form
 	$(VENV)/bin/ruff check --fix $(LINT)
 	$(VENV)/bin/ruff format $(LINT)
 	if command -v clang-format >/dev/null; then clang-format -i bpf/*.[ch] csrc/*.[ch] csrc/elf/*.[ch]; fi
+
+abi: build $(VENV)/.test ## check that kernel, C and Python agree on every layout
+	$(RUN) -m pytest -q tests/unit/test_abi.py
 
 sdist: build ## dist/ebtop-*.tar.gz, with libbpf's source and the compiled BPF programs
 	$(RUN) setup.py $(QUIET) sdist 2>/dev/null
