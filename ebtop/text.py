@@ -45,7 +45,7 @@ class Outside:
     __slots__ = ("raw",)
 
     def __init__(self, raw: bytes | str) -> None:
-        self.raw = raw.encode("utf-8", "surrogateescape") if isinstance(raw, str) else raw
+        self.raw = _encoded(raw) if isinstance(raw, str) else raw
 
     def __str__(self) -> str:
         raise TypeError("text from outside: use text.displayable or text.data_text")
@@ -64,6 +64,14 @@ class Outside:
 
     def __bool__(self) -> bool:
         return bool(self.raw)
+
+
+def _encoded(text: str) -> bytes:
+    """The bytes that text came from; a surrogate that is no such byte becomes invalid UTF-8."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
 
 
 OutsideText = Union[Outside, bytes, str]

@@ -113,12 +113,13 @@ def _summary(snapshot: Snapshot) -> Line:
     host, cpu = snapshot.host, snapshot.system.cpu_percent
     used = None
     if host.memory_total_bytes and host.memory_available_bytes is not None:
-        used = units.size(host.memory_total_bytes - host.memory_available_bytes)
+        bytes_used = host.memory_total_bytes - host.memory_available_bytes
+        used = f"{units.size(bytes_used)}/{units.size(host.memory_total_bytes)}"
     return (
         *_value("CPU ", None if cpu is None else units.percent(cpu) + "%", Style.BOLD),
-        *_value("  mem ", used),
-        *_value("  tasks ", _count(snapshot.system.processes)),
-        *_value("  threads ", _count(snapshot.system.threads)),
+        *_value(" mem ", used),
+        *_value(" tasks ", _count(snapshot.system.processes)),
+        *_value(" threads ", _count(snapshot.system.threads)),
     )
 
 

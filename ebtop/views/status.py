@@ -27,14 +27,18 @@ _FOOTER = (
 def status_line(snapshot: Snapshot, state: ViewState, width: int) -> Line:
     """The prompt while one is open, else a message, else filters, modes and probes."""
     if state.prompt is not None:
-        return _prompt(*state.prompt, width, state.ascii)
+        # what was wrong with the text typed so far stands beside it
+        said = (Span("  "), *_message(state)) if state.message is not None else ()
+        return (*_prompt(*state.prompt, width, state.ascii), *said)
     if state.message is not None:
-        text, is_error = state.message
-        shown = displayable(text, state.ascii)
-        return (
-            (Span("error: " + shown, Style.ERROR),) if is_error else (Span(shown, Style.MESSAGE),)
-        )
+        return _message(state)
     return (*_modes(state), *_filter(state.filter, state), *_probes(snapshot, state))
+
+
+def _message(state: ViewState) -> Line:
+    text, is_error = state.message or ("", False)
+    shown = displayable(text, state.ascii)
+    return (Span("error: " + shown, Style.ERROR),) if is_error else (Span(shown, Style.MESSAGE),)
 
 
 def _prompt(kind: str, typed: str, width: int, ascii: bool) -> Line:
@@ -85,17 +89,23 @@ def _filter(shown: Filter, state: ViewState) -> Line:
 
 
 def _probes(snapshot: Snapshot, state: ViewState) -> Line:
+    """Those that run, then the others with why, said once for all that share it."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for probe in sorted(snapshot.probes, key=lambda probe: probe.state != "on"):
+        why = displayable(probe.reason or "", state.ascii)
+        groups.setdefault((probe.state, why), []).append(displayable(probe.name, state.ascii))
     spans = [Span("  probes:", Style.LABEL)]
-    for probe in snapshot.probes:
-        if probe.state == "on":
-            spans.append(Span(f" {probe.name}", Style.GOOD))
-            continue
-        why = displayable(probe.reason, state.ascii) if probe.reason else ""
-        text = f" {probe.name} {probe.state}" + (f" ({why})" if why else "")
-        spans.append(Span(text, Style.DIM if probe.state == "off" else Style.WARNING))
-    if not snapshot.probes:
+    for (condition, why), names in groups.items():
+        text = " " + " ".join(names)
+        if condition != "on":
+            text += f" {condition}" + (f" ({why})" if why else "") + ";"
+        spans.append(Span(text, _CONDITIONS.get(condition, Style.WARNING)))
+    if not groups:
         spans.append(Span(" none", Style.DIM))
     return tuple(spans)
+
+
+_CONDITIONS = {"on": Style.GOOD, "off": Style.DIM}
 
 
 def footer(width: int) -> Line:
