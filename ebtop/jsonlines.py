@@ -11,6 +11,7 @@ import json
 from datetime import datetime, timezone
 from typing import Any, Optional
 
+from ebtop.cgroups import CgroupPaths, container_of
 from ebtop.columns import (
     Cmdlines,
     Context,
@@ -58,6 +59,7 @@ _PLAIN = ("start_ns", "ppid", "uid", "threads", "rss_bytes", "virtual_bytes", "p
 _MASKED = tuple((name, 1 << KNOWN_BIT[name]) for name in (*COUNTERS, *_PLAIN))
 _EXIT_KNOWN = 1 << FACTS["exit_code"]
 _UID_KNOWN = 1 << FACTS["uid"]
+_CGROUP_KNOWN = 1 << FACTS["cgroup_id"]
 
 
 def sample_line(
@@ -65,6 +67,7 @@ def sample_line(
     state: ViewState,
     cmdlines: Optional[Cmdlines] = None,
     limit: Optional[int] = None,
+    cgroups: Optional[CgroupPaths] = None,
 ) -> str:
     """One sample as one line, its newline included."""
     context = Context.of(snapshot, cmdlines, ascii=False)
@@ -77,8 +80,8 @@ def sample_line(
         "system": _system(snapshot),
         "self": _self(snapshot),
         "probes": _probes(snapshot),
-        "processes": _tasks(False, context, state, limit),
-        "threads": _tasks(True, context, state, limit) if state.threads else [],
+        "processes": _tasks(False, context, state, limit, cgroups),
+        "threads": _tasks(True, context, state, limit, cgroups) if state.threads else [],
         "syscalls": [],
         "connections": [],
         "disks": [],
@@ -137,15 +140,21 @@ def _probes(snapshot: Snapshot) -> list[dict[str, Any]]:
 
 
 def _tasks(
-    threads: bool, context: Context, state: ViewState, limit: Optional[int]
+    threads: bool,
+    context: Context,
+    state: ViewState,
+    limit: Optional[int],
+    cgroups: Optional[CgroupPaths],
 ) -> list[dict[str, Any]]:
     wanted = Wanted(by_name(state.sort), state.reverse, state.filter, threads=threads)
     order: Order = order_rows(wanted, context)
     rows = order.window(0, len(order) if limit is None else limit)
-    return [task(order.table.row(index), context, threads) for index in rows]
+    return [task(order.table.row(index), context, threads, cgroups) for index in rows]
 
 
-def task(row: Row, context: Context, thread: bool = False) -> dict[str, Any]:
+def task(
+    row: Row, context: Context, thread: bool = False, cgroups: Optional[CgroupPaths] = None
+) -> dict[str, Any]:
     """One process, or with `thread` one thread: the same keys and `tid`."""
     known = row["known"]
     values: dict[str, Any] = dict(_TEMPLATE)
@@ -163,10 +172,21 @@ def task(row: Row, context: Context, thread: bool = False) -> dict[str, Any]:
     values["state"] = state_letter(row)
     values["exited"] = ended
     values["exit_code"] = exit_status(row["exit_code"]) if ended and known & _EXIT_KNOWN else None
+    if cgroups is not None and known & _CGROUP_KNOWN:
+        values.update(_cgroup(row["cgroup_id"], cgroups))
     values["cpu_percent"] = _rounded(cpu_percent(row, snapshot.interval_s))
     if thread:
         values["tid"] = row["tid"]
     return values
+
+
+def _cgroup(number: int, cgroups: CgroupPaths) -> dict[str, Optional[str]]:
+    path = cgroups.get(number)
+    container = None if path is None else container_of(path)
+    return {
+        "cgroup": None if path is None else data_text(path),
+        "container": None if container is None else data_text(container),
+    }
 
 
 def _rounded(value: Optional[float]) -> Optional[float]:

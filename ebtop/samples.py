@@ -43,11 +43,14 @@ def _batch(options: Options, state: ViewState, lines: CommandLines) -> Emit:
 
 
 def _json(options: Options, state: ViewState, lines: CommandLines) -> Emit:
+    from ebtop.cgroups import CgroupPaths
     from ebtop.jsonlines import sample_line
+
+    cgroups = CgroupPaths()
 
     def emit(snapshot: Snapshot) -> str:
         lines.wait(snapshot.processes.rows())
-        return sample_line(snapshot, state, lines.lines, options.limit)
+        return sample_line(snapshot, state, lines.lines, options.limit, cgroups)
 
     return emit
 
