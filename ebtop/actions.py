@@ -51,7 +51,7 @@ def type_key(state: ViewState, key: str) -> ViewState:
         text = text.rstrip().rpartition(" ")[0]
     elif len(key) == 1 and key.isprintable():
         text = (text + key)[:PROMPT_LENGTH]
-    return state.with_(prompt=(kind, text))
+    return state.with_(prompt=(kind, text), message=None)
 
 
 def accept_prompt(state: ViewState, snapshot: Snapshot) -> ViewState:

@@ -25,7 +25,9 @@ from ebtop.screendump import write_text
 from ebtop.signals import ENDING, Signals
 from ebtop.snapshot import Snapshot
 from ebtop.sources import Source
+from ebtop.text import cells
 from ebtop.views.frame import Frame, frame_text, render
+from ebtop.views.line import line_text
 from ebtop.viewstate import Pace, ViewState
 
 FIRST_INTERVAL_S = 0.1
@@ -250,8 +252,11 @@ class Loop:
         )  # fmt: skip
 
     def _draw(self) -> None:
-        frame = self._frame
-        self._screen.draw(frame.lines, frame.cursor_row, 0)
+        frame, column = self._frame, 0
+        if frame.state.prompt is not None and frame.cursor_row is not None:
+            # on the mark that the view draws behind what was typed
+            column = max(0, cells(line_text(frame.lines[frame.cursor_row]).rstrip()) - 1)
+        self._screen.draw(frame.lines, frame.cursor_row, column)
 
     def _draw_again(self) -> None:
         if hasattr(self, "_snapshot"):

@@ -32,6 +32,37 @@ _ALTERNATE = {b"47", b"1047", b"1049"}
 _REPORTING = {b"1000", b"1002", b"1003", b"1006", b"2004"}
 
 
+class _Screen(pyte.Screen):
+    """pyte's, with what ncurses uses of an xterm beside: repeat a character, scroll a part."""
+
+    _last = " "
+
+    def draw(self, data: str) -> None:
+        self._last = data[-1:]
+        super().draw(data)
+
+    def repeat(self, count: int = 1) -> None:
+        self.draw(self._last * (count or 1))
+
+    def scroll_up(self, count: int = 1) -> None:
+        self._scroll(count, self.margins.bottom if self.margins else self.lines - 1, self.index)
+
+    def scroll_down(self, count: int = 1) -> None:
+        self._scroll(count, self.margins.top if self.margins else 0, self.reverse_index)
+
+    def _scroll(self, count: int, row: int, step: Callable[[], None]) -> None:
+        before, self.cursor.y = self.cursor.y, row
+        for _ in range(count or 1):
+            step()
+        self.cursor.y = before
+
+
+class _Stream(pyte.ByteStream):
+    _more = {"b": "repeat", "S": "scroll_up", "T": "scroll_down"}  # noqa: RUF012 - as in pyte
+    csi = {**pyte.ByteStream.csi, **_more}  # noqa: RUF012
+    events = pyte.ByteStream.events | set(_more.values())
+
+
 class Terminal:
     """A terminal of its own session with one command in it, as a shell would start it."""
 
@@ -43,8 +74,8 @@ class Terminal:
         program: str = MAIN,
         environment: dict[str, str] | None = None,
     ) -> None:
-        self.screen = pyte.Screen(*size)
-        self._stream = pyte.ByteStream(self.screen)
+        self.screen = _Screen(*size)
+        self._stream = _Stream(self.screen)
         self.raw = b""
         self._ours, self._theirs = os.openpty()
         self._set_size(*size)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,8 @@ PROC = ("--source", "proc", "-d", "0.5")
 
 def test_first_frame_and_quit() -> None:
     with Terminal(*PROC) as terminal:
-        text = terminal.wait("PID")
-        assert "CMD" in text and "Quit" in text
+        text = terminal.wait("Quit")
+        assert "PID" in text and "CMD" in text
         terminal.type("q")
         assert terminal.end() == 0 and terminal.unrestored() == []
 
@@ -37,7 +38,7 @@ def test_filter_prompt_filters_clears_and_refuses() -> None:
         terminal.type("f\x15port=x\r")
         terminal.wait("not a port")
         terminal.type("\x1b")
-        terminal.wait(lambda text: "Filter" not in text)
+        terminal.wait(lambda text: "Filter (" not in text)
         terminal.type("f\x15\r")
         terminal.wait(lambda text: len([line for line in text.split("\n") if " root " in line]) > 1)
 
@@ -168,7 +169,7 @@ def test_terms(term: str) -> None:
 
 
 def test_terminal_that_cannot_address_its_cursor_gets_batch_mode() -> None:
-    with Terminal(*PROC, "-n", "1", term="dumb") as terminal:
+    with Terminal(*PROC, "-n", "1", "-p", "1", term="dumb") as terminal:
         terminal.wait("PID")
         assert terminal.end() == 0
         assert b"\x1b" not in terminal.raw and b"batch" in terminal.raw
@@ -178,7 +179,7 @@ def test_terminal_that_cannot_address_its_cursor_gets_batch_mode() -> None:
 def test_no_color_when_not_wanted(arguments: tuple[str, ...]) -> None:
     with Terminal(*PROC, *arguments, environment={"NO_COLOR": "1"}) as terminal:
         terminal.wait("PID")
-        assert b"\x1b[3" not in terminal.raw
+        assert not re.search(rb"\x1b\[[\d;]*[34]\d[;m]", terminal.raw)
 
 
 def test_a_calm_screen_is_not_written_again() -> None:

@@ -6,6 +6,7 @@ Each case runs in a process of its own on a pseudo-terminal, because the guard o
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import select
@@ -53,10 +54,8 @@ def run(body: str, send: Optional[int] = None) -> tuple[int, bytes, bool]:
     status = process.wait(10)
     same = termios.tcgetattr(theirs) == before
     os.set_blocking(ours, False)
-    try:
+    with contextlib.suppress(BlockingIOError):
         seen += os.read(ours, 4096)
-    except BlockingIOError:
-        pass
     os.close(theirs)
     os.close(ours)
     return status, seen, same

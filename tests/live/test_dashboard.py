@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns the sentences that must hold of the dashboard over the BPF source: it is shown, fast, and
+nothing of it stays in the kernel or on the terminal however it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+from terminal import Terminal, restored
+
+BPF = ("--source", "bpf", "-d", "0.5")
+
+
+def programs_of(*pids: int) -> list[str]:
+    """BPF objects that processes hold open."""
+    held = []
+    for pid in pids:
+        try:
+            for fd in os.listdir(f"/proc/{pid}/fd"):
+                target = os.readlink(f"/proc/{pid}/fd/{fd}")
+                if "bpf" in target:
+                    held.append(target)
+        except OSError:
+            continue
+    return held
+
+
+def test_shows_short_lived_processes_and_quits() -> None:
+    with Terminal(*BPF, size=(160, 50)) as terminal:
+        terminal.wait("Quit")
+        assert "no BPF" not in terminal.text
+        for _ in range(20):
+            subprocess.run(["/bin/true"], check=True)
+        terminal.wait(lambda text: "exit" in text and "true" in text)
+        assert programs_of(*terminal.children())
+        assert not programs_of(terminal.process.pid)
+        terminal.type("q")
+        assert terminal.end() == 0 and terminal.unrestored() == []
+
+
+@pytest.mark.parametrize("whom", ["parent", "child"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL, signal.SIGSEGV])
+def test_ends_with_the_terminal_restored_and_nothing_left(number: int, whom: str) -> None:
+    with Terminal(*BPF) as terminal:
+        terminal.wait("Quit")
+        (child,) = terminal.children()
+        os.kill(child if whom == "child" else terminal.process.pid, number)
+        terminal.end()
+        assert restored(terminal) == []
+        until = time.monotonic() + 1.0
+        while programs_of(child):
+            assert time.monotonic() < until, "BPF objects are held a second after the end"
+            time.sleep(0.01)
+
+
+def test_first_frame_comes_soon() -> None:
+    took = []
+    for _ in range(3):
+        began = time.monotonic()
+        with Terminal(*BPF) as terminal:
+            terminal.wait("Quit")
+            took.append(time.monotonic() - began)
+    assert min(took) < 1.0, took
+
+
+def test_reset_totals_and_threads() -> None:
+    with Terminal(*BPF, size=(160, 50)) as terminal:
+        terminal.wait("Quit")
+        terminal.type("c")
+        terminal.wait("totals")
+        terminal.type("r")
+        terminal.wait("counters start from 0")
+        terminal.type("H")
+        terminal.wait("threads")
+        terminal.type("q")
+        assert terminal.end() == 0
+
+
+def test_two_at_once() -> None:
+    with Terminal(*BPF) as first, Terminal(*BPF) as second:
+        for terminal in (first, second):
+            terminal.wait("Quit")
+        for terminal in (first, second):
+            terminal.type("q")
+            assert terminal.end() == 0 and terminal.unrestored() == []

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns the sentences that must hold of what actions and prompts do to the view."""
+
+from __future__ import annotations
+
+import pytest
+from synthetic import crowd
+
+from ebtop.actions import accept_prompt, apply, filter_text, type_key
+from ebtop.columns import SETS
+from ebtop.keys import Action
+from ebtop.viewstate import EVENTS, Filter, Pace, ViewState
+
+SOMEBODY = (1, 1000003, 1)
+
+
+def typed(state: ViewState, text: str) -> ViewState:
+    for key in text:
+        state = type_key(state, key)
+    return state
+
+
+def test_sorting_walks_round_all_columns_of_the_set() -> None:
+    state, seen = ViewState(), []
+    for _ in SETS[0]:
+        state = apply(state, Action.SORT_NEXT)
+        seen.append(state.sort)
+    assert sorted(seen) == sorted(column.name for column in SETS[0])
+    assert state.sort == ViewState().sort
+    assert apply(apply(state, Action.SORT_NEXT), Action.SORT_PREVIOUS).sort == state.sort
+
+
+def test_sort_keys_of_top_sort_largest_first() -> None:
+    state = ViewState(sort="pid", reverse=True)
+    for action, name in (
+        (Action.SORT_CPU, "cpu"), (Action.SORT_MEMORY, "rss"), (Action.SORT_TIME, "oncpu"),
+    ):  # fmt: skip
+        after = apply(state, action)
+        assert (after.sort, after.reverse) == (name, False)
+
+
+@pytest.mark.parametrize(
+    "action, field",
+    [
+        (Action.TOGGLE_PAUSE, "paused"),
+        (Action.TOGGLE_TREE, "tree"),
+        (Action.TOGGLE_CUMULATIVE, "cumulative"),
+        (Action.TOGGLE_THREADS, "threads"),
+        (Action.TOGGLE_ZOOM, "zoom"),
+        (Action.TOGGLE_HELP, "help_open"),
+        (Action.REVERSE_SORT, "reverse"),
+    ],
+)
+def test_toggles_toggle(action: Action, field: str) -> None:
+    once = apply(ViewState(), action)
+    assert getattr(once, field) and apply(once, action) == ViewState()
+
+
+def test_movement_is_a_wish() -> None:
+    assert apply(ViewState(), Action.MOVE_DOWN).move == 1
+    assert apply(ViewState(), Action.PAGE_UP).move_pages == -1
+
+
+def test_pace_moves_within_the_bounds_and_says_so() -> None:
+    state = ViewState(pace=Pace(1.0, 1.0, 0.5, 2.0))
+    faster = apply(apply(state, Action.REFRESH_FASTER), Action.REFRESH_FASTER)
+    assert faster.pace.base_s == faster.pace.interval_s == 0.5
+    assert faster.message == ("refresh every 0.5 s, the bound that was set", False)
+    assert apply(state, Action.REFRESH_SLOWER).pace.base_s == 2.0
+
+
+def test_any_action_answers_the_message() -> None:
+    assert apply(ViewState(message=("x", True)), Action.MOVE_UP).message is None
+
+
+def test_focus_closes_the_help() -> None:
+    state = apply(ViewState(help_open=True), Action.FOCUS_EVENTS)
+    assert (state.focus, state.help_open) == (EVENTS, False)
+
+
+def test_tag_needs_a_row_and_goes_on_to_the_next() -> None:
+    assert apply(ViewState(), Action.TAG).message is not None
+    state = apply(ViewState(selected=SOMEBODY), Action.TAG)
+    assert state.tagged == {SOMEBODY} and state.move == 1
+    assert apply(state, Action.TAG).tagged == frozenset()
+
+
+def test_back_undoes_one_thing_at_a_time() -> None:
+    state = ViewState(
+        help_open=True, zoom=True, search="x", tagged=frozenset({SOMEBODY}),
+        filter=Filter(comm="y"), selected=SOMEBODY, scroll=3,
+    )  # fmt: skip
+    steps = 0
+    while state != ViewState():
+        before, state = state, apply(state, Action.GO_BACK)
+        assert state != before
+        steps += 1
+    assert steps == 6
+
+
+def test_prompt_is_edited() -> None:
+    state = typed(apply(ViewState(), Action.EDIT_SEARCH), "ab\x7fc d\x17")
+    assert state.prompt == ("search", "ac")
+    assert type_key(state, "\x15").prompt == ("search", "")
+    assert type_key(state, "KEY_LEFT") == state
+    assert len(typed(state, "x" * 1000).prompt[1]) <= 256  # type: ignore[index]
+
+
+def test_search_starts_at_the_next_match() -> None:
+    state = accept_prompt(ViewState(prompt=("search", "sh")), crowd(5))
+    assert (state.search, state.search_step, state.prompt) == ("sh", 1, None)
+    assert apply(state, Action.SEARCH_PREVIOUS).search_step == -1
+    assert apply(ViewState(), Action.SEARCH_NEXT).message is not None
+
+
+def test_filter_of_a_missing_pid_says_so() -> None:
+    state = accept_prompt(ViewState(prompt=("filter", "4194303")), crowd(5))
+    assert state.filter.pids == {4194303}
+    assert state.message == ("there is no process 4194303", True)
+    assert accept_prompt(ViewState(prompt=("filter", "101")), crowd(5)).message is None
+
+
+def test_empty_filter_clears() -> None:
+    state = ViewState(filter=Filter(comm="x"), prompt=("filter", ""))
+    assert not accept_prompt(state, crowd(5)).filter
+
+
+def test_wrong_filter_keeps_the_prompt_and_what_was_typed() -> None:
+    state = accept_prompt(ViewState(prompt=("filter", "port=x")), crowd(5))
+    assert state.prompt == ("filter", "port=x") and state.message is not None
+
+
+@pytest.mark.parametrize("text", ["", "pid=1,2", "user=root", "my name", "pid=3 user=a port=5 sh"])
+def test_filter_is_offered_again_as_it_was_typed(text: str) -> None:
+    wanted = Filter.parse(text)
+    assert Filter.parse(filter_text(wanted)) == wanted
