@@ -21,33 +21,33 @@ enum ebtop_slot_state {
 	EBTOP_SLOT_OFF = 1,
 	EBTOP_SLOT_RUNNABLE = 2,
 	EBTOP_SLOT_RUNNING = 3,
-	EBTOP_SLOT_DEAD = 4,	/* final; user space reads it and gives it back */
+	EBTOP_SLOT_DEAD = 4, /* final; user space reads it and gives it back */
 };
 
-#define EBTOP_SLOT_BORN 1	/* flag: created while ebtop watched, so its totals are whole */
-#define EBTOP_SLOT_GROUP_DEAD 2	/* flag: no thread of the process was left when this one ended */
-#define EBTOP_SLOT_HANDED_OVER 4	/* flag: taken over from another task; totals before are not its own */
+#define EBTOP_SLOT_BORN 1        /* flag: created while ebtop watched, so its totals are whole */
+#define EBTOP_SLOT_GROUP_DEAD 2  /* flag: no thread of the process was left when this one ended */
+#define EBTOP_SLOT_HANDED_OVER 4 /* flag: taken from another task: totals before are not its own */
 
 /* Two cache lines; a context switch writes the first, and reads `owner` of the second. */
 struct ebtop_slot {
-	__u64 since_ns;		/* when the present state began */
-	__u64 oncpu_ns;		/* se.sum_exec_runtime when the present state began */
-	__u64 offcpu_ns;	/* neither running nor runnable, while watched */
-	__u64 runq_wait_ns;	/* runnable and not running, while watched */
-	__u64 user_ticks_ns;	/* task utime, as sampled by the kernel's tick */
-	__u64 kernel_ticks_ns;	/* task stime, likewise */
-	__u32 voluntary_switches;	/* the kernel's counts, low halves: differences matter */
+	__u64 since_ns;           /* when the present state began */
+	__u64 oncpu_ns;           /* se.sum_exec_runtime when the present state began */
+	__u64 offcpu_ns;          /* neither running nor runnable, while watched */
+	__u64 runq_wait_ns;       /* runnable and not running, while watched */
+	__u64 user_ticks_ns;      /* task utime, as sampled by the kernel's tick */
+	__u64 kernel_ticks_ns;    /* task stime, likewise */
+	__u32 voluntary_switches; /* the kernel's counts, low halves: differences matter */
 	__u32 involuntary_switches;
-	__u32 state;		/* enum ebtop_slot_state */
-	__u32 task_state;	/* the kernel's task state bits when it left the CPU */
+	__u32 state;      /* enum ebtop_slot_state */
+	__u32 task_state; /* the kernel's task state bits when it left the CPU */
 
-	__u64 owner;		/* which task_struct: exec hands tids over, and they are reused */
-	__u64 start_ns;		/* boot-time clock */
-	__u64 leader_start_ns;	/* the same of the process: (pid, this) names it */
+	__u64 owner;           /* which task_struct: exec hands tids over, and they are reused */
+	__u64 start_ns;        /* boot-time clock */
+	__u64 leader_start_ns; /* the same of the process: (pid, this) names it */
 	__u32 tid;
 	__u32 pid;
 	__u32 migrations;
-	__u32 cpu;		/* where it was switched in last */
+	__u32 cpu; /* where it was switched in last */
 	__u32 flags;
 	__u32 pad;
 	char comm[EBTOP_COMM_BYTES];
@@ -70,12 +70,12 @@ struct ebtop_free_slots {
 /* ---- losses: what could not be counted, by cause ---- */
 
 enum ebtop_loss {
-	EBTOP_LOST_RING_BUFFER = 0,	/* events dropped because the ring buffer was full */
-	EBTOP_LOST_THREAD_SLOTS = 1,	/* threads not accounted because no slot was free */
-	EBTOP_LOST_PID_RANGE = 2,	/* threads whose pid is above the pid_max seen at start */
-	EBTOP_LOST_CLOCK_ORDER = 3,	/* intervals discarded because their ends were out of order */
-	EBTOP_LOST_EVENT_ROWS = 4,	/* events counted, but not kept for the log */
-	EBTOP_LOST_MEMORY = 5,		/* rows dropped because the collector had no memory */
+	EBTOP_LOST_RING_BUFFER = 0,  /* events dropped because the ring buffer was full */
+	EBTOP_LOST_THREAD_SLOTS = 1, /* threads not accounted because no slot was free */
+	EBTOP_LOST_PID_RANGE = 2,    /* threads whose pid is above the pid_max seen at start */
+	EBTOP_LOST_CLOCK_ORDER = 3,  /* intervals discarded because their ends were out of order */
+	EBTOP_LOST_EVENT_ROWS = 4,   /* events counted, but not kept for the log */
+	EBTOP_LOST_MEMORY = 5,       /* rows dropped because the collector had no memory */
 	EBTOP_LOSSES = 6,
 };
 
@@ -89,7 +89,7 @@ enum ebtop_event_type {
 };
 
 struct ebtop_event {
-	__u64 time_ns;		/* monotonic clock */
+	__u64 time_ns; /* monotonic clock */
 	__u32 type;
 	__u32 size;
 	__u32 cpu;
@@ -100,7 +100,7 @@ struct ebtop_event {
 };
 
 struct ebtop_fork {
-	struct ebtop_event head;	/* of the child */
+	struct ebtop_event head; /* of the child */
 	__u64 start_ns;
 	__u32 ppid;
 	__u32 pad;
@@ -110,10 +110,10 @@ struct ebtop_exec {
 	struct ebtop_event head;
 	__u64 start_ns;
 	__u32 ppid;
-	__u32 args_bytes;		/* 0 when arguments cannot be read here */
-	__u32 args_cut;			/* 1 when there were more than fit */
+	__u32 args_bytes; /* 0 when arguments cannot be read here */
+	__u32 args_cut;   /* 1 when there were more than fit */
 	__u32 pad;
-	char args[EBTOP_ARGS_BYTES];	/* NUL between the arguments, as in /proc/PID/cmdline */
+	char args[EBTOP_ARGS_BYTES]; /* NUL between the arguments, as in /proc/PID/cmdline */
 };
 
 struct ebtop_exit {
@@ -122,9 +122,9 @@ struct ebtop_exit {
 	__u64 duration_ns;
 	__u64 minor_faults;
 	__u64 major_faults;
-	__u64 peak_rss_pages;		/* as ru_maxrss; 0 for a kernel thread */
+	__u64 peak_rss_pages; /* as ru_maxrss; 0 for a kernel thread */
 	__u32 ppid;
-	__s32 exit_code;		/* as wait(2) gives it: code << 8 | signal */
+	__s32 exit_code; /* as wait(2) gives it: code << 8 | signal */
 };
 
 /* ---- task records: what iter/task writes ---- */
@@ -138,12 +138,12 @@ struct ebtop_task {
 	__u64 voluntary_switches;
 	__u64 involuntary_switches;
 	__u64 migrations;
-	__u64 minor_faults;		/* of this thread; for a leader see group_* */
+	__u64 minor_faults; /* of this thread; for a leader see group_* */
 	__u64 major_faults;
-	__u64 group_minor_faults;	/* of the threads of the process that have ended */
+	__u64 group_minor_faults; /* of the threads of the process that have ended */
 	__u64 group_major_faults;
 	__u64 cgroup_id;
-	__s64 rss_pages;		/* -1: no address space (kernel thread, zombie); -2: not readable */
+	__s64 rss_pages; /* -1: no address space (kernel thread, zombie); -2: not readable */
 	__u64 virtual_pages;
 	__u64 peak_rss_pages;
 	__u32 tid;
@@ -151,9 +151,9 @@ struct ebtop_task {
 	__u32 ppid;
 	__u32 uid;
 	__u32 threads;
-	__u32 task_state;		/* __state | exit_state */
+	__u32 task_state; /* __state | exit_state */
 	__u32 on_cpu;
-	__u32 task_flags;		/* PF_* */
+	__u32 task_flags; /* PF_* */
 	__s32 exit_code;
 	__u32 pad;
 	char comm[EBTOP_COMM_BYTES];
@@ -190,38 +190,38 @@ enum ebtop_fact {
 	EBTOP_FACT_EXIT_CODE = 41,
 };
 
-#define EBTOP_ROW_RAN 1		/* was on a CPU, or waited for one, in the interval */
-#define EBTOP_ROW_BORN 2	/* began in the interval */
-#define EBTOP_ROW_EXITED 4	/* has ended: in the interval, or it is a zombie */
-#define EBTOP_ROW_KERNEL 8	/* a kernel thread */
-#define EBTOP_ROW_ARGS_CUT 16	/* the arguments in `text` are not all of them */
+#define EBTOP_ROW_RAN 1       /* was on a CPU, or waited for one, in the interval */
+#define EBTOP_ROW_BORN 2      /* began in the interval */
+#define EBTOP_ROW_EXITED 4    /* has ended: in the interval, or it is a zombie */
+#define EBTOP_ROW_KERNEL 8    /* a kernel thread */
+#define EBTOP_ROW_ARGS_CUT 16 /* the arguments in `text` are not all of them */
 
 struct ebtop_row {
-	__u64 known;		/* bit set: that counter or fact holds a value */
-	__u64 start_ns;		/* boot-time clock; identity together with pid (or tid) */
+	__u64 known;    /* bit set: that counter or fact holds a value */
+	__u64 start_ns; /* boot-time clock; identity together with pid (or tid) */
 	__u64 counters[EBTOP_COUNTERS];
 	__u64 rss_bytes;
 	__u64 virtual_bytes;
 	__u64 peak_rss_bytes;
 	__u64 cgroup_id;
 	__u32 pid;
-	__u32 tid;		/* equal to pid in a process row */
+	__u32 tid; /* equal to pid in a process row */
 	__u32 ppid;
 	__u32 uid;
 	__u32 threads;
-	__u32 state;		/* a letter as in ps(1) */
-	__s32 exit_code;	/* as wait(2) gives it */
+	__u32 state;     /* a letter as in ps(1) */
+	__s32 exit_code; /* as wait(2) gives it */
 	__u32 flags;
-	__u32 text;		/* arguments of its last exec, if seen: offset into the text table */
+	__u32 text; /* arguments of its last exec, if seen: offset into the text table */
 	__u32 text_bytes;
 	char comm[EBTOP_COMM_BYTES];
 };
 
 struct ebtop_event_row {
-	__u64 time_ns;		/* monotonic clock */
+	__u64 time_ns; /* monotonic clock */
 	__u64 start_ns;
-	__u64 duration_ns;	/* exit: how long the process lived */
-	__u32 type;		/* enum ebtop_event_type */
+	__u64 duration_ns; /* exit: how long the process lived */
+	__u32 type;        /* enum ebtop_event_type */
 	__u32 pid;
 	__u32 tid;
 	__u32 uid;
@@ -236,7 +236,7 @@ struct ebtop_cpu_row {
 	__u64 busy_ns;
 	__u64 idle_ns;
 	__u32 cpu;
-	__u32 known;		/* 0: no idle event of this CPU was seen (it may be offline) */
+	__u32 known; /* 0: no idle event of this CPU was seen (it may be offline) */
 };
 
 /* One row: the machine in the interval. */
@@ -244,11 +244,11 @@ struct ebtop_system_row {
 	__u64 context_switches;
 	__u64 processes;
 	__u64 threads;
-	__u64 active;		/* the first so many process rows have EBTOP_ROW_RAN or are new */
+	__u64 active; /* the first so many process rows have EBTOP_ROW_RAN or are new */
 	__u64 events[EBTOP_EVENT_TYPES];
 	__u64 lost[EBTOP_LOSSES];
 	__u64 lost_total[EBTOP_LOSSES];
-	__u64 known;		/* bits: enum ebtop_system_fact */
+	__u64 known; /* bits: enum ebtop_system_fact */
 };
 
 enum ebtop_system_fact {
@@ -266,13 +266,13 @@ enum ebtop_probe_state {
 };
 
 struct ebtop_probe_row {
-	__u64 runs;		/* in the interval */
+	__u64 runs; /* in the interval */
 	__u64 run_ns;
-	__u32 state;		/* enum ebtop_probe_state */
-	__u32 stats;		/* 1: runs and run_ns are known */
+	__u32 state; /* enum ebtop_probe_state */
+	__u32 stats; /* 1: runs and run_ns are known */
 	char name[16];
-	char hook[120];		/* what it is attached to, comma separated */
-	char reason[200];	/* why it is not on; empty when on */
+	char hook[120];   /* what it is attached to, comma separated */
+	char reason[200]; /* why it is not on; empty when on */
 };
 
 #endif

@@ -9,7 +9,7 @@
 #define EBTOP_KERNEL_BPF_H
 
 #define TASK_RUNNING 0
-#define TASK_DEAD 0x80		/* set for the very last switch away, since 2.6.11 */
+#define TASK_DEAD 0x80 /* set for the very last switch away, since 2.6.11 */
 
 typedef unsigned int uid_kernel;
 

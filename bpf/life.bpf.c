@@ -33,8 +33,8 @@ static __always_inline void submit(void *event)
 {
 	__u64 waiting = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
 
-	bpf_ringbuf_submit(event, waiting >= cfg_wakeup_bytes ? BPF_RB_FORCE_WAKEUP :
-								BPF_RB_NO_WAKEUP);
+	bpf_ringbuf_submit(event,
+			   waiting >= cfg_wakeup_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 }
 
 static __always_inline int account_fork(struct task_struct *child)
@@ -130,8 +130,8 @@ static __always_inline int account_exit(struct task_struct *task)
 	return 0;
 }
 
-SEC("?tp_btf/sched_process_fork") int BPF_PROG(fork_btf, struct task_struct *parent,
-					       struct task_struct *child)
+SEC("?tp_btf/sched_process_fork")
+int BPF_PROG(fork_btf, struct task_struct *parent, struct task_struct *child)
 {
 	return account_fork(child);
 }

@@ -74,11 +74,10 @@ static __always_inline void leave_cpu(struct task_struct *task, bool preempted, 
 	stop_charging(slot, task, now);
 	slot->task_state = state | task->exit_state;
 	if (state & TASK_DEAD)
-		slot_end(slot, index, now,
-			 task->signal->live.counter ? 0 : EBTOP_SLOT_GROUP_DEAD);
+		slot_end(slot, index, now, task->signal->live.counter ? 0 : EBTOP_SLOT_GROUP_DEAD);
 	else
-		slot->state = preempted || state == TASK_RUNNING ? EBTOP_SLOT_RUNNABLE :
-								   EBTOP_SLOT_OFF;
+		slot->state =
+			preempted || state == TASK_RUNNING ? EBTOP_SLOT_RUNNABLE : EBTOP_SLOT_OFF;
 }
 
 /* Ends the wait that the slot is in; a clock out of order is counted, not subtracted. */
@@ -103,7 +102,7 @@ static __always_inline void enter_cpu(struct task_struct *task, __u64 now)
 	struct ebtop_slot *slot;
 
 	if (!index)
-		return;		/* counted when it leaves */
+		return; /* counted when it leaves */
 	slot = known_slot(task, index);
 	if (!slot) {
 		new_slot(task, index, EBTOP_SLOT_RUNNING, now, 0);
@@ -194,8 +193,8 @@ static __always_inline int account_birth(struct task_struct *task)
 	return 0;
 }
 
-SEC("?tp_btf/sched_switch") int BPF_PROG(switch_btf, bool preempted, struct task_struct *prev,
-					 struct task_struct *next)
+SEC("?tp_btf/sched_switch")
+int BPF_PROG(switch_btf, bool preempted, struct task_struct *prev, struct task_struct *next)
 {
 	return account_switch(preempted, prev, next);
 }

@@ -21,7 +21,8 @@ int accounts_open(struct accounts *accounts, struct slots *slots)
 	accounts->running = BUFFER_OF(struct running_slot);
 	accounts->by_slot = calloc(slots->total ? slots->total : 1, sizeof(*accounts->by_slot));
 	accounts->cpu_busy = calloc(slots->cpus, sizeof(*accounts->cpu_busy));
-	if (!accounts->by_slot || !accounts->cpu_busy || hash_open(&accounts->threads) || hash_open(&accounts->processes))
+	if (!accounts->by_slot || !accounts->cpu_busy || hash_open(&accounts->threads) ||
+	    hash_open(&accounts->processes))
 		return -ENOMEM;
 	return 0;
 }

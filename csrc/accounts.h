@@ -15,14 +15,14 @@
 struct process;
 
 struct thread {
-	struct hash_node node;		/* tid, start: first, so that a node is a thread */
+	struct hash_node node; /* tid, start: first, so that a node is a thread */
 	struct process *process;
-	struct thread *next;		/* of the process */
+	struct thread *next; /* of the process */
 	struct thread **link;
-	__u32 slot;			/* 0: none */
-	__u32 migrations, voluntary_switches, involuntary_switches;	/* low halves */
-	__u64 refresh;			/* the refresh that last touched it */
-	__u64 pass;			/* the pass over the tasks that last saw it */
+	__u32 slot;                                                 /* 0: none */
+	__u32 migrations, voluntary_switches, involuntary_switches; /* low halves */
+	__u64 refresh; /* the refresh that last touched it */
+	__u64 pass;    /* the pass over the tasks that last saw it */
 	__u64 updated_ns;
 	/* values at the last update */
 	__u64 oncpu_ns, offcpu_ns, runq_wait_ns;
@@ -32,45 +32,45 @@ struct thread {
 	__u64 interval[EBTOP_COUNTERS];
 	__u64 total[EBTOP_COUNTERS];
 	__u32 task_state;
-	__u32 slot_state;		/* enum ebtop_slot_state; FREE when it has no slot */
+	__u32 slot_state; /* enum ebtop_slot_state; FREE when it has no slot */
 	__u32 dead;
 	__u32 pad;
 	char comm[EBTOP_COMM_BYTES];
 };
 
-#define PROCESS_ACCOUNTED 1	/* some thread of it was accounted, so its counters mean something */
+#define PROCESS_ACCOUNTED 1 /* some thread of it was accounted, so its counters mean something */
 #define PROCESS_EXIT_EVENT 2
 #define PROCESS_GROUP_DEAD 4
 #define PROCESS_ENDED 8
 #define PROCESS_ZOMBIE 16
-#define PROCESS_UNTRACKED 32	/* a thread of it has no slot though it should */
-#define PROCESS_FACTS 64	/* ppid and uid are known */
+#define PROCESS_UNTRACKED 32 /* a thread of it has no slot though it should */
+#define PROCESS_FACTS 64     /* ppid and uid are known */
 #define PROCESS_MEMORY 128
-#define PROCESS_FAULTS 256	/* the fault counters have a base */
+#define PROCESS_FAULTS 256 /* the fault counters have a base */
 #define PROCESS_ARGS_CUT 512
 #define PROCESS_CGROUP 1024
 #define PROCESS_PEAK 2048
 #define PROCESS_VIRTUAL 8192
-#define PROCESS_SHOWN 4096	/* its end has been in a snapshot */
+#define PROCESS_SHOWN 4096 /* its end has been in a snapshot */
 
 struct process {
-	struct hash_node node;		/* pid, start: first, so that a node is a process */
+	struct hash_node node; /* pid, start: first, so that a node is a process */
 	struct thread *threads;
-	__u32 live;			/* threads that have not ended */
-	__u32 live_slots;		/* those of them that have a slot */
-	__u32 touched;			/* those that the present refresh visited */
+	__u32 live;       /* threads that have not ended */
+	__u32 live_slots; /* those of them that have a slot */
+	__u32 touched;    /* those that the present refresh visited */
 	__u32 flags;
-	__u64 refresh;			/* the refresh that last touched it */
-	__u64 born;			/* the refresh that it was born in; 0: before the start */
-	__u64 running;			/* the refresh that last found a thread of it runnable */
+	__u64 refresh; /* the refresh that last touched it */
+	__u64 born;    /* the refresh that it was born in; 0: before the start */
+	__u64 running; /* the refresh that last found a thread of it runnable */
 	__u64 pass;
 	__u64 faults_pass;
-	__u64 faults_sum[2], faults_last[2];	/* minor, major */
+	__u64 faults_sum[2], faults_last[2]; /* minor, major */
 	__u64 interval[EBTOP_COUNTERS];
 	__u64 total[EBTOP_COUNTERS];
-	__u64 base[EBTOP_COUNTERS];	/* total at the last reset */
+	__u64 base[EBTOP_COUNTERS]; /* total at the last reset */
 	__u64 rss_pages, virtual_pages, peak_rss_pages, cgroup_id;
-	__u32 ppid, uid, threads_kernel;	/* threads_kernel: as the kernel counts them */
+	__u32 ppid, uid, threads_kernel; /* threads_kernel: as the kernel counts them */
 	__u32 task_state, task_flags;
 	__s32 exit_code;
 	__u32 args_bytes;
@@ -78,7 +78,7 @@ struct process {
 	char comm[EBTOP_COMM_BYTES];
 };
 
-struct process_entry {		/* in order of pid */
+struct process_entry { /* in order of pid */
 	__u32 pid;
 	__u32 pad;
 	struct process *process;
@@ -100,18 +100,18 @@ struct accounts {
 	struct hash threads, processes;
 	struct slots *slots;
 	struct thread **by_slot;
-	struct buffer list;		/* struct process_entry; the first `sorted` in order */
+	struct buffer list; /* struct process_entry; the first `sorted` in order */
 	size_t sorted;
-	struct buffer touched;		/* struct thread *, of this refresh */
-	struct buffer active;		/* struct process *, of this refresh */
-	struct buffer running;		/* struct running_slot, while scanning */
-	struct buffer watch;		/* struct watch_entry: ask for their tasks next time */
-	__u64 refresh;			/* its number; 1 is the first */
-	__u64 now_ns, before_ns;	/* the interval, monotonic clock */
-	__u64 before_boot_ns;		/* its beginning on the boot-time clock */
-	__u64 attached_boot_ns;		/* threads started later must have a slot */
-	__u64 *cpu_busy;		/* the refresh that last found a thread running on each CPU */
-	__u64 switches;			/* context switches of the interval */
+	struct buffer touched;   /* struct thread *, of this refresh */
+	struct buffer active;    /* struct process *, of this refresh */
+	struct buffer running;   /* struct running_slot, while scanning */
+	struct buffer watch;     /* struct watch_entry: ask for their tasks next time */
+	__u64 refresh;           /* its number; 1 is the first */
+	__u64 now_ns, before_ns; /* the interval, monotonic clock */
+	__u64 before_boot_ns;    /* its beginning on the boot-time clock */
+	__u64 attached_boot_ns;  /* threads started later must have a slot */
+	__u64 *cpu_busy;         /* the refresh that last found a thread running on each CPU */
+	__u64 switches;          /* context switches of the interval */
 	__u64 lost_memory;
 	int have_sched, have_life, have_tasks;
 };

@@ -8,7 +8,7 @@
 
 #include "accrue.h"
 
-struct reading {		/* a slot's totals at the moment of the refresh */
+struct reading { /* a slot's totals at the moment of the refresh */
 	__u64 oncpu_ns, offcpu_ns, runq_wait_ns;
 };
 
@@ -177,7 +177,7 @@ void accounts_scan(struct accounts *accounts, int dead_only)
 		if (state == EBTOP_SLOT_OFF && slot->since_ns == slots->seen_since[index])
 			continue;
 		if (slots_read(slot, &copy))
-			continue;	/* its totals will be in the next interval */
+			continue; /* its totals will be in the next interval */
 		slots->seen_since[index] = copy.state == EBTOP_SLOT_OFF ? copy.since_ns : 0;
 		if (copy.state != EBTOP_SLOT_RUNNING || !(running = buffer_add(&accounts->running)))
 			accounts_slot(accounts, index, &copy);

@@ -119,7 +119,7 @@ static void take_thread(struct accounts *accounts, struct thread *thread,
 
 void accounts_task(struct accounts *accounts, const struct ebtop_task *record)
 {
-	const __u32 over = 0x10 | 0x20 | 0x80;	/* EXIT_DEAD, EXIT_ZOMBIE, TASK_DEAD */
+	const __u32 over = 0x10 | 0x20 | 0x80; /* EXIT_DEAD, EXIT_ZOMBIE, TASK_DEAD */
 	struct process *process;
 	struct thread *thread;
 	int created;

@@ -21,14 +21,14 @@ enum ebtop_probe {
 };
 
 enum ebtop_refresh_flag {
-	EBTOP_WANT_THREADS = 1,	/* fill the table of threads too */
-	EBTOP_WANT_COST = 2,	/* hold the kernel's BPF statistics on, so that probes have run_ns */
-	EBTOP_CUMULATIVE = 4,	/* counters since the start or the last reset, not of the interval */
-	EBTOP_RESET = 8,	/* cumulative counting begins anew after this refresh */
+	EBTOP_WANT_THREADS = 1, /* fill the table of threads too */
+	EBTOP_WANT_COST = 2,  /* hold the kernel's BPF statistics on, so that probes have run_ns */
+	EBTOP_CUMULATIVE = 4, /* counters since the start or the last reset, not of the interval */
+	EBTOP_RESET = 8,      /* cumulative counting begins anew after this refresh */
 };
 
 struct ebtop_error {
-	__s32 code;		/* -errno */
+	__s32 code; /* -errno */
 	char where[32];
 	char what[220];
 };
@@ -40,16 +40,16 @@ struct ebtop_table {
 };
 
 struct ebtop_snapshot {
-	__u64 taken_ns;		/* monotonic clock */
-	__u64 interval_ns;	/* what the counters cover; 0 in the first refresh */
-	__u64 took_ns;		/* what the refresh itself took */
-	struct ebtop_table system;	/* struct ebtop_system_row, one */
-	struct ebtop_table processes;	/* struct ebtop_row; those that ran come first */
-	struct ebtop_table threads;	/* struct ebtop_row */
-	struct ebtop_table cpus;	/* struct ebtop_cpu_row */
-	struct ebtop_table events;	/* struct ebtop_event_row, oldest first */
-	struct ebtop_table text;	/* bytes; stride 1 */
-	struct ebtop_table probes;	/* struct ebtop_probe_row */
+	__u64 taken_ns;               /* monotonic clock */
+	__u64 interval_ns;            /* what the counters cover; 0 in the first refresh */
+	__u64 took_ns;                /* what the refresh itself took */
+	struct ebtop_table system;    /* struct ebtop_system_row, one */
+	struct ebtop_table processes; /* struct ebtop_row; those that ran come first */
+	struct ebtop_table threads;   /* struct ebtop_row */
+	struct ebtop_table cpus;      /* struct ebtop_cpu_row */
+	struct ebtop_table events;    /* struct ebtop_event_row, oldest first */
+	struct ebtop_table text;      /* bytes; stride 1 */
+	struct ebtop_table probes;    /* struct ebtop_probe_row */
 };
 
 /* Loads and attaches what `probes` (bits 1 << enum ebtop_probe) names. A probe that cannot run is

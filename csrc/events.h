@@ -16,8 +16,8 @@ struct ring_buffer;
 struct events {
 	struct ring_buffer *ring;
 	struct accounts *accounts;
-	struct buffer rows;		/* struct ebtop_event_row, since the last refresh */
-	struct buffer text;		/* bytes; what rows refer to */
+	struct buffer rows; /* struct ebtop_event_row, since the last refresh */
+	struct buffer text; /* bytes; what rows refer to */
 	__u64 counts[EBTOP_EVENT_TYPES];
 	__u64 dropped_rows;
 };

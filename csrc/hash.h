@@ -20,7 +20,7 @@ struct hash_node {
 
 struct hash {
 	struct hash_node **buckets;
-	size_t bucket_count;	/* a power of two */
+	size_t bucket_count; /* a power of two */
 	size_t count;
 };
 

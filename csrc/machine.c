@@ -29,8 +29,7 @@ void machine_close(struct machine *machine)
 }
 
 /* Idle time of a CPU since the start; ~0 when nothing is known of it yet. */
-static __u64 idle_so_far(const struct machine *machine, const struct accounts *accounts,
-			 __u32 cpu)
+static __u64 idle_so_far(const struct machine *machine, const struct accounts *accounts, __u32 cpu)
 {
 	struct ebtop_slot slot;
 

@@ -13,10 +13,10 @@
 
 struct machine {
 	struct ebtop_system_row system;
-	struct buffer cpus;		/* struct ebtop_cpu_row */
-	__u64 *idle_ns;			/* of each CPU at the last refresh; ~0: not known yet */
-	__u64 idle_switches;		/* in all, at the last refresh */
-	__u64 lost[EBTOP_LOSSES];	/* in all, at the last refresh */
+	struct buffer cpus;       /* struct ebtop_cpu_row */
+	__u64 *idle_ns;           /* of each CPU at the last refresh; ~0: not known yet */
+	__u64 idle_switches;      /* in all, at the last refresh */
+	__u64 lost[EBTOP_LOSSES]; /* in all, at the last refresh */
 	__u64 lost_rows;
 };
 

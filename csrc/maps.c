@@ -17,7 +17,7 @@
 
 #define THREADS_MAX 65536
 #define EVENTS_BYTES (1u << 20)
-#define PIDS_MAX (1u << 22)	/* the kernel's PID_MAX_LIMIT */
+#define PIDS_MAX (1u << 22) /* the kernel's PID_MAX_LIMIT */
 
 struct shape {
 	const char *name;

@@ -14,8 +14,8 @@ enum shared_map { MAP_SLOTS, MAP_PID_PAGES, MAP_FREE_SLOTS, MAP_EVENTS, MAP_LOSS
 
 struct maps {
 	int fd[SHARED_MAPS];
-	__u32 cpus;		/* possible ones */
-	__u32 slot_count;	/* idle slots and slot 0 included */
+	__u32 cpus;       /* possible ones */
+	__u32 slot_count; /* idle slots and slot 0 included */
 };
 
 int maps_open(struct maps *maps, struct ebtop_error *err);

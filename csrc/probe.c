@@ -107,8 +107,8 @@ static void explain(struct probe *probe, int code)
 	case EPERM:
 	case EACCES:
 		probe->state = EBTOP_PROBE_DENIED;
-		snprintf(probe->reason, sizeof(probe->reason),
-			 "the kernel refused the program: %s", strerror(-code));
+		snprintf(probe->reason, sizeof(probe->reason), "the kernel refused the program: %s",
+			 strerror(-code));
 		return;
 	case ENOENT:
 	case ESRCH:

@@ -26,8 +26,8 @@ struct probe_variant {
 struct probe_kind {
 	const char *name;
 	const void *(*elf_bytes)(size_t *size);
-	int is_iterator;	/* runs when read; nothing is attached by the probe itself */
-	struct probe_variant variants[PROBE_VARIANTS_MAX + 1];	/* best first */
+	int is_iterator; /* runs when read; nothing is attached by the probe itself */
+	struct probe_variant variants[PROBE_VARIANTS_MAX + 1]; /* best first */
 };
 
 extern const struct probe_kind probe_kinds[EBTOP_PROBES];
@@ -38,7 +38,7 @@ struct probe {
 	struct bpf_link *links[PROBE_PROGRAMS_MAX];
 	int program_fds[PROBE_PROGRAMS_MAX];
 	int programs;
-	__u64 runs;		/* at the last probe_row() */
+	__u64 runs; /* at the last probe_row() */
 	__u64 run_ns;
 	enum ebtop_probe_state state;
 	char hook[120];

@@ -30,8 +30,8 @@ static __u32 state_letter(__u32 state)
 		__u32 bit;
 		char letter;
 	} letters[] = {
-		{ 0x10, 'X' }, { 0x20, 'Z' }, { 0x80, 'X' }, { 0x4, 'T' }, { 0x8, 't' },
-		{ 0x40, 'P' }, { 0x1, 'S' },
+		{ 0x10, 'X' }, { 0x20, 'Z' }, { 0x80, 'X' }, { 0x4, 'T' },
+		{ 0x8, 't' },  { 0x40, 'P' }, { 0x1, 'S' },
 	};
 
 	for (size_t i = 0; i < sizeof(letters) / sizeof(letters[0]); i++)
@@ -120,8 +120,8 @@ static void pack_args(struct ebtop_row *row, const struct process *process, stru
 		row->flags |= EBTOP_ROW_ARGS_CUT;
 }
 
-static void pack_process(struct accounts *accounts, struct ebtop_row *row,
-			 struct process *process, __u32 flags)
+static void pack_process(struct accounts *accounts, struct ebtop_row *row, struct process *process,
+			 __u32 flags)
 {
 	int active = process->refresh == accounts->refresh;
 	__u64 asleep = (process->live - (active ? process->touched : 0)) *
@@ -151,7 +151,8 @@ static void pack_process(struct accounts *accounts, struct ebtop_row *row,
 		pack_end(row, process);
 	} else if (process->flags & (PROCESS_ACCOUNTED | PROCESS_FACTS)) {
 		row->state = process->running == accounts->refresh ?
-				     'R' : state_letter(process->task_state);
+				     'R' :
+				     state_letter(process->task_state);
 		row->known |= KNOWN(EBTOP_FACT_STATE);
 	}
 }
@@ -172,7 +173,7 @@ static void pack_thread(struct accounts *accounts, struct ebtop_row *row,
 	if (!active && !(flags & EBTOP_CUMULATIVE) && accounts->have_sched)
 		row->counters[EBTOP_OFFCPU_NS] = accounts->now_ns - accounts->before_ns;
 	row->known = known_counters(accounts, process, row->counters);
-	if (flags & EBTOP_CUMULATIVE)	/* sleep of untouched threads is summed by process */
+	if (flags & EBTOP_CUMULATIVE) /* sleep of untouched threads is summed by process */
 		row->known &= ~KNOWN(EBTOP_OFFCPU_NS);
 	pack_facts(row, process);
 	row->tid = thread->node.id;
@@ -219,7 +220,8 @@ static void add_process(struct rows *rows, struct accounts *accounts, struct pro
 	if (process->refresh == accounts->refresh)
 		pack_args(row, process, events);
 	rows->live_threads += process->live;
-	rows->live_processes += !(process->flags & PROCESS_ENDED) || process->flags & PROCESS_ZOMBIE;
+	rows->live_processes +=
+		!(process->flags & PROCESS_ENDED) || process->flags & PROCESS_ZOMBIE;
 	if (flags & EBTOP_WANT_THREADS)
 		pack_threads(rows, accounts, process, flags);
 }

@@ -10,11 +10,11 @@
 #include "events.h"
 
 struct rows {
-	struct buffer processes;	/* struct ebtop_row */
-	struct buffer threads;		/* struct ebtop_row */
-	__u64 active;			/* process rows that come first */
+	struct buffer processes; /* struct ebtop_row */
+	struct buffer threads;   /* struct ebtop_row */
+	__u64 active;            /* process rows that come first */
 	__u64 live_threads;
-	__u64 live_processes;		/* zombies included */
+	__u64 live_processes; /* zombies included */
 };
 
 void rows_open(struct rows *rows);

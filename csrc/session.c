@@ -46,13 +46,13 @@ struct ebtop_session {
 	struct accounts accounts;
 	struct rows rows;
 	struct probe probes[EBTOP_PROBES];
-	struct buffer watched;		/* struct watch_entry: what accounts.watch was */
+	struct buffer watched; /* struct watch_entry: what accounts.watch was */
 	struct buffer probe_rows;
 	struct machine machine;
 	__u64 last_pass_ns, pass_took_ns;
-	int handed_out;			/* the events' tables belong to the last refresh */
+	int handed_out; /* the events' tables belong to the last refresh */
 	int stats_fd;
-	int stats_held;			/* since before this interval */
+	int stats_held; /* since before this interval */
 };
 
 static __u64 clock_ns(clockid_t clock)
@@ -129,7 +129,8 @@ static void visit_cpus(const struct ebtop_session *session)
 
 	if (!home || !one || sched_getaffinity(0, bytes, home))
 		goto out;
-	for (__u32 cpu = 0; cpu < session->maps.cpus && clock_ns(CLOCK_MONOTONIC) < deadline; cpu++) {
+	for (__u32 cpu = 0; cpu < session->maps.cpus && clock_ns(CLOCK_MONOTONIC) < deadline;
+	     cpu++) {
 		if (!CPU_ISSET_S(cpu, bytes, home))
 			continue;
 		CPU_ZERO_S(bytes, one);
@@ -329,7 +330,7 @@ static void pack_probes(struct ebtop_session *session, int wanted)
 static void give(struct ebtop_session *session, struct ebtop_snapshot *ret)
 {
 	ret->system = (struct ebtop_table){ &session->machine.system, 1,
-					     sizeof(session->machine.system) };
+					    sizeof(session->machine.system) };
 	ret->processes = buffer_table(&session->rows.processes);
 	ret->threads = buffer_table(&session->rows.threads);
 	ret->cpus = buffer_table(&session->machine.cpus);

@@ -13,7 +13,7 @@
 #include "error.h"
 #include "slots.h"
 
-#define CHUNK_SLOTS 8192	/* 1 MiB; mapped pages of a BPF array count as resident at once */
+#define CHUNK_SLOTS 8192 /* 1 MiB; mapped pages of a BPF array count as resident at once */
 #define READ_TRIES 8
 
 static void *map_array(int fd, size_t bytes, size_t offset)
@@ -47,8 +47,7 @@ int slots_open(struct slots *slots, const struct maps *maps, struct ebtop_error 
 	slots->chunks = calloc(slots->chunk_count, sizeof(*slots->chunks));
 	slots->spare = calloc(slots->total, sizeof(*slots->spare));
 	slots->seen_since = calloc(slots->total, sizeof(*slots->seen_since));
-	slots->free_lists_bytes =
-		(maps->cpus * sizeof(struct ebtop_free_slots) + 4095) & ~4095ul;
+	slots->free_lists_bytes = (maps->cpus * sizeof(struct ebtop_free_slots) + 4095) & ~4095ul;
 	slots->free_lists = map_array(maps->fd[MAP_FREE_SLOTS], slots->free_lists_bytes, 0);
 	if (!slots->chunks || !slots->spare || !slots->seen_since || !slots->free_lists)
 		return error_set(err, -ENOMEM, "slots", "no memory for %u thread slots",

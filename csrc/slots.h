@@ -13,15 +13,15 @@
 #include "maps.h"
 
 struct slots {
-	struct ebtop_slot **chunks;	/* mapped as far as slots have been handed out */
+	struct ebtop_slot **chunks; /* mapped as far as slots have been handed out */
 	__u32 chunk_count;
 	struct ebtop_free_slots *free_lists;
 	size_t free_lists_bytes;
-	__u32 *spare;			/* free slots that no CPU holds */
+	__u32 *spare; /* free slots that no CPU holds */
 	__u32 spare_count;
-	__u32 used_end;			/* no slot from here on was ever handed out */
-	__u64 *seen_since;		/* since_ns of a sleeping slot when last read */
-	__u32 first;			/* the first slot that is not an idle thread's */
+	__u32 used_end;    /* no slot from here on was ever handed out */
+	__u64 *seen_since; /* since_ns of a sleeping slot when last read */
+	__u32 first;       /* the first slot that is not an idle thread's */
 	__u32 total;
 	__u32 cpus;
 	int fd;

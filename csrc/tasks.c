@@ -14,7 +14,7 @@
 #include "accounts.h"
 #include "tasks.h"
 
-#define BUFFER_BYTES 32768	/* what the kernel gives at most in one read */
+#define BUFFER_BYTES 32768 /* what the kernel gives at most in one read */
 
 static int link_iterator(int program_fd, __u32 pid)
 {

@@ -13,8 +13,8 @@ struct accounts;
 
 struct tasks {
 	int program_fd;
-	int all_link;		/* iterator over all tasks */
-	int can_filter;		/* the kernel can iterate over one process (6.1 and newer) */
+	int all_link;   /* iterator over all tasks */
+	int can_filter; /* the kernel can iterate over one process (6.1 and newer) */
 	char *buffer;
 };
 

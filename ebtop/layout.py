@@ -68,8 +68,11 @@ class Layout:
         """All values of one integer member, in row order."""
         field = self.fields[name]
         width = struct.calcsize("=" + field.code)
-        view = memoryview(data).cast(field.code)
-        return view[field.offset // width :: self.stride // width].tolist()
+        view: Any = memoryview(data)
+        values: list[int] = view.cast(field.code)[
+            field.offset // width :: self.stride // width
+        ].tolist()
+        return values
 
 
 def _fields_of(name: str, member: Any, elements: tuple[str, ...] | None) -> Iterator[Field]:

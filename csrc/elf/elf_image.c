@@ -20,7 +20,7 @@ struct Elf_Scn {
 struct Elf {
 	char *image;
 	size_t size;
-	size_t count;		/* of sections */
+	size_t count; /* of sections */
 	Elf64_Ehdr header;
 	Elf_Scn sections[];
 };

@@ -10,7 +10,7 @@
 
 #include "gelf.h"
 
-static unsigned long sum;	/* of all bytes that the interface gave out, so that they are read */
+static unsigned long sum; /* of all bytes that the interface gave out, so that they are read */
 
 static void walk(char *image, size_t size)
 {

@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
+from ebtop._core import ffi, lib
 
 from ebtop import layout
-from ebtop._core import ffi, lib
 
 ROOT = Path(__file__).resolve().parents[2]
 ABI = (ROOT / "bpf" / "abi.h").read_text("ascii")
@@ -78,6 +78,7 @@ def test_constants_typed_in_python_are_those_of_the_header() -> None:
     names = ("RAN", "BORN", "EXITED", "KERNEL", "ARGS_CUT")
     assert flags == tuple(getattr(lib, "EBTOP_ROW_" + name) for name in names)
     states = ffi.typeof("enum ebtop_probe_state").elements
-    assert layout.PROBE_STATES == tuple(
-        states[i][len("EBTOP_PROBE_") :].lower() for i in range(len(states))
+    assert (
+        tuple(states[i][len("EBTOP_PROBE_") :].lower() for i in range(len(states)))
+        == layout.PROBE_STATES
     )
