@@ -71,6 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.name != "test_environment_is_capable")
     reason = why_no_live()
     if reason is None or FORCED:
         return

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""The tiers' own promise: a machine that should run the live tier cannot pass by skipping it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CONFTEST = Path(__file__).resolve().parents[1] / "conftest.py"
+PASSES = "def test_it():\n    pass\n"
+SKIPS = "import pytest\ndef test_it():\n    pytest.skip('no such hook')\n"
+SKIPS_WHOLE = "import pytest\npytest.skip('no such hook', allow_module_level=True)\n"
+
+
+def run(root: Path, forced: bool, **tiers: str) -> subprocess.CompletedProcess[str]:
+    """pytest in a tree of its own, with one test file in each of the tiers named."""
+    settings = '[tool.pytest.ini_options]\ntestpaths = ["tests"]\n'
+    (root / "pyproject.toml").write_text(settings, "ascii")
+    (root / "tests").mkdir()
+    shutil.copy(CONFTEST, root / "tests")
+    for tier, text in tiers.items():
+        (root / "tests" / tier).mkdir()
+        (root / "tests" / tier / f"test_{tier}.py").write_text(text, "ascii")
+    environment = {**os.environ, "EBTOP_LIVE": "1" if forced else "0"}
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"],
+        cwd=root, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("live", [SKIPS, SKIPS_WHOLE])
+def test_a_skip_is_told_and_fails_only_a_forced_run(tmp_path: Path, live: str) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    free = run(tmp_path / "a", False, unit=PASSES, screens=PASSES, live=live)
+    assert free.returncode == 0
+    assert "live:    1 skipped (" in free.stdout
+    forced = run(tmp_path / "b", True, unit=PASSES, screens=PASSES, live=live)
+    assert forced.returncode != 0
+    assert "skipped although EBTOP_LIVE=1: " in forced.stdout
+
+
+def test_a_forced_run_fails_when_a_tier_ran_nothing(tmp_path: Path) -> None:
+    done = run(tmp_path, True, unit=PASSES, live=PASSES)
+    assert done.returncode == 1
+    assert "screens: nothing ran - but it should have run on this machine" in done.stdout
+
+
+def test_a_forced_run_of_everything_passes(tmp_path: Path) -> None:
+    done = run(tmp_path, True, unit=PASSES, screens=PASSES, live=PASSES)
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1].startswith("=")
