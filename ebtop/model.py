@@ -95,7 +95,11 @@ class Wanted(NamedTuple):
 
 
 def order_rows(wanted: Wanted, context: Context) -> Order:
-    """Ties, and rows whose value is unknown, stand in order of pid; the unknown come last."""
+    """The rows that are to be shown, in order.
+
+    Rows that tie stand in order of pid, those that did something in the interval before the
+    idle; rows whose value is unknown come last either way.
+    """
     snapshot = context.snapshot
     table = snapshot.threads if wanted.threads else snapshot.processes
     count = len(table)
@@ -149,6 +153,8 @@ def _values(table: Table, rows: Sequence[int], column: Column, context: Context)
     if column.name == "user":
         names = context.snapshot.users
         return {index: names.get(view[index], str(view[index])) for index in rows}
+    if column.name == "start":  # what is shown is the age: the oldest has the largest
+        return {index: -view[index] for index in rows}
     return view.tolist() if len(rows) >= 64 else view
 
 

@@ -117,7 +117,8 @@ def _table(
     visible = []
     for index in order.window(state.scroll, height - 1):
         row = order.table.row(index)
-        visible.append((row["pid"], row["start_ns"]))
+        if row["tid"] == row["pid"]:
+            visible.append((row["pid"], row["start_ns"]))
         branch = order.branches.get(index, "")
         lines.append(row_line(row, columns, context, state, width, branch))
     if len(lines) == 1:

@@ -49,6 +49,10 @@ def test_unknown_values_come_last_either_way(sort: str) -> None:
         assert pids(synthetic.office(), sort, reverse=reverse)[-1] == 800
 
 
+def test_the_largest_age_is_the_oldest() -> None:
+    assert pids(synthetic.office(), "start")[:3] == [1, 2, 14]
+
+
 def test_totals_sort_the_idle_rows_too() -> None:
     rows = [synthetic.running(9, b"now", 10), synthetic.process(5, b"before", oncpu_ns=10**12)]
     assert pids(synthetic.snapshot(rows, cumulative=True)) == [5, 9]

@@ -3,14 +3,20 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import synthetic
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from ebtop.batch import batch_text
 from ebtop.eventlog import KEPT_LINES, EventLog
+from ebtop.jsonlines import sample_line
+from ebtop.layout import ROW, Table
 from ebtop.snapshot import Snapshot
 from ebtop.views.frame import Frame, frame_text, render
 from ebtop.views.line import Span, Style, fit_line, line_cells, line_text
@@ -164,6 +170,20 @@ def test_event_counts_unknown_to_a_source_stay_unknown() -> None:
 def test_lines_are_cut_and_padded_in_cells(width: int) -> None:
     spans = (Span("ab"), Span("日本", Style.BAD), Span("xyz"))
     assert line_cells(fit_line(spans, width)) == width
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.binary(min_size=ROW.stride * 3, max_size=ROW.stride * 3), st.integers(0, 9))
+def test_rows_of_any_bits_can_be_shown(data: bytes, active: int) -> None:
+    base = synthetic.office()
+    rows, wild = Table(ROW, data), replace(base.system, active=active)
+    snapshot = replace(base, processes=rows, threads=rows, system=wild)
+    for changes in ({}, {"tree": True}, {"threads": True}, {"column_set": 1}, {"move": 2}):
+        shown = frame(ViewState(**changes), snapshot)  # type: ignore[arg-type]
+        assert all(line_cells(spans) == 80 for spans in shown.lines)
+        assert all(line_text(spans).isprintable() for spans in shown.lines)
+        assert batch_text(snapshot, ViewState(**changes))  # type: ignore[arg-type]
+    assert len(json.loads(sample_line(snapshot, ViewState(threads=True)))["processes"]) == 3
 
 
 def cost_ms(snapshot: Snapshot, **state: Any) -> float:
