@@ -12,7 +12,7 @@
 #define EBTOP_COMM_BYTES 16
 #define EBTOP_ARGS_BYTES 256
 #define EBTOP_PIDS_PER_PAGE 16
-#define EBTOP_FREE_SLOTS 2048
+#define EBTOP_FREE_SLOTS 8192
 
 /* ---- slots: one thread's running totals, written by the CPU that owns the thread ---- */
 
@@ -86,6 +86,7 @@ enum ebtop_event_type {
 	EBTOP_EVENT_EXEC = 1,
 	EBTOP_EVENT_EXIT = 2,
 	EBTOP_EVENT_TYPES = 3,
+	EBTOP_EVENT_NUDGE = 255, /* a head alone: wakes the reader, and means nothing else */
 };
 
 struct ebtop_event {

@@ -5,37 +5,7 @@
  * that is born, executes a program, or ends; threads are the concern of sched. Times on the CPU
  * are not here: a process still runs for a while after its exit event.
  */
-#include "ebtop.bpf.h"
-
-/* Size is set before loading. */
-struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 4096);
-} events SEC(".maps");
-
-/* The reader is woken when this much is waiting; until then it reads at its own pace. */
-const volatile __u64 cfg_wakeup_bytes = 65536;
-
-static __always_inline void fill_head(struct ebtop_event *head, struct task_struct *task,
-				      __u32 type, __u32 size)
-{
-	head->time_ns = bpf_ktime_get_ns();
-	head->type = type;
-	head->size = size;
-	head->cpu = bpf_get_smp_processor_id();
-	head->pid = task->tgid;
-	head->tid = task->pid;
-	head->uid = task->real_cred->euid.val;
-	copy_comm(head->comm, task);
-}
-
-static __always_inline void submit(void *event)
-{
-	__u64 waiting = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
-
-	bpf_ringbuf_submit(event,
-			   waiting >= cfg_wakeup_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
-}
+#include "events.bpf.h"
 
 static __always_inline int account_fork(struct task_struct *child)
 {

@@ -12,7 +12,7 @@
 #ifndef EBTOP_SLOTS_BPF_H
 #define EBTOP_SLOTS_BPF_H
 
-#include "ebtop.bpf.h"
+#include "events.bpf.h"
 
 /* Sizes are set before loading: pid_max / 16, and CPUs + threads. */
 struct {
@@ -65,6 +65,9 @@ static __always_inline __u32 free_slot_take(void)
 		return 0;
 	list->slot[list->taken % EBTOP_FREE_SLOTS] = 0;
 	list->taken++;
+	/* threads come faster than the reader looks: half of a full list is left for it to hurry */
+	if (list->given - list->taken == EBTOP_FREE_SLOTS / 2)
+		nudge_reader();
 	return index;
 }
 

@@ -85,6 +85,8 @@ static struct thread *thread_of_slot(struct accounts *accounts, __u32 index,
 		accounts->by_slot[thread->slot] = NULL;
 	thread->slot = index;
 	accounts->by_slot[index] = thread;
+	if (process->live_slots == process->live)
+		process->flags &= ~(__u32)PROCESS_UNTRACKED;
 	*fresh = 1;
 	return thread;
 }

@@ -10,6 +10,7 @@
 
 #define KNOWN(bit) (1ull << (bit))
 #define PF_KTHREAD 0x00200000
+#define GONE (0x10 | 0x20 | 0x80) /* EXIT_DEAD, EXIT_ZOMBIE, TASK_DEAD */
 
 void rows_open(struct rows *rows)
 {
@@ -120,6 +121,20 @@ static void pack_args(struct ebtop_row *row, const struct process *process, stru
 		row->flags |= EBTOP_ROW_ARGS_CUT;
 }
 
+/* A leader may be gone while other threads live on: then one of theirs stands for the process. */
+static __u32 process_state(const struct accounts *accounts, const struct process *process)
+{
+	__u32 state = process->task_state;
+
+	if (process->running == accounts->refresh)
+		return 'R';
+	for (const struct thread *thread = process->threads; thread && state & GONE;
+	     thread = thread->next)
+		if (!thread->dead)
+			state = thread->task_state;
+	return state_letter(state);
+}
+
 static void pack_process(struct accounts *accounts, struct ebtop_row *row, struct process *process,
 			 __u32 flags)
 {
@@ -150,9 +165,7 @@ static void pack_process(struct accounts *accounts, struct ebtop_row *row, struc
 	if (process->flags & PROCESS_ENDED) {
 		pack_end(row, process);
 	} else if (process->flags & (PROCESS_ACCOUNTED | PROCESS_FACTS)) {
-		row->state = process->running == accounts->refresh ?
-				     'R' :
-				     state_letter(process->task_state);
+		row->state = process_state(accounts, process);
 		row->known |= KNOWN(EBTOP_FACT_STATE);
 	}
 }

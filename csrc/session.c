@@ -216,7 +216,9 @@ void ebtop_close(ebtop_session *session)
 
 int ebtop_event_fd(const ebtop_session *session)
 {
-	return session->accounts.have_life ? events_fd(&session->events) : -1;
+	const struct accounts *accounts = &session->accounts;
+
+	return accounts->have_life || accounts->have_sched ? events_fd(&session->events) : -1;
 }
 
 static int drain_events(struct ebtop_session *session)

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+
+/*
+ * Owns the ring buffer: its map, the head of every record, and when the reader is woken. Which
+ * events there are is the probes' concern.
+ */
+#ifndef EBTOP_EVENTS_BPF_H
+#define EBTOP_EVENTS_BPF_H
+
+#include "ebtop.bpf.h"
+
+/* Size is set before loading. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} events SEC(".maps");
+
+/* The reader is woken when this much is waiting; until then it reads at its own pace. */
+const volatile __u64 cfg_wakeup_bytes = 65536;
+
+static __always_inline void fill_head(struct ebtop_event *head, struct task_struct *task,
+				      __u32 type, __u32 size)
+{
+	head->time_ns = bpf_ktime_get_ns();
+	head->type = type;
+	head->size = size;
+	head->cpu = bpf_get_smp_processor_id();
+	head->pid = task->tgid;
+	head->tid = task->pid;
+	head->uid = task->real_cred->euid.val;
+	copy_comm(head->comm, task);
+}
+
+static __always_inline void submit(void *event)
+{
+	__u64 waiting = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
+
+	bpf_ringbuf_submit(event,
+			   waiting >= cfg_wakeup_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+}
+
+/* Wakes the reader, who has something to do that is not in the ring buffer. */
+static __always_inline void nudge_reader(void)
+{
+	struct ebtop_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+
+	if (!event)
+		return; /* full: the reader has been woken already */
+	__builtin_memset(event, 0, sizeof(*event));
+	event->type = EBTOP_EVENT_NUDGE;
+	event->size = sizeof(*event);
+	bpf_ringbuf_submit(event, BPF_RB_FORCE_WAKEUP);
+}
+
+#endif
