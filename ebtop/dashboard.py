@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns the beginning and the end of the dashboard: the small parent, and what the child returns.
+"""Owns the beginning and the end of the dashboard: guard, source, screen, and the exit status.
 
-What is imported here stays in the parent for as long as the dashboard runs, so the rest is
-imported in the child.
+Where little is imported the fork is cheap, so the heavy parts are imported after it.
 """
 
 from __future__ import annotations
 
+import traceback
 from typing import TYPE_CHECKING, Callable
 
 from ebtop import guard
-from ebtop.errors import EbtopError
+from ebtop.errors import EXIT_FAILED, EbtopError
 from ebtop.output import say
 
 if TYPE_CHECKING:
@@ -24,34 +24,23 @@ class NoDashboard(Exception):
 
 
 def run(open_source: Callable[[], Source], state: ViewState, options: Options) -> int:
-    """The exit status. Raises NoDashboard for a terminal that can only print."""
+    """The exit status. Raises NoDashboard for a terminal that can only print.
 
-    def child(lifeline: guard.Lifeline) -> int:
-        return _run_here(lifeline, open_source, state, options)
-
-    ending = guard.protect(child)
-    if ending.no_screen:
-        raise NoDashboard
-    return ending.status
-
-
-def _run_here(
-    lifeline: guard.Lifeline,
-    open_source: Callable[[], Source],
-    state: ViewState,
-    options: Options,
-) -> int:
+    The caller goes on in another process: its parent is what the user started.
+    """
+    lifeline = guard.go_under_guard()
     from ebtop.signals import Signals
 
-    signals = Signals()  # before the source: a signal while it opens must find a handler
+    signals = Signals()  # before all else: a signal while the source opens must find a handler
     from ebtop import screen
-    from ebtop.loop import Loop
 
     try:
         leave = screen.set_up_terminal()
     except screen.NoScreen:
-        lifeline.no_screen()
-        return 0
+        signals.release()
+        raise NoDashboard from None
+    from ebtop.loop import Loop
+
     try:
         with open_source() as source:
             begun = Loop.begin(source, state)
@@ -65,4 +54,7 @@ def _run_here(
     except EbtopError as error:
         say(str(error))
         return error.status
+    except Exception:
+        traceback.print_exc()
+        return EXIT_FAILED
     return 0

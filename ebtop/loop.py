@@ -220,6 +220,8 @@ class Loop:
 
     def _collect(self, reset: bool = False) -> None:
         state = self._state
+        if hasattr(self, "_snapshot"):
+            del self._snapshot  # before the next: two at once are megabytes where there are many
         self._snapshot = self._source.refresh(
             threads=state.threads, cost=True, cumulative=state.cumulative, reset=reset
         )

@@ -17,7 +17,7 @@ _HEARD = (*ENDING, signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT)
 
 
 class Signals:
-    """From its making until the end of the process; `fd` is readable when there are some."""
+    """From its making on; `fd` is readable when there are some."""
 
     def __init__(self) -> None:
         self.fd, self._write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -26,6 +26,14 @@ class Signals:
             # nohup and `&` in a script start us with these ignored, and mean it
             if signal.getsignal(number) != signal.SIG_IGN:
                 signal.signal(number, _note)
+
+    def release(self) -> None:
+        """Signals mean again what they do in a process that never had a loop."""
+        signal.set_wakeup_fd(-1)
+        for number in _HEARD:
+            if signal.getsignal(number) is _note:
+                default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+                signal.signal(number, default)
 
     def taken(self) -> set[int]:
         """The numbers that came since the last call."""

@@ -24,15 +24,12 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import os, signal, sys, time, tty
 from ebtop import guard
-def child(line):
-    line.entered(b"<gone>")
-    tty.setraw(1)
-    print("ready", os.getpid(), flush=True)
-    {body}
-    line.left()
-    return 0
-ending = guard.protect(child)
-sys.exit(77 if ending.no_screen else ending.status)
+line = guard.go_under_guard()
+line.entered(b"<gone>")
+tty.setraw(1)
+print("ready", os.getpid(), flush=True)
+{body}
+line.left()
 """
 
 
@@ -90,13 +87,11 @@ def test_signals_reach_the_child_and_its_end_is_kept(number: int) -> None:
     assert (status, seen.count(b"<gone>"), same) == (128 + number, 1, True)
 
 
-def test_interrupt_of_the_child_is_a_quiet_end() -> None:
-    status, seen, _ = run("time.sleep(30)", send=signal.SIGINT)
-    assert status == 0 and b"Traceback" not in seen
-
-
-def test_a_child_without_a_screen_says_so() -> None:
-    assert run("line.no_screen(); line.left(); os._exit(0)")[0] == 77
+def test_the_parent_is_small() -> None:
+    body = "time.sleep(0.5); statm = open(f'/proc/{os.getppid()}/statm').read().split()"
+    text = run(body + "; print('pages', statm[1])")
+    pages = re.search(rb"pages (\d+)", text[1])
+    assert pages and int(pages.group(1)) * os.sysconf("SC_PAGE_SIZE") < 10 << 20
 
 
 def test_child_hears_of_the_death_of_its_parent() -> None:

@@ -31,7 +31,7 @@ OWN_WORDS = {
     "session.py": {"ffi.string(error.where)", "ffi.string(error.what)", "row['reason']",
                    "row['name']", "row['hook']"},
     "screen.py": {"curses.keyname(code)"},
-    "guard.py": {"entered[-1]"},
+    "keeper.py": {"entered[-1]"},
 }  # fmt: skip
 
 
