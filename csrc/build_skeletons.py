@@ -2,13 +2,13 @@
 """Owns the way from bpf/*.bpf.c to csrc/skel/*.skel.h: clang, llvm-strip, bpftool.
 
 A skeleton is made anew when it is missing or when the sources have another SHA-256 than the one in
-its first line. The sdist carries skeletons, so that an install from it needs none of these tools.
+its first line. No program reads registers, so one skeleton serves every little-endian machine. The
+sdist carries skeletons, so that an install from it needs none of these tools.
 """
 
 from __future__ import annotations
 
 import hashlib
-import platform
 import shutil
 import subprocess
 import tempfile
@@ -18,7 +18,6 @@ ROOT = Path(__file__).resolve().parent.parent
 BPF = ROOT / "bpf"
 SKELETONS = ROOT / "csrc" / "skel"
 TOOLS = ("clang", "llvm-strip", "bpftool")
-TARGETS = {"x86_64": "x86", "aarch64": "arm64"}
 
 
 class ToolMissing(Exception):
@@ -30,7 +29,7 @@ def probe_names() -> list[str]:
 
 
 def sources_sha256() -> str:
-    total = hashlib.sha256(platform.machine().encode())
+    total = hashlib.sha256()
     for path in sorted([*BPF.glob("*.c"), *BPF.glob("*.h")]):
         total.update(path.name.encode() + b"\0" + path.read_bytes())
     return total.hexdigest()
@@ -86,13 +85,12 @@ def _system_headers() -> list[str]:
 
 
 def _build(name: str, first: str, libbpf: Path, tools: dict[str, str]) -> None:
-    target = TARGETS.get(platform.machine(), platform.machine())
     with tempfile.TemporaryDirectory() as folder:
         compiled = str(Path(folder) / f"{name}.bpf.o")
         _run(
             tools["clang"], "-g", "-O2", "-Wall", "-Werror", "-target", "bpf",
             # 5.10 lacks what later instruction sets use
-            "-mcpu=v2", f"-D__TARGET_ARCH_{target}", f"-fdebug-prefix-map={ROOT}=.",
+            "-mcpu=v2", f"-fdebug-prefix-map={ROOT}=.",
             f"-I{BPF}", f"-I{libbpf}", f"-I{libbpf / 'include' / 'uapi'}", *_system_headers(),
             "-c", str(BPF / f"{name}.bpf.c"), "-o", compiled,
         )  # fmt: skip
