@@ -13,6 +13,8 @@ import os
 import re
 from typing import Iterator, Optional, Sequence
 
+from ebtop.errors import EbtopError
+from ebtop.output import OutputClosed, write_all
 from ebtop.views.line import Line, Style
 
 FALLBACK_TERMS = ("xterm-256color", "xterm", "linux", "vt100", "ansi")
@@ -98,11 +100,44 @@ def taken(color: bool) -> Iterator[Screen]:
             curses.endwin()
 
 
+class _Gathered:
+    """Makes one write of all that curses writes inside a `with`.
+
+    ncurses flushes with every movement of the cursor, some 200 times a frame; a terminal would
+    show frames by halves. Meanwhile its descriptor is a file in memory, and then the terminal
+    again: calls that set the terminal up must find that there.
+    """
+
+    def __init__(self) -> None:
+        self._memory: Optional[int] = None
+        with contextlib.suppress(OSError):
+            self._memory = os.memfd_create("ebtop-frame", os.MFD_CLOEXEC)
+        self._terminal = os.dup(1)
+
+    def __enter__(self) -> None:
+        if self._memory is not None:
+            os.dup2(self._memory, 1)
+
+    def __exit__(self, *_: object) -> None:
+        os.dup2(self._terminal, 1)
+        if self._memory is None:
+            return
+        length = os.lseek(self._memory, 0, os.SEEK_CUR)
+        if not length:
+            return
+        frame = os.pread(self._memory, length, 0)
+        os.lseek(self._memory, 0, os.SEEK_SET)
+        with contextlib.suppress(EbtopError, OutputClosed):  # gone: its hang-up ends the loop
+            write_all(frame)
+
+
 class Screen:
     """One full-screen window. Remembers the lines it drew, and draws only those that differ."""
 
     def __init__(self, window: curses.window, color: bool) -> None:
         self._window = window
+        self._gathered = _Gathered()
+        curses.typeahead(-1)  # a key typed must not stop a frame half-way
         # Reading through a pad: getch on the window itself would refresh it first.
         self._keys = curses.newpad(1, 1)
         self._keys.keypad(True)
@@ -144,7 +179,8 @@ class Screen:
         with contextlib.suppress(curses.error):
             self._window.move(min(row, height - 1), min(cursor_column, width - 1))
         self._window.noutrefresh()
-        curses.doupdate()
+        with self._gathered:
+            curses.doupdate()
 
     def _draw_line(self, row: int, line: Line, width: int) -> None:
         window = self._window
@@ -187,7 +223,7 @@ class Screen:
 
     def show_cursor(self, visible: bool) -> None:
         """A prompt wants a cursor that is seen."""
-        with contextlib.suppress(curses.error):
+        with contextlib.suppress(curses.error), self._gathered:
             curses.curs_set(1 if visible else 0)
 
     def retake(self) -> None:
@@ -200,7 +236,9 @@ class Screen:
         curses.endwin()
         yield
         self.fit_terminal()
-        curses.doupdate()  # takes the terminal again
+        curses.reset_prog_mode()
+        with self._gathered:
+            curses.doupdate()  # takes the terminal again
 
 
 def _key_name(code: int) -> str:
