@@ -26,6 +26,7 @@ from ebtop.viewstate import (
 
 PACES_S = (0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0)
 PROMPT_LENGTH = 256
+SHIFT_CELLS = 8
 
 
 def apply(state: ViewState, action: Action) -> ViewState:
@@ -107,7 +108,7 @@ def _go_back(state: ViewState) -> ViewState:
         return state.with_(tagged=frozenset())
     if state.filter:
         return state.with_(filter=Filter())
-    return state.with_(selected=None, scroll=0, cursor=0, events_scroll=0)
+    return state.with_(selected=None, scroll=0, cursor=0, events_scroll=0, shift=0)
 
 
 def _move(rows: int) -> Callable[[ViewState], ViewState]:
@@ -116,6 +117,10 @@ def _move(rows: int) -> Callable[[ViewState], ViewState]:
 
 def _move_pages(pages: int) -> Callable[[ViewState], ViewState]:
     return lambda state: state.with_(move_pages=state.move_pages + pages)
+
+
+def _shift(cells: int) -> Callable[[ViewState], ViewState]:
+    return lambda state: state.with_(shift=max(0, state.shift + cells))
 
 
 def _focus(panel: int) -> Callable[[ViewState], ViewState]:
@@ -210,6 +215,8 @@ _CHANGES: dict[Action, Callable[[ViewState], ViewState]] = {
     Action.TOGGLE_HELP: _toggle("help_open"),
     Action.MOVE_UP: _move(-1),
     Action.MOVE_DOWN: _move(1),
+    Action.SCROLL_LEFT: _shift(-SHIFT_CELLS),
+    Action.SCROLL_RIGHT: _shift(SHIFT_CELLS),
     Action.PAGE_UP: _move_pages(-1),
     Action.PAGE_DOWN: _move_pages(1),
     Action.MOVE_FIRST: _move(-TO_THE_END),

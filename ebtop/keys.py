@@ -30,6 +30,8 @@ class Action(Enum):
     TOGGLE_HELP = "show or hide the help"
     MOVE_UP = "one row up"
     MOVE_DOWN = "one row down"
+    SCROLL_LEFT = "command lines to the left"
+    SCROLL_RIGHT = "command lines to the right"
     PAGE_UP = "one page up"
     PAGE_DOWN = "one page down"
     MOVE_FIRST = "to the first row"
@@ -79,8 +81,8 @@ KEYS: dict[str, Action] = {
     "k": Action.MOVE_UP,
     "KEY_DOWN": Action.MOVE_DOWN,
     "j": Action.MOVE_DOWN,
-    "KEY_LEFT": Action.SORT_PREVIOUS,
-    "KEY_RIGHT": Action.SORT_NEXT,
+    "KEY_LEFT": Action.SCROLL_LEFT,
+    "KEY_RIGHT": Action.SCROLL_RIGHT,
     "KEY_PPAGE": Action.PAGE_UP,
     "KEY_NPAGE": Action.PAGE_DOWN,
     "KEY_HOME": Action.MOVE_FIRST,

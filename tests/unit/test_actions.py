@@ -61,6 +61,12 @@ def test_movement_is_a_wish() -> None:
     assert apply(ViewState(), Action.PAGE_UP).move_pages == -1
 
 
+def test_command_lines_scroll_no_further_left_than_their_start() -> None:
+    state = apply(ViewState(), Action.SCROLL_RIGHT)
+    assert state.shift > 0
+    assert apply(apply(state, Action.SCROLL_LEFT), Action.SCROLL_LEFT).shift == 0
+
+
 def test_pace_moves_within_the_bounds_and_says_so() -> None:
     state = ViewState(pace=Pace(1.0, 1.0, 0.5, 2.0))
     faster = apply(apply(state, Action.REFRESH_FASTER), Action.REFRESH_FASTER)
