@@ -96,11 +96,21 @@ static __always_inline void end_wait(struct ebtop_slot *slot, __u64 now)
 	slot->since_ns = now;
 }
 
+/* The idle thread's slot keeps the time of its CPU's last switch while something else runs there. */
+static __always_inline void mark_switch(__u32 cpu, __u64 now)
+{
+	struct ebtop_slot *idle = slot_at(cpu + 1);
+
+	if (idle)
+		idle->since_ns = now;
+}
+
 static __always_inline void enter_cpu(struct task_struct *task, __u64 now)
 {
-	__u32 *index = slot_index(task->pid);
+	__u32 *index = slot_index(task->pid), cpu = bpf_get_smp_processor_id();
 	struct ebtop_slot *slot;
 
+	mark_switch(cpu, now);
 	if (!index)
 		return; /* counted when it leaves */
 	slot = known_slot(task, index);
@@ -115,7 +125,7 @@ static __always_inline void enter_cpu(struct task_struct *task, __u64 now)
 	}
 	end_wait(slot, now);
 	slot->state = EBTOP_SLOT_RUNNING;
-	slot->cpu = bpf_get_smp_processor_id();
+	slot->cpu = cpu;
 }
 
 /* The kernel does not charge idle threads, so theirs is plain clock time. */

@@ -18,11 +18,11 @@ int accounts_open(struct accounts *accounts, struct slots *slots)
 	accounts->touched = BUFFER_OF(struct thread *);
 	accounts->active = BUFFER_OF(struct process *);
 	accounts->watch = BUFFER_OF(struct watch_entry);
-	accounts->running = BUFFER_OF(struct running_slot);
 	accounts->by_slot = calloc(slots->total ? slots->total : 1, sizeof(*accounts->by_slot));
 	accounts->cpu_busy = calloc(slots->cpus, sizeof(*accounts->cpu_busy));
-	if (!accounts->by_slot || !accounts->cpu_busy || hash_open(&accounts->threads) ||
-	    hash_open(&accounts->processes))
+	accounts->cpu_switched_ns = calloc(slots->cpus, sizeof(*accounts->cpu_switched_ns));
+	if (!accounts->by_slot || !accounts->cpu_busy || !accounts->cpu_switched_ns ||
+	    hash_open(&accounts->threads) || hash_open(&accounts->processes))
 		return -ENOMEM;
 	return 0;
 }
@@ -162,9 +162,9 @@ void accounts_close(struct accounts *accounts)
 	buffer_free(&accounts->touched);
 	buffer_free(&accounts->active);
 	buffer_free(&accounts->watch);
-	buffer_free(&accounts->running);
 	free(accounts->by_slot);
 	free(accounts->cpu_busy);
+	free(accounts->cpu_switched_ns);
 	memset(accounts, 0, sizeof(*accounts));
 }
 

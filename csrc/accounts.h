@@ -84,12 +84,6 @@ struct process_entry { /* in order of pid */
 	struct process *process;
 };
 
-struct running_slot {
-	__u32 index;
-	__u32 pad;
-	struct ebtop_slot slot;
-};
-
 struct watch_entry {
 	__u64 start_ns;
 	__u32 pid;
@@ -104,12 +98,12 @@ struct accounts {
 	size_t sorted;
 	struct buffer touched;   /* struct thread *, of this refresh */
 	struct buffer active;    /* struct process *, of this refresh */
-	struct buffer running;   /* struct running_slot, while scanning */
 	struct buffer watch;     /* struct watch_entry: ask for their tasks next time */
 	__u64 refresh;           /* its number; 1 is the first */
 	__u64 now_ns, before_ns; /* the interval, monotonic clock */
 	__u64 before_boot_ns;    /* its beginning on the boot-time clock */
 	__u64 attached_boot_ns;  /* threads started later must have a slot */
+	__u64 *cpu_switched_ns;  /* when each CPU had switched last as the scan began */
 	__u64 *cpu_busy;         /* the refresh that last found a thread running on each CPU */
 	__u64 switches;          /* context switches of the interval */
 	__u64 lost_memory;

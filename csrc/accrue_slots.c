@@ -137,41 +137,30 @@ void accounts_slot(struct accounts *accounts, __u32 index, const struct ebtop_sl
 }
 
 /*
- * A CPU runs one thread: the one it switched to last. A slot that says running although its CPU has
- * switched since missed the switch away (a recursion miss, or a kernel that does not run programs
- * for some tasks): its slice is not open.
+ * A CPU runs one thread: the one it switched to last. A slot that says running although its CPU had
+ * switched since, before the scan began, missed the switch away (a recursion miss, or a kernel that
+ * runs no programs for some tasks): its slice is not open.
  */
-static void take_running(struct accounts *accounts)
+static void close_missed_slice(struct accounts *accounts, struct ebtop_slot *slot)
 {
-	struct running_slot *running = (void *)accounts->running.data;
-	size_t count = accounts->running.count;
-
-	for (size_t i = 0; i < count; i++) {
-		__u32 cpu = running[i].slot.cpu;
-		__u64 latest = slots_at(accounts->slots, cpu + 1)->since_ns;
-		__u64 since = running[i].slot.since_ns;
-
-		for (size_t j = 0; j < count; j++)
-			if (running[j].slot.cpu == cpu && running[j].slot.since_ns > latest)
-				latest = running[j].slot.since_ns;
-		/* a switch after the scan began is in the next interval */
-		if (since < latest && latest < accounts->now_ns)
-			running[i].slot.state = EBTOP_SLOT_FREE;
-		else
-			accounts->cpu_busy[cpu] = accounts->refresh;
-		accounts_slot(accounts, running[i].index, &running[i].slot);
-	}
-	accounts->running.count = 0;
+	if (slot->cpu >= accounts->slots->cpus)
+		return;
+	if (slot->since_ns < accounts->cpu_switched_ns[slot->cpu])
+		slot->state = EBTOP_SLOT_FREE;
+	else
+		accounts->cpu_busy[slot->cpu] = accounts->refresh;
 }
 
 void accounts_scan(struct accounts *accounts, int dead_only)
 {
 	struct slots *slots = accounts->slots;
 
+	for (__u32 cpu = 0; cpu < slots->cpus; cpu++)
+		accounts->cpu_switched_ns[cpu] =
+			__atomic_load_n(&slots_at(slots, cpu + 1)->since_ns, __ATOMIC_ACQUIRE);
 	for (__u32 index = slots->first; index < slots->used_end; index++) {
 		const struct ebtop_slot *slot = slots_at(slots, index);
 		__u32 state = __atomic_load_n(&slot->state, __ATOMIC_RELAXED);
-		struct running_slot *running;
 		struct ebtop_slot copy;
 
 		if (state == EBTOP_SLOT_FREE || (dead_only && state != EBTOP_SLOT_DEAD))
@@ -181,10 +170,8 @@ void accounts_scan(struct accounts *accounts, int dead_only)
 		if (slots_read(slot, &copy))
 			continue; /* its totals will be in the next interval */
 		slots->seen_since[index] = copy.state == EBTOP_SLOT_OFF ? copy.since_ns : 0;
-		if (copy.state != EBTOP_SLOT_RUNNING || !(running = buffer_add(&accounts->running)))
-			accounts_slot(accounts, index, &copy);
-		else
-			*running = (struct running_slot){ .index = index, .slot = copy };
+		if (copy.state == EBTOP_SLOT_RUNNING)
+			close_missed_slice(accounts, &copy);
+		accounts_slot(accounts, index, &copy);
 	}
-	take_running(accounts);
 }
