@@ -70,11 +70,11 @@ def exit_status(code: int) -> int:
     return 128 + signal if signal else code >> 8 & 0xFF
 
 
-def cpu_percent(row: Row, interval_s: float) -> float | None:
+def cpu_percent(row: Row, counted_s: float) -> float | None:
     """100 is one CPU for the whole interval; None when either is unknown."""
-    if interval_s <= 0 or not row["known"] & _ONCPU:
+    if counted_s <= 0 or not row["known"] & _ONCPU:
         return None
-    return float(row["oncpu_ns"]) / 1e7 / interval_s
+    return float(row["oncpu_ns"]) / 1e7 / counted_s
 
 
 def user_name(row: Row, context: Context) -> str | None:
@@ -143,7 +143,7 @@ def _number(name: str, write: Callable[[float], str]) -> Callable[[Row, Context]
 
 
 def _cpu(row: Row, context: Context) -> str:
-    value = cpu_percent(row, context.snapshot.interval_s)
+    value = cpu_percent(row, context.snapshot.counted_s)
     return UNKNOWN if value is None else units.percent(value)
 
 
@@ -194,7 +194,7 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column(
         "cpu", "CPU%", 6, "oncpu_ns", _cpu,
-        "share of one CPU: ONCPU by the interval", "sched", counter=True, importance=100,
+        "share of one CPU: ONCPU by the time it covers", "sched", counter=True, importance=100,
     ),
     _counter("oncpu", "ONCPU", 6, "oncpu_ns", 85, "time on a CPU"),
     _counter(

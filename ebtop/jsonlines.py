@@ -174,7 +174,7 @@ def task(
     values["exit_code"] = exit_status(row["exit_code"]) if ended and known & _EXIT_KNOWN else None
     if cgroups is not None and known & _CGROUP_KNOWN:
         values.update(_cgroup(row["cgroup_id"], cgroups))
-    values["cpu_percent"] = _rounded(cpu_percent(row, snapshot.interval_s))
+    values["cpu_percent"] = _rounded(cpu_percent(row, snapshot.counted_s))
     if thread:
         values["tid"] = row["tid"]
     return values

@@ -95,6 +95,7 @@ class ProcSource:
         self._threads: dict[int, _Task] = {}
         self._turn = 0
         self._taken_ns: int | None = None
+        self._since_ns: int | None = None
         self._boot_ns = 0
         self._machine = Machine({}, None)
         self._usage: SelfUsage | None = None
@@ -133,8 +134,11 @@ class ProcSource:
         self._follow_threads() if threads else self._threads.clear()
         interval_ns = taken_ns - self._taken_ns if self._taken_ns is not None else 0
         self._taken_ns, self._boot_ns = taken_ns, boot_ns
+        if self._since_ns is None:
+            self._since_ns = taken_ns
         snapshot = self._snapshot(interval_ns, cumulative, threads)
         if reset:
+            self._since_ns = taken_ns
             for task in (*self._processes.values(), *self._threads.values()):
                 task.forget_sums()
         return snapshot
@@ -221,6 +225,7 @@ class ProcSource:
             threads=Table(ROW, thread_rows),
             cpus=Table(CPU, b"".join(CPU.pack(row) for row in cpus)),
             events=Table(EVENT, b""),
+            since_ns=self._since_ns,
             users=users(self._uids()),
         )
 

@@ -84,6 +84,7 @@ class Session:
         self._error = error
         self._ret = ffi.new("struct ebtop_snapshot *")
         self._last_cpu_ns: Optional[int] = None
+        self._since_ns: Optional[int] = None
         fd = lib.ebtop_event_fd(handle)
         self.event_fd: Optional[int] = fd if fd >= 0 else None
 
@@ -126,7 +127,12 @@ class Session:
             | reset * lib.EBTOP_RESET
         )
         _check(lib.ebtop_refresh(self._handle, flags, self._ret, self._error), self._error)
-        return self._snapshot(self._ret, cumulative)
+        if self._since_ns is None:
+            self._since_ns = self._ret.taken_ns
+        snapshot = self._snapshot(self._ret, cumulative)
+        if reset:
+            self._since_ns = snapshot.taken_ns
+        return snapshot
 
     def _snapshot(self, raw: Any, cumulative: bool) -> Snapshot:
         interval_s = raw.interval_ns / 1e9
@@ -152,6 +158,7 @@ class Session:
             cpus=cpus,
             events=events,
             text=_text(raw.text),
+            since_ns=self._since_ns,
             users=host.users(set(processes.column("uid"))),
         )
 

@@ -86,5 +86,14 @@ class Snapshot:
     cpus: Table
     events: Table
     text: bytes = b""
+    since_ns: Optional[int] = None
+    """Where cumulative counters began, on the clock of `taken_ns`: the start or the last reset."""
     users: dict[int, str] = field(default_factory=dict)
     """Names of the uids that occur; a uid without a name is missing."""
+
+    @property
+    def counted_s(self) -> float:
+        """The seconds that the counters cover."""
+        if not self.cumulative or self.since_ns is None:
+            return self.interval_s
+        return (self.taken_ns - self.since_ns) / 1e9

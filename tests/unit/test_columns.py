@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import synthetic
 
@@ -118,3 +120,12 @@ def test_numbers_never_outgrow_their_cells() -> None:
             assert number >= 10**18 or cells(units.duration(number)) <= 6
             assert cells(units.size(number)) <= 5
             assert number >= 10**17 or cells(units.count(number)) <= 6
+
+
+def test_cumulative_cpu_percent_is_of_the_time_since_the_start() -> None:
+    snapshot = replace(
+        SNAPSHOT, cumulative=True, interval_s=0.1, taken_ns=9 * 10**9, since_ns=10**9
+    )
+    row = {"known": 1, "oncpu_ns": 4 * 10**9}
+    assert columns.cpu_percent(row, snapshot.counted_s) == 50.0
+    assert replace(snapshot, cumulative=False).counted_s == 0.1
