@@ -12,7 +12,7 @@
 #define EBTOP_COMM_BYTES 16
 #define EBTOP_ARGS_BYTES 256
 #define EBTOP_PIDS_PER_PAGE 16
-#define EBTOP_FREE_SLOTS 8192
+#define EBTOP_FREE_SLOTS 4096
 
 /* ---- slots: one thread's running totals, written by the CPU that owns the thread ---- */
 

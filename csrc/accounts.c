@@ -44,6 +44,7 @@ struct process *accounts_process(struct accounts *accounts, __u32 pid, __u64 sta
 	*entry = (struct process_entry){ .pid = pid, .process = process };
 	process->node.id = pid;
 	process->node.start_ns = start_ns;
+	process->known_ns = accounts->before_ns;
 	if (start_ns > accounts->before_boot_ns && accounts->before_boot_ns)
 		process->born = accounts->refresh;
 	hash_insert(&accounts->processes, &process->node);
@@ -64,6 +65,9 @@ struct thread *accounts_thread(struct accounts *accounts, struct process *proces
 		return NULL;
 	}
 	*created = 1;
+	/* before it counts among those that have slept since the process is known */
+	if (process->threads)
+		accounts_touch(accounts, process);
 	thread->node.id = tid;
 	thread->node.start_ns = start_ns;
 	thread->process = process;
@@ -78,21 +82,37 @@ struct thread *accounts_thread(struct accounts *accounts, struct process *proces
 	return thread;
 }
 
+/* Makes the sums when there are none, and begins their interval; -ENOMEM without memory. */
+static int begin_sums(struct sums **sums)
+{
+	if (!*sums)
+		*sums = calloc(1, sizeof(**sums));
+	if (!*sums)
+		return -ENOMEM;
+	memset((*sums)->interval, 0, sizeof((*sums)->interval));
+	return 0;
+}
+
 void accounts_touch(struct accounts *accounts, struct process *process)
 {
 	struct process **place;
+	int first = !process->sums;
 
 	if (process->refresh == accounts->refresh)
 		return;
-	place = buffer_add(&accounts->active);
+	place = buffer_reserve(&accounts->active, 1) || begin_sums(&process->sums) ?
+			NULL :
+			buffer_add(&accounts->active);
 	if (!place) {
 		accounts->lost_memory++;
 		return;
 	}
+	if (first && accounts->have_sched)
+		process->sums->total[EBTOP_OFFCPU_NS] =
+			process->live * (accounts->before_ns - process->known_ns);
 	*place = process;
 	process->refresh = accounts->refresh;
 	process->touched = 0;
-	memset(process->interval, 0, sizeof(process->interval));
 }
 
 void accounts_touch_thread(struct accounts *accounts, struct thread *thread)
@@ -100,9 +120,11 @@ void accounts_touch_thread(struct accounts *accounts, struct thread *thread)
 	struct thread **place;
 
 	accounts_touch(accounts, thread->process);
-	if (thread->refresh == accounts->refresh)
+	if (thread->refresh == accounts->refresh || thread->process->refresh != accounts->refresh)
 		return;
-	place = buffer_add(&accounts->touched);
+	place = buffer_reserve(&accounts->touched, 1) || begin_sums(&thread->sums) ?
+			NULL :
+			buffer_add(&accounts->touched);
 	if (!place) {
 		accounts->lost_memory++;
 		return;
@@ -110,7 +132,6 @@ void accounts_touch_thread(struct accounts *accounts, struct thread *thread)
 	*place = thread;
 	thread->refresh = accounts->refresh;
 	thread->process->touched++;
-	memset(thread->interval, 0, sizeof(thread->interval));
 }
 
 /* Its numbers are final; the entry goes when the refresh has shown it. */
@@ -137,6 +158,7 @@ static void free_thread(struct accounts *accounts, struct thread *thread)
 	hash_remove(&accounts->threads, &thread->node);
 	if (thread->slot)
 		accounts->by_slot[thread->slot] = NULL;
+	free(thread->sums);
 	free(thread);
 }
 
@@ -146,6 +168,7 @@ static void free_process(struct accounts *accounts, struct process *process)
 		free_thread(accounts, process->threads);
 	hash_remove(&accounts->processes, &process->node);
 	free(process->args);
+	free(process->sums);
 	free(process);
 }
 
@@ -265,14 +288,22 @@ void accounts_next(struct accounts *accounts)
 	accounts->before_ns = accounts->now_ns;
 }
 
+static void reset_sums(struct sums *sums)
+{
+	if (sums)
+		memcpy(sums->base, sums->total, sizeof(sums->base));
+}
+
 void accounts_reset(struct accounts *accounts)
 {
 	for (size_t i = 0; i < accounts->list.count; i++) {
 		struct process_entry *entry = buffer_at(&accounts->list, i);
 		struct process *process = entry->process;
 
-		memcpy(process->base, process->total, sizeof(process->base));
+		reset_sums(process->sums);
+		if (!process->sums)
+			process->known_ns = accounts->before_ns;
 		for (struct thread *thread = process->threads; thread; thread = thread->next)
-			memset(thread->total, 0, sizeof(thread->total));
+			reset_sums(thread->sums);
 	}
 }

@@ -14,6 +14,13 @@
 
 struct process;
 
+/* What was counted; whoever has not run since it is known has none. */
+struct sums {
+	__u64 interval[EBTOP_COUNTERS];
+	__u64 total[EBTOP_COUNTERS];
+	__u64 base[EBTOP_COUNTERS]; /* total at the last reset */
+};
+
 struct thread {
 	struct hash_node node; /* tid, start: first, so that a node is a thread */
 	struct process *process;
@@ -28,9 +35,7 @@ struct thread {
 	__u64 oncpu_ns, offcpu_ns, runq_wait_ns;
 	__u64 user_ticks_ns, kernel_ticks_ns, user_ns;
 	__u64 minor_faults, major_faults;
-	/* sums */
-	__u64 interval[EBTOP_COUNTERS];
-	__u64 total[EBTOP_COUNTERS];
+	struct sums *sums;
 	__u32 task_state;
 	__u32 slot_state; /* enum ebtop_slot_state; FREE when it has no slot */
 	__u32 dead;
@@ -64,11 +69,10 @@ struct process {
 	__u64 born;    /* the refresh that it was born in; 0: before the start */
 	__u64 running; /* the refresh that last found a thread of it runnable */
 	__u64 pass;
-	__u64 faults_pass;
+	__u64 faults_pass, faults_base_pass;
 	__u64 faults_sum[2], faults_last[2]; /* minor, major */
-	__u64 interval[EBTOP_COUNTERS];
-	__u64 total[EBTOP_COUNTERS];
-	__u64 base[EBTOP_COUNTERS]; /* total at the last reset */
+	__u64 known_ns; /* without sums, all its threads have slept since then */
+	struct sums *sums;
 	__u64 rss_pages, virtual_pages, peak_rss_pages, cgroup_id;
 	__u32 ppid, uid, threads_kernel; /* threads_kernel: as the kernel counts them */
 	__u32 task_state, task_flags;

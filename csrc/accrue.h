@@ -23,7 +23,8 @@ static inline __u32 grown_low(__u32 now, __u32 last)
 
 static inline void add(struct thread *thread, enum ebtop_counter counter, __u64 amount)
 {
-	thread->interval[counter] += amount;
+	if (thread->sums)
+		thread->sums->interval[counter] += amount;
 }
 
 #endif

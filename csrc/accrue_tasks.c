@@ -48,7 +48,13 @@ static void take_faults(struct accounts *accounts, struct thread *thread,
 	}
 	process->faults_sum[0] += record->minor_faults;
 	process->faults_sum[1] += record->major_faults;
-	if (!created) {
+	/* what it had when it was met is not of any interval */
+	if (!(process->flags & PROCESS_FAULTS))
+		process->faults_base_pass = accounts->refresh;
+	process->flags |= PROCESS_FAULTS;
+	if (process->faults_base_pass == accounts->refresh)
+		memcpy(process->faults_last, process->faults_sum, sizeof(process->faults_last));
+	if (!created && thread->refresh == accounts->refresh) {
 		add(thread, EBTOP_MINOR_FAULTS, grown(record->minor_faults, thread->minor_faults));
 		add(thread, EBTOP_MAJOR_FAULTS, grown(record->major_faults, thread->major_faults));
 	}
@@ -98,7 +104,8 @@ static void take_thread(struct accounts *accounts, struct thread *thread,
 		thread->kernel_ticks_ns = record->kernel_ticks_ns;
 		if (accounts->have_sched && record->start_ns > accounts->attached_boot_ns)
 			thread->process->flags |= PROCESS_UNTRACKED;
-		accounts_touch_thread(accounts, thread);
+		if (thread->process->born == accounts->refresh)
+			accounts_touch_thread(accounts, thread);
 	}
 	if (!thread->slot) {
 		if (!created)

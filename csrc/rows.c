@@ -135,26 +135,36 @@ static __u32 process_state(const struct accounts *accounts, const struct process
 	return state_letter(state);
 }
 
+static void pack_totals(struct ebtop_row *row, const struct sums *sums)
+{
+	for (int c = 0; c < EBTOP_COUNTERS; c++)
+		row->counters[c] = sums ? sums->total[c] - sums->base[c] : 0;
+}
+
 static void pack_process(struct accounts *accounts, struct ebtop_row *row, struct process *process,
 			 __u32 flags)
 {
+	struct sums *sums = process->sums;
 	int active = process->refresh == accounts->refresh;
 	__u64 asleep = (process->live - (active ? process->touched : 0)) *
 		       (accounts->now_ns - accounts->before_ns);
 
 	memset(row, 0, sizeof(*row));
 	if (active) {
-		memcpy(row->counters, process->interval, sizeof(row->counters));
-		if (process->interval[EBTOP_ONCPU_NS] || process->interval[EBTOP_RUNQ_WAIT_NS])
+		memcpy(row->counters, sums->interval, sizeof(row->counters));
+		if (sums->interval[EBTOP_ONCPU_NS] || sums->interval[EBTOP_RUNQ_WAIT_NS])
 			row->flags |= EBTOP_ROW_RAN;
 	}
 	if (accounts->have_sched) {
 		row->counters[EBTOP_OFFCPU_NS] += asleep;
-		process->total[EBTOP_OFFCPU_NS] += asleep;
+		if (sums)
+			sums->total[EBTOP_OFFCPU_NS] += asleep;
 	}
 	if (flags & EBTOP_CUMULATIVE)
-		for (int c = 0; c < EBTOP_COUNTERS; c++)
-			row->counters[c] = process->total[c] - process->base[c];
+		pack_totals(row, sums);
+	if (flags & EBTOP_CUMULATIVE && !sums && accounts->have_sched)
+		row->counters[EBTOP_OFFCPU_NS] =
+			process->live * (accounts->now_ns - process->known_ns);
 	row->known = known_counters(accounts, process, row->counters);
 	pack_facts(row, process);
 	row->tid = row->pid;
@@ -178,10 +188,10 @@ static void pack_thread(struct accounts *accounts, struct ebtop_row *row,
 
 	memset(row, 0, sizeof(*row));
 	if (flags & EBTOP_CUMULATIVE)
-		memcpy(row->counters, thread->total, sizeof(row->counters));
+		pack_totals(row, thread->sums);
 	else if (active)
-		memcpy(row->counters, thread->interval, sizeof(row->counters));
-	if (active && thread->interval[EBTOP_ONCPU_NS])
+		memcpy(row->counters, thread->sums->interval, sizeof(row->counters));
+	if (active && thread->sums->interval[EBTOP_ONCPU_NS])
 		row->flags |= EBTOP_ROW_RAN;
 	if (!active && !(flags & EBTOP_CUMULATIVE) && accounts->have_sched)
 		row->counters[EBTOP_OFFCPU_NS] = accounts->now_ns - accounts->before_ns;

@@ -16,19 +16,20 @@
 static void divide(struct thread *thread)
 {
 	__u64 ticks = thread->user_ticks_ns + thread->kernel_ticks_ns;
-	__u64 oncpu = thread->interval[EBTOP_ONCPU_NS], user;
+	struct sums *sums = thread->sums;
+	__u64 oncpu = sums->interval[EBTOP_ONCPU_NS], user;
 
 	if (!ticks || !oncpu)
 		return;
 	user = (__u64)((unsigned __int128)thread->oncpu_ns * thread->user_ticks_ns / ticks);
-	if (!thread->user_ns && thread->total[EBTOP_ONCPU_NS] + oncpu < thread->oncpu_ns)
+	if (!thread->user_ns && sums->total[EBTOP_ONCPU_NS] + oncpu < thread->oncpu_ns)
 		thread->user_ns = (__u64)((unsigned __int128)(thread->oncpu_ns - oncpu) *
 					  thread->user_ticks_ns / ticks);
-	thread->interval[EBTOP_USER_NS] = grown(user, thread->user_ns);
-	if (thread->interval[EBTOP_USER_NS] > oncpu)
-		thread->interval[EBTOP_USER_NS] = oncpu;
-	thread->interval[EBTOP_KERNEL_NS] = oncpu - thread->interval[EBTOP_USER_NS];
-	thread->user_ns += thread->interval[EBTOP_USER_NS];
+	sums->interval[EBTOP_USER_NS] = grown(user, thread->user_ns);
+	if (sums->interval[EBTOP_USER_NS] > oncpu)
+		sums->interval[EBTOP_USER_NS] = oncpu;
+	sums->interval[EBTOP_KERNEL_NS] = oncpu - sums->interval[EBTOP_USER_NS];
+	thread->user_ns += sums->interval[EBTOP_USER_NS];
 }
 
 static void settle_faults(struct process *process)
@@ -39,8 +40,8 @@ static void settle_faults(struct process *process)
 		__u64 fresh = grown(process->faults_sum[i], process->faults_last[i]);
 
 		if (process->flags & PROCESS_FAULTS) {
-			process->interval[counters[i]] = fresh;
-			process->total[counters[i]] += fresh;
+			process->sums->interval[counters[i]] = fresh;
+			process->sums->total[counters[i]] += fresh;
 		}
 		if (process->faults_sum[i] > process->faults_last[i])
 			process->faults_last[i] = process->faults_sum[i];
@@ -62,11 +63,11 @@ void accounts_settle(struct accounts *accounts)
 				      thread->slot_state == EBTOP_SLOT_RUNNABLE))
 			process->running = accounts->refresh;
 		for (int c = 0; c < EBTOP_COUNTERS; c++) {
-			thread->total[c] += thread->interval[c];
+			thread->sums->total[c] += thread->sums->interval[c];
 			if (c == EBTOP_MINOR_FAULTS || c == EBTOP_MAJOR_FAULTS)
 				continue;
-			process->interval[c] += thread->interval[c];
-			process->total[c] += thread->interval[c];
+			process->sums->interval[c] += thread->sums->interval[c];
+			process->sums->total[c] += thread->sums->interval[c];
 		}
 	}
 	for (size_t i = 0; i < accounts->active.count; i++)
