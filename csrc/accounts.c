@@ -71,7 +71,6 @@ struct thread *accounts_thread(struct accounts *accounts, struct process *proces
 	thread->node.id = tid;
 	thread->node.start_ns = start_ns;
 	thread->process = process;
-	thread->updated_ns = accounts->before_ns;
 	thread->next = process->threads;
 	thread->link = &process->threads;
 	if (thread->next)

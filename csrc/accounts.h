@@ -28,9 +28,9 @@ struct thread {
 	struct thread **link;
 	__u32 slot;                                                 /* 0: none */
 	__u32 migrations, voluntary_switches, involuntary_switches; /* low halves */
-	__u64 refresh; /* the refresh that last touched it */
-	__u64 pass;    /* the pass over the tasks that last saw it */
-	__u64 updated_ns;
+	__u64 refresh;    /* the refresh that last touched it */
+	__u64 pass;       /* the pass over the tasks that last saw it */
+	__u64 updated_ns; /* when its slot was read last */
 	/* values at the last update */
 	__u64 oncpu_ns, offcpu_ns, runq_wait_ns;
 	__u64 user_ticks_ns, kernel_ticks_ns, user_ns;

@@ -27,4 +27,10 @@ static inline void add(struct thread *thread, enum ebtop_counter counter, __u64 
 		thread->sums->interval[counter] += amount;
 }
 
+/* What is left of the interval after `explained`; of earlier ones the sleep was counted already. */
+static inline __u64 rest_of_interval(const struct accounts *accounts, __u64 explained)
+{
+	return grown(accounts->now_ns, accounts->before_ns + explained);
+}
+
 #endif

@@ -58,7 +58,7 @@ static void adopt(struct accounts *accounts, struct thread *thread, const struct
 	}
 	oncpu = grown(at.oncpu_ns, thread->oncpu_ns);
 	explained = oncpu + at.offcpu_ns + at.runq_wait_ns;
-	add(thread, EBTOP_OFFCPU_NS, grown(accounts->now_ns, thread->updated_ns + explained));
+	add(thread, EBTOP_OFFCPU_NS, rest_of_interval(accounts, explained));
 	thread->offcpu_ns = thread->runq_wait_ns = 0;
 }
 
@@ -105,7 +105,6 @@ static void take_slot(struct accounts *accounts, struct thread *thread,
 	add(thread, EBTOP_MIGRATIONS, grown_low(slot->migrations, thread->migrations));
 	accounts->switches += (__u64)voluntary + involuntary;
 	set_last(thread, slot, at);
-	thread->updated_ns = accounts->now_ns;
 	thread->user_ticks_ns = slot->user_ticks_ns;
 	thread->kernel_ticks_ns = slot->kernel_ticks_ns;
 	thread->task_state = slot->task_state;
@@ -128,6 +127,10 @@ void accounts_slot(struct accounts *accounts, __u32 index, const struct ebtop_sl
 	accounts_touch_thread(accounts, thread);
 	if (fresh)
 		adopt(accounts, thread, slot, at, created);
+	else if (thread->updated_ns < accounts->before_ns)
+		/* it slept through whole intervals, which were counted as they went by */
+		thread->offcpu_ns += accounts->before_ns - thread->updated_ns;
+	thread->updated_ns = accounts->now_ns;
 	take_slot(accounts, thread, slot, at);
 	if (slot->state != EBTOP_SLOT_DEAD)
 		return;

@@ -80,18 +80,16 @@ static void take_counts(struct accounts *accounts, struct thread *thread,
 	add(thread, EBTOP_MIGRATIONS, grown_low((__u32)record->migrations, thread->migrations));
 	/* a thread that has never switched was on its CPU or asleep, nothing else */
 	if (accounts->have_sched)
-		add(thread, EBTOP_OFFCPU_NS, grown(accounts->now_ns, thread->updated_ns + oncpu));
+		add(thread, EBTOP_OFFCPU_NS, rest_of_interval(accounts, oncpu));
 	accounts->switches += (__u64)voluntary + involuntary;
 }
 
-static void set_last_from_record(struct accounts *accounts, struct thread *thread,
-				 const struct ebtop_task *record)
+static void set_last_from_record(struct thread *thread, const struct ebtop_task *record)
 {
 	thread->oncpu_ns = record->oncpu_ns;
 	thread->voluntary_switches = (__u32)record->voluntary_switches;
 	thread->involuntary_switches = (__u32)record->involuntary_switches;
 	thread->migrations = (__u32)record->migrations;
-	thread->updated_ns = accounts->now_ns;
 	memcpy(thread->comm, record->comm, sizeof(thread->comm));
 }
 
@@ -110,7 +108,7 @@ static void take_thread(struct accounts *accounts, struct thread *thread,
 	if (!thread->slot) {
 		if (!created)
 			take_counts(accounts, thread, record);
-		set_last_from_record(accounts, thread, record);
+		set_last_from_record(thread, record);
 		thread->process->flags |= PROCESS_ACCOUNTED;
 		if (accounts->have_sched &&
 		    (record->on_cpu || thread->process->flags & PROCESS_UNTRACKED))
