@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns what the live tests share: workloads compiled once, and a session that is read properly."""
+
+from __future__ import annotations
+
+import select
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Callable, Iterator, Optional
+
+from ebtop.layout import EXITED, KNOWN_BIT
+from ebtop.session import Session
+from ebtop.snapshot import Snapshot
+
+WORKLOADS = Path(__file__).resolve().parent / "workloads"
+_built: dict[str, str] = {}
+_folder = tempfile.TemporaryDirectory(prefix="ebtop-live-")
+
+
+def workload(name: str, static: bool = False) -> str:
+    """The path of a compiled workload."""
+    if name not in _built:
+        path = str(Path(_folder.name) / name)
+        source = str(WORKLOADS / f"{name}.c")
+        flags = ["-static"] if static else []
+        command = ["cc", "-O2", "-pthread", *flags, source, "-o", path]
+        subprocess.run(command, check=True)
+        _built[name] = path
+    return _built[name]
+
+
+def start(*arguments: str, **options: Any) -> subprocess.Popen[str]:
+    """The workload `act`; its standard output and input are pipes."""
+    command = [workload("act"), *arguments]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, **options)
+
+
+def until_done(process: subprocess.Popen[str]) -> None:
+    assert process.stdout is not None
+    assert process.stdout.readline() == "done\n"
+
+
+def opened(probes: Optional[list[str]] = None) -> Session:
+    """A session past its first refresh."""
+    session = Session(probes)
+    session.refresh()
+    return session
+
+
+def watch(session: Session, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
+    """Drains events as they come, as every user of a session does."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not until():
+        wait = min(0.05, max(0.0, end - time.monotonic()))
+        if session.event_fd is None:
+            time.sleep(wait)
+        elif select.select([session.event_fd], [], [], wait)[0]:
+            session.poll()
+
+
+def value(row: dict[str, Any], name: str) -> Any:
+    """What a row says, None when it does not know."""
+    return row[name] if row["known"] & 1 << KNOWN_BIT[name] else None
+
+
+def row_of(snapshot: Snapshot, pid: int, gone: bool = False) -> dict[str, Any]:
+    rows = [r for r in snapshot.processes.rows() if r["pid"] == pid]
+    rows = [r for r in rows if bool(r["flags"] & EXITED) == gone]
+    assert len(rows) == 1, f"{len(rows)} rows of process {pid}"
+    return rows[0]
+
+
+def named(snapshot: Snapshot, comm: bytes) -> Iterator[dict[str, Any]]:
+    return (row for row in snapshot.processes.rows() if row["comm"] == comm)
+
+
+def stolen_ns() -> int:
+    """Time that the hypervisor kept all CPUs from running, by the kernel's account."""
+    words = Path("/proc/stat").read_text().split("\n", 1)[0].split()
+    return int(words[8]) * 10_000_000
