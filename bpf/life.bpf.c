@@ -5,7 +5,7 @@
  * that is born, executes a program, or ends; threads are the concern of sched. Times on the CPU
  * are not here: a process still runs for a while after its exit event.
  */
-#include "events.bpf.h"
+#include "slots.bpf.h"
 
 static __always_inline int account_fork(struct task_struct *child)
 {
@@ -43,10 +43,26 @@ static __always_inline void copy_args(struct ebtop_exec *event, struct task_stru
 		event->args_bytes = bytes;
 }
 
-static __always_inline int account_exec(struct task_struct *task, bool with_args)
+/*
+ * A thread that executes a program takes the pid of its leader, and its own tid is free: the slot
+ * found by it would never end. It is the running thread's own, so nobody else writes it now.
+ */
+static __always_inline void end_former_slot(struct task_struct *task, __u32 former_tid)
 {
-	struct ebtop_exec *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	__u32 *index = slot_index(former_tid);
+	struct ebtop_slot *slot = index && *index ? slot_at(*index) : NULL;
 
+	if (slot && slot->owner == (__u64)task)
+		slot_end(slot, index, bpf_ktime_get_ns(), 0);
+}
+
+static __always_inline int account_exec(struct task_struct *task, __u32 former_tid, bool with_args)
+{
+	struct ebtop_exec *event;
+
+	if (former_tid != (__u32)task->pid)
+		end_former_slot(task, former_tid);
+	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
 		count_loss(EBTOP_LOST_RING_BUFFER);
 		return 0;
@@ -107,14 +123,15 @@ int BPF_PROG(fork_btf, struct task_struct *parent, struct task_struct *child)
 }
 
 /* Reading another address space is refused under lockdown: then exec_btf alone is loaded. */
-SEC("?tp_btf/sched_process_exec") int BPF_PROG(exec_args_btf, struct task_struct *task)
+SEC("?tp_btf/sched_process_exec")
+int BPF_PROG(exec_args_btf, struct task_struct *task, int former_tid)
 {
-	return account_exec(task, true);
+	return account_exec(task, former_tid, true);
 }
 
-SEC("?tp_btf/sched_process_exec") int BPF_PROG(exec_btf, struct task_struct *task)
+SEC("?tp_btf/sched_process_exec") int BPF_PROG(exec_btf, struct task_struct *task, int former_tid)
 {
-	return account_exec(task, false);
+	return account_exec(task, former_tid, false);
 }
 
 SEC("?tp_btf/sched_process_exit") int BPF_PROG(exit_btf, struct task_struct *task)

@@ -23,16 +23,22 @@ static void *map_array(int fd, size_t bytes, size_t offset)
 	return memory == MAP_FAILED ? NULL : memory;
 }
 
+/* The last chunk ends with the array. */
+static size_t chunk_bytes(const struct slots *slots, __u32 chunk)
+{
+	size_t all = ((size_t)slots->total * sizeof(struct ebtop_slot) + 4095) & ~4095ul;
+	size_t bytes = CHUNK_SLOTS * sizeof(struct ebtop_slot), left = all - chunk * bytes;
+
+	return left < bytes ? left : bytes;
+}
+
 static int map_chunk(struct slots *slots, __u32 chunk)
 {
-	size_t bytes = CHUNK_SLOTS * sizeof(struct ebtop_slot), offset = chunk * bytes;
-	size_t all = ((size_t)slots->total * sizeof(struct ebtop_slot) + 4095) & ~4095ul;
+	size_t offset = chunk * CHUNK_SLOTS * sizeof(struct ebtop_slot);
 
 	if (slots->chunks[chunk])
 		return 0;
-	if (offset + bytes > all)
-		bytes = all - offset;
-	slots->chunks[chunk] = map_array(slots->fd, bytes, offset);
+	slots->chunks[chunk] = map_array(slots->fd, chunk_bytes(slots, chunk), offset);
 	return slots->chunks[chunk] ? 0 : -errno;
 }
 
@@ -60,12 +66,9 @@ int slots_open(struct slots *slots, const struct maps *maps, struct ebtop_error 
 
 void slots_close(struct slots *slots)
 {
-	for (__u32 i = 0; slots->chunks && i < slots->chunk_count; i++) {
-		size_t bytes = CHUNK_SLOTS * sizeof(struct ebtop_slot);
-
+	for (__u32 i = 0; slots->chunks && i < slots->chunk_count; i++)
 		if (slots->chunks[i])
-			munmap(slots->chunks[i], bytes);
-	}
+			munmap(slots->chunks[i], chunk_bytes(slots, i));
 	if (slots->free_lists)
 		munmap(slots->free_lists, slots->free_lists_bytes);
 	free(slots->chunks);
