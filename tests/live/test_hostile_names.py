@@ -90,7 +90,8 @@ def test_text_has_a_line_each_and_no_control(
 
 
 def test_frame_has_exactly_its_lines(named: dict[int, bytes]) -> None:
-    text = output("--once", "--size", "120x500", "--sort", "cmd").decode("utf-8")
+    pids_wanted = ",".join(map(str, named))
+    text = output("--once", "--size", "120x500", "--sort", "cmd", "-p", pids_wanted).decode("utf-8")
     assert is_clean(text) and text.count("\n") == 500
     pids = "\n".join(row[:9] for row in text.split("\n"))
     assert sum(f" {pid} " in pids.replace("\n", " ") + " " for pid in named) > 200
