@@ -53,7 +53,8 @@ struct ebtop_slot {
 	char comm[EBTOP_COMM_BYTES];
 };
 
-/* pid -> slot, sixteen pids a cache line; 0 is "none" */
+/* pid -> slot, sixteen pids a cache line; 0 is "none", LOST "none was free, and that is counted" */
+#define EBTOP_SLOT_LOST 0xffffffffu
 struct ebtop_pid_page {
 	__u32 slot[EBTOP_PIDS_PER_PAGE];
 };
@@ -63,7 +64,8 @@ struct ebtop_free_slots {
 	__u32 taken;
 	__u32 pad0[15];
 	__u32 given;
-	__u32 pad1[15];
+	__u32 low; /* when so many are left, the reader is woken */
+	__u32 pad1[14];
 	__u32 slot[EBTOP_FREE_SLOTS];
 };
 

@@ -54,6 +54,8 @@ static __always_inline void end_former_slot(struct task_struct *task, __u32 form
 
 	if (slot && slot->owner == (__u64)task)
 		slot_end(slot, index, bpf_ktime_get_ns(), 0);
+	else if (index && *index == EBTOP_SLOT_LOST)
+		*index = 0;
 }
 
 static __always_inline int account_exec(struct task_struct *task, __u32 former_tid, bool with_args)
@@ -111,7 +113,7 @@ static __always_inline int account_exit(struct task_struct *task)
 	copy_faults(event, task);
 	event->peak_rss_pages = task->signal->maxrss;
 	event->ppid = task->real_parent->tgid;
-	event->exit_code = task->signal->group_exit_code ?: task->exit_code;
+	event->exit_code = exit_code_of(task);
 	submit(event);
 	return 0;
 }

@@ -68,8 +68,11 @@ static __always_inline void leave_cpu(struct task_struct *task, bool preempted, 
 	slot = known_slot(task, index);
 	if (!slot) {
 		slot = new_slot(task, index, EBTOP_SLOT_RUNNING, now, 0);
-		if (!slot)
+		if (!slot) {
+			if (state & TASK_DEAD)
+				*index = 0;
 			return;
+		}
 	}
 	stop_charging(slot, task, now);
 	slot->task_state = state | task->exit_state;

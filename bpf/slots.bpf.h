@@ -65,8 +65,8 @@ static __always_inline __u32 free_slot_take(void)
 		return 0;
 	list->slot[list->taken % EBTOP_FREE_SLOTS] = 0;
 	list->taken++;
-	/* threads come faster than the reader looks: half of a full list is left for it to hurry */
-	if (list->given - list->taken == EBTOP_FREE_SLOTS / 2)
+	/* threads come faster than the reader looks: what is left is for the time until it does */
+	if (list->given - list->taken == list->low)
 		nudge_reader();
 	return index;
 }
@@ -77,11 +77,14 @@ static __always_inline struct ebtop_slot *slot_create(struct task_struct *task, 
 	__u32 taken = free_slot_take();
 	struct ebtop_slot *slot;
 
-	*index = taken;
 	if (!taken) {
-		count_loss(EBTOP_LOST_THREAD_SLOTS);
+		/* once for each thread, however often it asks */
+		if (*index != EBTOP_SLOT_LOST)
+			count_loss(EBTOP_LOST_THREAD_SLOTS);
+		*index = EBTOP_SLOT_LOST;
 		return NULL;
 	}
+	*index = taken;
 	slot = slot_at(taken);
 	if (!slot)
 		return NULL;

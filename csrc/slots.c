@@ -106,6 +106,7 @@ int slots_provide(struct slots *slots)
 		struct ebtop_free_slots *list = &slots->free_lists[cpu];
 		__u32 taken = __atomic_load_n(&list->taken, __ATOMIC_ACQUIRE);
 
+		list->low = share / 2;
 		while (list->given - taken < share) {
 			__u32 index = take_spare(slots);
 
