@@ -10,6 +10,7 @@
 
 #define TASK_RUNNING 0
 #define TASK_DEAD 0x80 /* set for the very last switch away, since 2.6.11 */
+#define SIGNAL_GROUP_EXIT 4
 
 typedef unsigned int uid_kernel;
 
@@ -47,6 +48,7 @@ struct css_set {
 struct signal_struct {
 	atomic_t live;
 	int nr_threads;
+	unsigned int flags;
 	int group_exit_code;
 	unsigned long min_flt;
 	unsigned long maj_flt;

@@ -26,7 +26,7 @@ static __always_inline void copy_group(struct ebtop_task *record, struct task_st
 	record->group_minor_faults = signal->min_flt;
 	record->group_major_faults = signal->maj_flt;
 	record->threads = signal->nr_threads;
-	record->exit_code = signal->group_exit_code ?: task->exit_code;
+	record->exit_code = exit_code_of(task);
 }
 
 static __always_inline void copy_counts(struct ebtop_task *record, struct task_struct *task)

@@ -123,6 +123,8 @@ void accounts_task(struct accounts *accounts, const struct ebtop_task *record);
 void accounts_fork(struct accounts *accounts, const struct ebtop_fork *fork);
 void accounts_exec(struct accounts *accounts, const struct ebtop_exec *exec);
 void accounts_exit(struct accounts *accounts, const struct ebtop_exit *exit);
+/* Whether the process is known to have exited already. */
+int accounts_has_exit(const struct accounts *accounts, const struct ebtop_exit *exit);
 
 /* Visits every slot that changed since the last time; `dead_only` those that ended. */
 void accounts_scan(struct accounts *accounts, int dead_only);

@@ -68,3 +68,11 @@ void accounts_exit(struct accounts *accounts, const struct ebtop_exit *exit)
 		process->flags |= PROCESS_PEAK;
 	}
 }
+
+int accounts_has_exit(const struct accounts *accounts, const struct ebtop_exit *exit)
+{
+	const struct process *process =
+		(void *)hash_find(&accounts->processes, exit->head.pid, exit->start_ns);
+
+	return process && process->flags & PROCESS_EXIT_EVENT;
+}
