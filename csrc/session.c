@@ -5,6 +5,7 @@
  * business is in its file.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +38,7 @@ _Static_assert(sizeof(struct ebtop_task) % 8 == 0, "records follow each other wi
 /* How long the round over all CPUs may take, and how many there can be (NR_CPUS of Linux). */
 #define VISIT_NS 50000000ull
 #define CPUS_MAX 8192
+#define TRIM_EVERY 64 /* refreshes */
 
 struct ebtop_session {
 	struct maps maps;
@@ -341,6 +343,20 @@ static void give(struct ebtop_session *session, struct ebtop_snapshot *ret)
 	ret->probes = buffer_table(&session->probe_rows);
 }
 
+/*
+ * The first refreshes leave holes of megabytes behind their tables, and so does a storm that is
+ * over. By the third refresh the tables have found the places that they keep.
+ */
+static void give_memory_back(__u64 refresh)
+{
+#ifdef __GLIBC__
+	if (refresh % TRIM_EVERY == 3)
+		malloc_trim(0);
+#else
+	(void)refresh;
+#endif
+}
+
 int ebtop_refresh(ebtop_session *session, __u32 flags, struct ebtop_snapshot *ret,
 		  struct ebtop_error *err)
 {
@@ -371,6 +387,7 @@ int ebtop_refresh(ebtop_session *session, __u32 flags, struct ebtop_snapshot *re
 	pack_probes(session, !!(flags & EBTOP_WANT_COST));
 	give(session, ret);
 	session->handed_out = 1;
+	give_memory_back(accounts->refresh);
 	accounts_next(accounts);
 	accounts->before_boot_ns = boot;
 	if (flags & EBTOP_RESET)
