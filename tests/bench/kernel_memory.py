@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Computes the kernel memory of ebtop's maps on a large machine from their live definitions.
+
+What a running session has created is listed and scaled: entries that follow the number of CPUs or
+pid_max here follow those of the large machine there. An unknown relation ends the bench, so that
+a new map cannot be forgotten.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from report import Report
+
+import bpf
+from ebtop.session import Session
+
+CPUS = 128
+PID_MAX = 4_194_304
+"""What Linux sets on 64-bit machines of 32 CPUs and more, at most."""
+THREADS = 65_536
+PIDS_PER_PAGE = 16
+PAGE = 4096
+
+
+def run(report: Report) -> None:
+    report.heading(f"Kernel memory of all maps: {CPUS} possible CPUs, pid_max {PID_MAX}")
+    before = set(bpf.maps())
+    with Session() as session:
+        session.refresh()
+        found = [shape for number, shape in bpf.maps().items() if number not in before]
+    rows, total, here = [], 0, 0
+    for shape in sorted(found, key=lambda shape: -_bytes(shape, CPUS)):
+        size = _bytes(shape, CPUS)
+        total += size
+        here += shape.get("bytes_memlock", 0)
+        rows.append(
+            (
+                shape.get("name", "?"),
+                shape["type"],
+                str(shape["max_entries"]),
+                str(_entries(shape)),
+                str(shape["bytes_value"]),
+                f"{size / 2**20:.2f}",
+            )
+        )
+    report.table(("map", "type", "entries here", "there", "bytes each", "MiB there"), rows)
+    report.say(
+        f"\nHere the kernel accounts {here / 2**20:.1f} MiB. The slots are for {THREADS} threads"
+        "\nand are all there from the start: 10,000 threads need no more, and none are added."
+    )
+    report.goal("kernel memory of all maps", total / 2**20, 64, " MiB")
+
+
+def _entries(shape: dict[str, Any]) -> int:
+    """How many entries the map would have there."""
+    cpus, pid_max = _possible_cpus(), int(Path("/proc/sys/kernel/pid_max").read_text())
+    name, here = shape.get("name", ""), int(shape["max_entries"])
+    scaled = {
+        "slots": (1 + cpus + THREADS, 1 + CPUS + THREADS),
+        "pid_pages": (pid_max // PIDS_PER_PAGE + 1, PID_MAX // PIDS_PER_PAGE + 1),
+        "free_slots": (cpus, CPUS),
+    }
+    if name in scaled:
+        expected, there = scaled[name]
+        if here != expected:
+            raise SystemExit(f"map {name} has {here} entries, not {expected}: how does it scale?")
+        return there
+    if here > 64 and shape["type"] != "ringbuf":
+        raise SystemExit(f"map {name} has {here} entries: how does it scale?")
+    return here
+
+
+def _bytes(shape: dict[str, Any], cpus: int) -> int:
+    """As kernel/bpf/arraymap.c and ringbuf.c allocate it, in whole pages."""
+    entries, value = _entries(shape), (int(shape["bytes_value"]) + 7) // 8 * 8
+    if shape["type"] == "ringbuf":
+        size = entries + 3 * PAGE + (entries // PAGE * 2) * 8
+    elif shape["type"].startswith("percpu"):
+        size = entries * (value * cpus + 8)
+    else:
+        size = entries * value
+    return (size + PAGE - 1) // PAGE * PAGE + PAGE
+
+
+def _possible_cpus() -> int:
+    last = Path("/sys/devices/system/cpu/possible").read_text().strip().split(",")[-1]
+    return int(last.split("-")[-1]) + 1 if last else os.cpu_count() or 1
