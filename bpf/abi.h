@@ -49,7 +49,7 @@ struct ebtop_slot {
 	__u32 migrations;
 	__u32 cpu; /* where it was switched in last */
 	__u32 flags;
-	__u32 pad;
+	__u32 charged_wait_ns; /* run-queue wait to come that oncpu_ns holds already */
 	char comm[EBTOP_COMM_BYTES];
 };
 

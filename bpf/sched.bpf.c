@@ -40,14 +40,22 @@ static __always_inline struct ebtop_slot *new_slot(struct task_struct *task, __u
 	return slot_create(task, index, state, now, flags);
 }
 
-/* The slice that began at since_ns ends where the kernel stopped charging for it. */
+/*
+ * The slice that began at since_ns ends where the kernel stopped charging for it. When that is later
+ * than now, it began to charge before the switch: from the wakeup on, for a CPU that was idle
+ * (RQCF_REQ_SKIP). That time is in the run-queue wait too; the next wait is shorter by it.
+ */
 static __always_inline void stop_charging(struct ebtop_slot *slot, struct task_struct *task,
 					  __u64 now)
 {
 	__u64 ran = task->se.sum_exec_runtime;
 	__u64 left = slot->since_ns + (ran - slot->oncpu_ns);
 
-	slot->since_ns = left < now ? left : now;
+	if (left > now) {
+		slot->charged_wait_ns += left - now;
+		left = now;
+	}
+	slot->since_ns = left;
 	slot->oncpu_ns = ran;
 	slot->voluntary_switches = task->nvcsw;
 	slot->involuntary_switches = task->nivcsw;
@@ -92,9 +100,12 @@ static __always_inline void end_wait(struct ebtop_slot *slot, __u64 now)
 		count_loss(EBTOP_LOST_CLOCK_ORDER);
 		return;
 	}
-	if (slot->state == EBTOP_SLOT_RUNNABLE)
-		slot->runq_wait_ns += waited;
-	else if (slot->state == EBTOP_SLOT_OFF)
+	if (slot->state == EBTOP_SLOT_RUNNABLE) {
+		__u64 charged = slot->charged_wait_ns < waited ? slot->charged_wait_ns : waited;
+
+		slot->runq_wait_ns += waited - charged;
+		slot->charged_wait_ns -= charged;
+	} else if (slot->state == EBTOP_SLOT_OFF)
 		slot->offcpu_ns += waited;
 	slot->since_ns = now;
 }

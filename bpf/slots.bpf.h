@@ -92,6 +92,7 @@ static __always_inline struct ebtop_slot *slot_create(struct task_struct *task, 
 	slot->oncpu_ns = task->se.sum_exec_runtime;
 	slot->offcpu_ns = 0;
 	slot->runq_wait_ns = 0;
+	slot->charged_wait_ns = 0;
 	slot->voluntary_switches = task->nvcsw;
 	slot->involuntary_switches = task->nivcsw;
 	slot->user_ticks_ns = task->utime;

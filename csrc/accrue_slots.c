@@ -21,7 +21,7 @@ static struct reading reading_of(const struct ebtop_slot *slot, __u64 now)
 	if (slot->state == EBTOP_SLOT_RUNNING)
 		at.oncpu_ns += open;
 	else if (slot->state == EBTOP_SLOT_RUNNABLE)
-		at.runq_wait_ns += open;
+		at.runq_wait_ns += grown(open, slot->charged_wait_ns);
 	else if (slot->state == EBTOP_SLOT_OFF)
 		at.offcpu_ns += open;
 	return at;
