@@ -91,6 +91,14 @@ static struct thread *thread_of_slot(struct accounts *accounts, __u32 index,
 	return thread;
 }
 
+/* A slice in progress is taken at clock time; where that was too much, it is not given again. */
+static struct reading not_behind(struct reading at, const struct thread *thread)
+{
+	return (struct reading){ at.oncpu_ns + grown(thread->oncpu_ns, at.oncpu_ns),
+				 at.offcpu_ns + grown(thread->offcpu_ns, at.offcpu_ns),
+				 at.runq_wait_ns + grown(thread->runq_wait_ns, at.runq_wait_ns) };
+}
+
 static void take_slot(struct accounts *accounts, struct thread *thread,
 		      const struct ebtop_slot *slot, struct reading at)
 {
@@ -104,7 +112,7 @@ static void take_slot(struct accounts *accounts, struct thread *thread,
 	add(thread, EBTOP_INVOLUNTARY_SWITCHES, involuntary);
 	add(thread, EBTOP_MIGRATIONS, grown_low(slot->migrations, thread->migrations));
 	accounts->switches += (__u64)voluntary + involuntary;
-	set_last(thread, slot, at);
+	set_last(thread, slot, not_behind(at, thread));
 	thread->user_ticks_ns = slot->user_ticks_ns;
 	thread->kernel_ticks_ns = slot->kernel_ticks_ns;
 	thread->task_state = slot->task_state;
