@@ -13,7 +13,7 @@
 #include "error.h"
 #include "slots.h"
 
-#define CHUNK_SLOTS 8192 /* 1 MiB; mapped pages of a BPF array count as resident at once */
+#define CHUNK_SLOTS 1024 /* 128 KiB; mapped pages of a BPF array count as resident at once */
 #define READ_TRIES 8
 
 static void *map_array(int fd, size_t bytes, size_t offset)
