@@ -81,3 +81,10 @@ def stolen_ns() -> int:
     """Time that the hypervisor kept all CPUs from running, by the kernel's account."""
     words = Path("/proc/stat").read_text().split("\n", 1)[0].split()
     return int(words[8]) * 10_000_000
+
+
+def is_paused(pid: int) -> bool:
+    """Whether `act` is done: it is in pause(2), or in ppoll(2) where there is no pause."""
+    return Path(f"/proc/{pid}/wchan").read_text() == "do_sys_pause" or (
+        Path(f"/proc/{pid}/syscall").read_text().split()[0] in ("34", "73")
+    )

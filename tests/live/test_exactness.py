@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from observe import (
+    is_paused,
     named,
     opened,
     row_of,
@@ -22,7 +23,7 @@ from observe import (
     workload,
 )
 
-from ebtop.layout import EXITED, KERNEL
+from ebtop.layout import COUNTERS, EXITED, KERNEL
 
 
 def test_five_thousand_short_lives_are_five_thousand_rows_with_all_their_time() -> None:
@@ -68,6 +69,31 @@ def test_spinning_thread_is_one_cpu(began_before: bool) -> None:
     assert 99 <= percent <= 101
     assert row["oncpu_ns"] >= ran_ns * 0.8 - (stolen_ns() - steal)
     assert row["voluntary_switches"] == 0
+
+
+def test_thread_that_never_leaves_its_cpu_is_one_cpu() -> None:
+    if (os.cpu_count() or 1) < 2:
+        pytest.skip("one CPU: the test itself needs it")
+    process = start("spin", "3000")
+    os.sched_setaffinity(process.pid, {max(os.sched_getaffinity(0))})
+    # not for longer: the kernel then lets others run for a twentieth of each second
+    os.sched_setscheduler(process.pid, os.SCHED_FIFO, os.sched_param(1))
+    try:
+        with opened() as session:
+            time.sleep(0.05)
+            session.refresh()
+            steal = stolen_ns()
+            time.sleep(0.3)
+            snapshot = session.refresh()
+            steal = stolen_ns() - steal
+    finally:
+        process.kill()
+        process.wait()
+    row = row_of(snapshot, process.pid)
+    assert (row["voluntary_switches"], row["involuntary_switches"]) == (0, 0)
+    assert row["runq_wait_ns"] == row["offcpu_ns"] == 0
+    percent, stolen = row["oncpu_ns"] / snapshot.interval_s / 1e7, steal / snapshot.interval_s / 1e7
+    assert 99 - stolen <= percent <= 101
 
 
 def _exec_runtimes(pids: set[int]) -> dict[int, int]:
@@ -166,24 +192,28 @@ def test_time_adds_up_to_the_life_of_every_thread() -> None:
     assert compared >= len(workers)
 
 
-def test_cumulative_is_the_sum_of_the_intervals() -> None:
-    process = start("sleeps", "100000")
+@pytest.mark.parametrize("reset", [False, True])
+def test_cumulative_is_the_sum_of_the_intervals(reset: bool) -> None:
     with opened() as session:
-        sums = dict.fromkeys(("oncpu_ns", "offcpu_ns", "runq_wait_ns", "voluntary_switches"), 0)
-        session.refresh(reset=True)
-        for _ in range(4):
-            watch(session, 0.2)
+        process = start("sleeps", "2503")
+        if reset:
+            watch(session, 0.1)
+            session.refresh(reset=True)
+        sums = dict.fromkeys(COUNTERS, 0)
+        while not is_paused(process.pid):
+            watch(session, 0.05)
             row = row_of(session.refresh(), process.pid)
-            for name in sums:
-                sums[name] += row[name]
-        last = row_of(session.refresh(), process.pid)
-        total = row_of(session.refresh(cumulative=True), process.pid)
+            sums = {name: amount + row[name] for name, amount in sums.items()}
+        time.sleep(0.05)
+        row = row_of(session.refresh(), process.pid)
+        sums = {name: amount + row[name] for name, amount in sums.items()}
+        # now it sleeps, so that all that the last interval adds is sleep
+        snapshot = session.refresh(cumulative=True)
+        total = row_of(snapshot, process.pid)
         process.kill()
         process.wait()
-    for name, amount in sums.items():
-        # what the last, cumulative refresh added is at most its own short interval
-        rest = total[name] - amount - last[name]
-        assert 0 <= rest <= max(50e6, 0.1 * amount), name
+    sums["offcpu_ns"] += round(snapshot.interval_s * 1e9)
+    assert {name: total[name] for name in COUNTERS} == sums
 
 
 def test_threads_add_up_to_their_process() -> None:

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from observe import named, opened, row_of, start, until_done, value, watch, workload
+from observe import is_paused, named, opened, row_of, start, until_done, value, watch, workload
 
 from ebtop.layout import EXITED
 from ebtop.session import PROBES, Session
@@ -62,18 +62,12 @@ def test_fork_storm_is_counted_whole() -> None:
                 for row in named(snapshot, b"act")
                 if row["flags"] & EXITED and row["ppid"] == process.pid
             }
-            ended = _is_paused(process.pid)
+            ended = is_paused(process.pid)
         lost = session.refresh().self_cost.lost_total
         process.kill()
         process.wait()
     assert len(children) + lost["ring_buffer"] + lost["thread_slots"] >= 20011
     assert len(children) <= 20011
-
-
-def _is_paused(pid: int) -> bool:
-    return Path(f"/proc/{pid}/wchan").read_text() == "do_sys_pause" or (
-        Path(f"/proc/{pid}/syscall").read_text().split()[0] == "34"
-    )
 
 
 def test_without_free_slots_threads_are_counted_lost_and_values_unknown(

@@ -2,9 +2,11 @@
 
 /*
  * Owns what a single process can be told to do a known number of times:
- *   exit CODE | sleeps N | spin MS | pages N | threads N | forks N | orphan MS | migrate N
- * After sleeps, pages, threads, forks and migrate it prints "done" and pauses, so that its counts
- * can be read while it lives.
+ *   exit CODE | sleeps N | spin MS | pages N | threads N | forks N | orphan MS | migrate N |
+ *   groups N (children that end with 13 threads at once) | execs N (of itself) |
+ *   leader CODE LAST (its leader ends with CODE, then its other thread with LAST)
+ * After sleeps, pages, threads, forks, groups, execs and migrate it prints "done" and pauses, so
+ * that its counts can be read while it lives.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -15,6 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -81,6 +84,52 @@ static void make_forks(long count)
 	}
 }
 
+static void *until_killed(void *unused)
+{
+	pause();
+	return unused;
+}
+
+static void make_groups(long count)
+{
+	pthread_t thread;
+
+	for (long i = 0; i < count; i++) {
+		pid_t pid = fork();
+
+		if (!pid) {
+			for (int j = 0; j < 13; j++)
+				pthread_create(&thread, NULL, until_killed, NULL);
+			_exit(9);
+		}
+		waitpid(pid, NULL, 0);
+	}
+}
+
+static void exec_again(char *self, long count)
+{
+	char text[32], *argv[] = { self, "execs", text, NULL };
+
+	snprintf(text, sizeof(text), "%ld", count - 1);
+	if (count)
+		execv(self, argv);
+}
+
+static void *end_last(void *code)
+{
+	sleep_ns(50000000);
+	syscall(SYS_exit, (long)code);
+	return NULL;
+}
+
+static void end_leader_first(long code, long last)
+{
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, end_last, (void *)last);
+	syscall(SYS_exit, code);
+}
+
 static void migrate(long count)
 {
 	for (long i = 0; i < count; i++) {
@@ -123,6 +172,12 @@ int main(int argc, char **argv)
 		make_threads(count);
 	if (!strcmp(what, "forks"))
 		make_forks(count);
+	if (!strcmp(what, "groups"))
+		make_groups(count);
+	if (!strcmp(what, "execs"))
+		exec_again(argv[0], count);
+	if (!strcmp(what, "leader"))
+		end_leader_first(count, argc > 3 ? atol(argv[3]) : 0);
 	if (!strcmp(what, "migrate"))
 		getchar(), migrate(count);
 	puts("done");
