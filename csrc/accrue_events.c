@@ -34,6 +34,9 @@ void accounts_exec(struct accounts *accounts, const struct ebtop_exec *exec)
 	process->uid = exec->head.uid;
 	process->flags |= PROCESS_FACTS;
 	memcpy(process->comm, exec->head.comm, sizeof(process->comm));
+	/* those of the program before are not those of this one */
+	process->args_bytes = 0;
+	process->flags &= ~(__u32)PROCESS_ARGS_CUT;
 	if (!exec->args_bytes || exec->args_bytes > EBTOP_ARGS_BYTES)
 		return;
 	args = realloc(process->args, exec->args_bytes);
@@ -42,7 +45,6 @@ void accounts_exec(struct accounts *accounts, const struct ebtop_exec *exec)
 	memcpy(args, exec->args, exec->args_bytes);
 	process->args = args;
 	process->args_bytes = exec->args_bytes;
-	process->flags &= ~(__u32)PROCESS_ARGS_CUT;
 	if (exec->args_cut)
 		process->flags |= PROCESS_ARGS_CUT;
 }
