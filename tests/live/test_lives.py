@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 from observe import named, opened, row_of, start, until_done, value, watch, workload
 
-from ebtop.layout import ARGS_CUT, BORN, EXITED
+from ebtop.layout import ARGS_CUT, BORN, EVENT_TYPES, EXITED
 from ebtop.snapshot import Snapshot
+
+EXEC, EXIT = EVENT_TYPES.index("exec"), EVENT_TYPES.index("exit")
 
 
 def text_of(snapshot: Snapshot, row: dict[str, int]) -> bytes:
@@ -181,3 +183,90 @@ def test_process_list_is_that_of_proc() -> None:
     pids = {process.pid for process in processes}
     assert pids <= rows
     assert pids <= left
+
+
+def test_threads_that_end_at_once_are_one_exit() -> None:
+    with opened() as session:
+        process = start("groups", "101")
+        until_done(process)
+        snapshot = session.refresh()
+        exits = [
+            event["pid"]
+            for event in snapshot.events.rows()
+            if event["type"] == EXIT and event["ppid"] == process.pid
+        ]
+        rows = [row for row in named(snapshot, b"act") if row["ppid"] == process.pid]
+        process.kill()
+        process.wait()
+    assert len(exits) == len(set(exits)) == 101
+    assert len(rows) == 101
+    assert {value(row, "exit_code") for row in rows} == {9 << 8}
+
+
+@pytest.mark.parametrize("codes", [("2", "0"), ("0", "5"), ("3", "4")])
+def test_exit_code_is_what_wait_gives_when_the_leader_ended_first(codes: tuple[str, str]) -> None:
+    with opened() as session:
+        process = start("leader", *codes)
+        watch(session, 0.3)
+        zombie = row_of(session.refresh(), process.pid, gone=True)
+        with opened() as latecomer:
+            met = row_of(latecomer.refresh(), process.pid, gone=True)
+        _, status = os.waitpid(process.pid, 0)
+        process.returncode = 0
+    assert zombie["exit_code"] == met["exit_code"] == status
+
+
+def test_execs_of_one_process_are_one_row() -> None:
+    with opened() as session:
+        process = start("execs", "211")
+        until_done(process)
+        snapshot = session.refresh()
+        row = row_of(snapshot, process.pid)
+        status = Path(f"/proc/{process.pid}/schedstat").read_text()
+        process.kill()
+        process.wait()
+    execs = [e for e in snapshot.events.rows() if e["pid"] == process.pid and e["type"] == EXEC]
+    assert len(execs) == 211 + 1
+    # the arguments are those of the last exec, and the time that of all of them
+    assert text_of(snapshot, row).split(b"\0")[1:] == [b"execs", b"0", b""]
+    assert row["oncpu_ns"] == int(status.split()[0])
+
+
+def test_strange_arguments_are_what_the_kernel_was_given() -> None:
+    arguments = [b"\xff\x1b]0;x\x07", b"\n", b"", b"-", b""]
+    with opened() as session:
+        # it refuses them, and is gone at once
+        close = [(os.POSIX_SPAWN_CLOSE, 2)]
+        pid = os.posix_spawn("/bin/sleep", arguments, {}, file_actions=close)
+        os.waitpid(pid, 0)
+        snapshot = session.refresh()
+        row = row_of(snapshot, pid, gone=True)
+    assert text_of(snapshot, row) == b"".join(word + b"\0" for word in arguments)
+    assert not row["flags"] & ARGS_CUT
+
+
+def test_program_without_arguments_does_not_keep_those_before() -> None:
+    with opened() as session:
+        process = start("bare", "1")
+        until_done(process)
+        snapshot = session.refresh()
+        row = row_of(snapshot, process.pid)
+        process.kill()
+        process.wait()
+    # since 5.18 the kernel gives an empty first argument to who has none
+    assert text_of(snapshot, row) in (b"\0", b"")
+
+
+def test_times_of_the_dead_are_all_there() -> None:
+    """What a process did from its birth to its end, in one row: rusage says the same."""
+    with opened() as session:
+        process = start("spin", "157")
+        _, _, used = os.wait4(process.pid, 0)
+        process.returncode = 0
+        time.sleep(0.02)
+        row = row_of(session.refresh(), process.pid, gone=True)
+    # rusage is read when it is reaped, its last steps are charged a moment later
+    assert row["oncpu_ns"] / 1e9 == pytest.approx(used.ru_utime + used.ru_stime, abs=0.0005)
+    # the fault that writes the parent's copy of the pid comes before the first event
+    assert row["minor_faults"] == pytest.approx(used.ru_minflt, abs=2)
+    assert row["peak_rss_bytes"] <= used.ru_maxrss * 1024

@@ -4,9 +4,9 @@
  * Owns what a single process can be told to do a known number of times:
  *   exit CODE | sleeps N | spin MS | pages N | threads N | forks N | orphan MS | migrate N |
  *   groups N (children that end with 13 threads at once) | execs N (of itself) |
- *   leader CODE LAST (its leader ends with CODE, then its other thread with LAST)
- * After sleeps, pages, threads, forks, groups, execs and migrate it prints "done" and pauses, so
- * that its counts can be read while it lives.
+ *   bare N (executes itself with no arguments at all) | leader CODE LAST (its leader ends with CODE, then its other thread with LAST)
+ * After the others than exit, spin, orphan and leader it prints "done" and pauses, so that its
+ * counts can be read while it lives.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -115,6 +115,13 @@ static void exec_again(char *self, long count)
 		execv(self, argv);
 }
 
+static void exec_bare(char *self)
+{
+	char *none[] = { NULL };
+
+	execv(self, none);
+}
+
 static void *end_last(void *code)
 {
 	sleep_ns(50000000);
@@ -176,6 +183,8 @@ int main(int argc, char **argv)
 		make_groups(count);
 	if (!strcmp(what, "execs"))
 		exec_again(argv[0], count);
+	if (!strcmp(what, "bare"))
+		exec_bare(argv[0]);
 	if (!strcmp(what, "leader"))
 		end_leader_first(count, argc > 3 ? atol(argv[3]) : 0);
 	if (!strcmp(what, "migrate"))
