@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import os
 import select
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -36,6 +38,14 @@ def start(*arguments: str, **options: Any) -> subprocess.Popen[str]:
     command = [workload("act"), *arguments]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, **options)
+
+
+def python(code: str) -> subprocess.Popen[str]:
+    """A Python process that can import ebtop; its standard output and input are pipes."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-c", code]
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment)
 
 
 def until_done(process: subprocess.Popen[str]) -> None:

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Nothing grows while a session runs, nothing stays after it, and two do not disturb each other."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from observe import opened, python, row_of, start, watch
+
+from ebtop.session import Session
+
+BPFTOOL = shutil.which("bpftool", path="/usr/sbin:/sbin:/usr/bin:/bin")
+KINDS = {"prog_id": "prog", "map_id": "map", "link_id": "link"}
+HOLD = "from ebtop.session import Session; s = Session(); print('up', flush=True); input()"
+
+
+def held(pid: int) -> set[tuple[str, int]]:
+    """Kind and id of every BPF object that a process holds open."""
+    found = set()
+    for entry in Path(f"/proc/{pid}/fdinfo").iterdir():
+        try:
+            text = entry.read_text()
+        except OSError:
+            continue
+        pairs = re.findall(r"^(prog_id|map_id|link_id):\s*(\d+)", text, re.MULTILINE)
+        found |= {(KINDS[key], int(number)) for key, number in pairs}
+    return found
+
+
+def in_kernel() -> set[tuple[str, int]]:
+    assert BPFTOOL, "bpftool is not installed"
+    found = set()
+    for kind in KINDS.values():
+        objects = json.loads(subprocess.check_output([BPFTOOL, "-j", kind, "show"]))
+        found |= {(kind, thing["id"]) for thing in objects}
+    return found
+
+
+def assert_gone_within_a_second(objects: set[tuple[str, int]]) -> None:
+    end = time.monotonic() + 1
+    while left := objects & in_kernel():
+        assert time.monotonic() < end, f"left in the kernel: {sorted(left)}"
+        time.sleep(0.05)
+
+
+def test_nothing_is_left_after_close() -> None:
+    before = held(os.getpid())
+    seen: set[tuple[str, int]] = set()
+    for _ in range(5):
+        with opened():
+            seen |= held(os.getpid())
+    assert {kind for kind, _ in seen - before} == {"prog", "map", "link"}
+    assert held(os.getpid()) == before
+    assert_gone_within_a_second(seen - before)
+
+
+def test_nothing_is_left_after_being_killed() -> None:
+    seen: set[tuple[str, int]] = set()
+    for _ in range(7):
+        process = python(HOLD)
+        assert process.stdout is not None and process.stdout.readline() == "up\n"
+        seen |= held(process.pid)
+        process.kill()
+        process.wait()
+    assert len({number for kind, number in seen if kind == "prog"}) == 7 * 7
+    assert_gone_within_a_second(seen)
+
+
+def test_descriptors_are_the_same_after_fifty_sessions() -> None:
+    Session().close()
+    descriptors = os.listdir("/proc/self/fd")
+    for _ in range(50):
+        Session().close()
+    assert os.listdir("/proc/self/fd") == descriptors
+
+
+def statistics_held() -> int:
+    """How often this process holds the kernel's BPF statistics on."""
+    links = (f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd"))
+    return sum("bpf-stats" in os.readlink(link) for link in links if os.path.islink(link))
+
+
+def test_statistics_are_held_on_only_while_cost_is_wanted() -> None:
+    with opened() as session:
+        assert session.refresh().self_cost.probe_ns is None
+        assert statistics_held() == 0
+        assert session.refresh(cost=True).self_cost.probe_ns is None
+        assert statistics_held() == 1
+        time.sleep(0.05)
+        snapshot = session.refresh(cost=True)
+        assert snapshot.self_cost.probe_ns is not None and snapshot.self_cost.probe_ns > 0
+        assert all(
+            probe.runs and probe.run_ns for probe in snapshot.probes if probe.name == "sched"
+        )
+        session.refresh()
+        assert statistics_held() == 0
+        time.sleep(0.05)
+        assert session.refresh().self_cost.probe_ns is None
+        session.refresh(cost=True)
+    assert statistics_held() == 0
+
+
+def test_two_sessions_agree_to_the_unit() -> None:
+    """The workload stands still when the two are read, so both speak of the same moment."""
+    process = start("sleeps", "1000000")
+    with opened() as one, opened() as two:
+        rows = []
+        for _ in range(2):
+            process.send_signal(signal.SIGSTOP)
+            time.sleep(0.1)
+            snapshots = [session.refresh(cumulative=True, reset=True) for session in (one, two)]
+            rows = [row_of(snapshot, process.pid) for snapshot in snapshots]
+            process.send_signal(signal.SIGCONT)
+            watch(one, 0.5)
+        process.kill()
+        process.wait()
+    assert rows[0]["voluntary_switches"] > 100
+    for name in ("oncpu_ns", "voluntary_switches", "involuntary_switches", "migrations"):
+        assert rows[0][name] == rows[1][name]
+
+
+def test_killing_one_session_leaves_the_other_counting() -> None:
+    process = start("sleeps", "1000000")
+    with opened() as session:
+        other = python(HOLD)
+        assert other.stdout is not None and other.stdout.readline() == "up\n"
+        other.kill()
+        other.wait()
+        session.refresh()
+        watch(session, 0.3)
+        row = row_of(session.refresh(), process.pid)
+        process.kill()
+        process.wait()
+    assert row["voluntary_switches"] > 50
+
+
+def test_memory_stays_flat_under_churn() -> None:
+    with opened() as session:
+        churn = start("forks", "1000000")
+        pages = []
+        for i in range(2000):
+            watch(session, 0.001)
+            session.refresh(threads=i % 2 == 0)
+            if i % 200 == 199:
+                pages.append(int(Path("/proc/self/statm").read_text().split()[1]))
+        churn.kill()
+        churn.wait()
+    assert pages[-1] - pages[1] < 128, pages
