@@ -51,6 +51,16 @@ def python(code: str) -> subprocess.Popen[str]:
 def until_done(process: subprocess.Popen[str]) -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == "done\n"
+    until_asleep(process.pid)
+
+
+def until_asleep(pid: int, state: str = "S") -> None:
+    """It has done what it was told to, and its numbers stand still."""
+    end = time.monotonic() + 5
+    while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != state:
+        assert time.monotonic() < end, f"{pid} does not come to rest"
+        time.sleep(0.005)
+    time.sleep(0.02)  # the state is set a moment before the last switch away
 
 
 def opened(probes: Optional[list[str]] = None) -> Session:

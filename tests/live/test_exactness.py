@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import threading
 import time
 from pathlib import Path
 
@@ -57,9 +56,11 @@ def test_spinning_thread_is_one_cpu(began_before: bool) -> None:
     with opened() as session:
         process = process or start("spin", "3000")
         watch(session, 0.3)
+        # a refresh takes its readings as it begins
+        before = _exec_runtimes({process.pid})
         session.refresh()
-        steal = stolen_ns()
         watch(session, 1.0)
+        after = _exec_runtimes({process.pid})
         row = row_of(snapshot := session.refresh(), process.pid)
         process.kill()
         process.wait()
@@ -67,33 +68,35 @@ def test_spinning_thread_is_one_cpu(began_before: bool) -> None:
         ran_ns = row["oncpu_ns"] + row["runq_wait_ns"]
     percent = ran_ns / snapshot.interval_s / 1e7
     assert 99 <= percent <= 101
-    assert row["oncpu_ns"] >= ran_ns * 0.8 - (stolen_ns() - steal)
+    # the kernel's books of a running thread are a tick old
+    kernel_ns = after[process.pid] - before[process.pid]
+    assert row["oncpu_ns"] == pytest.approx(kernel_ns, rel=0.005, abs=12e6)
     assert row["voluntary_switches"] == 0
 
 
 def test_thread_that_never_leaves_its_cpu_is_one_cpu() -> None:
     if (os.cpu_count() or 1) < 2:
         pytest.skip("one CPU: the test itself needs it")
-    process = start("spin", "3000")
+    process = start("spin", "9000")
     os.sched_setaffinity(process.pid, {max(os.sched_getaffinity(0))})
-    # not for longer: the kernel then lets others run for a twentieth of each second
     os.sched_setscheduler(process.pid, os.SCHED_FIFO, os.sched_param(1))
     try:
         with opened() as session:
-            time.sleep(0.05)
-            session.refresh()
-            steal = stolen_ns()
-            time.sleep(0.3)
-            snapshot = session.refresh()
-            steal = stolen_ns() - steal
+            # the kernel itself takes the CPU at times, and for a twentieth of each second
+            for _ in range(20):
+                steal = stolen_ns()
+                time.sleep(0.2)
+                snapshot = session.refresh()
+                row = row_of(snapshot, process.pid)
+                steal = stolen_ns() - steal
+                if not row["involuntary_switches"] and not steal:
+                    break
     finally:
         process.kill()
         process.wait()
-    row = row_of(snapshot, process.pid)
     assert (row["voluntary_switches"], row["involuntary_switches"]) == (0, 0)
     assert row["runq_wait_ns"] == row["offcpu_ns"] == 0
-    percent, stolen = row["oncpu_ns"] / snapshot.interval_s / 1e7, steal / snapshot.interval_s / 1e7
-    assert 99 - stolen <= percent <= 101
+    assert 99 <= row["oncpu_ns"] / snapshot.interval_s / 1e7 <= 101
 
 
 def _exec_runtimes(pids: set[int]) -> dict[int, int]:
@@ -108,39 +111,34 @@ def _exec_runtimes(pids: set[int]) -> dict[int, int]:
     return found
 
 
-def test_oncpu_time_agrees_with_sum_exec_runtime_under_mixed_load() -> None:
+def test_oncpu_time_agrees_with_sum_exec_runtime_while_all_run() -> None:
     workers = [start("spin", "20000") for _ in range(3)]
     workers += [start("sleeps", "200000") for _ in range(3)]
-    stop = threading.Event()
-    switcher = threading.Thread(target=lambda: [time.sleep(0.0005) for _ in iter(stop.is_set, 1)])
-    switcher.start()
+    pids = {process.pid for process in workers}
     try:
         with opened() as session:
-            pids = {process.pid for process in workers} | {os.getpid()}
-            watch(session, 0.5)
-            session.refresh()
+            watch(session, 0.3)
             before = _exec_runtimes(pids)
-            watch(session, 10)
+            session.refresh()
+            watch(session, 4)
             after = _exec_runtimes(pids)
             snapshot = session.refresh()
     finally:
-        stop.set()
-        switcher.join()
         for process in workers:
             process.kill()
             process.wait()
     assert set(after) == pids
     for pid in pids:
         kernel_ns = after[pid] - before[pid]
-        # the two readings are not at the same moment: a millisecond is allowed for that
-        assert row_of(snapshot, pid)["oncpu_ns"] == pytest.approx(kernel_ns, rel=0.005, abs=2e6)
+        # both at the same moment: see test_mixed_load. Here each running thread may be ahead of
+        # the kernel's books by a tick at either end, and the readings are some microseconds apart
+        assert row_of(snapshot, pid)["oncpu_ns"] == pytest.approx(kernel_ns, rel=0.005, abs=12e6)
 
 
 def test_switches_of_a_prime_number_of_sleeps_are_the_kernels_count() -> None:
     with opened() as session:
         process = start("sleeps", "1009")
         until_done(process)
-        time.sleep(0.1)
         row = row_of(session.refresh(cumulative=True), process.pid)
         status = Path(f"/proc/{process.pid}/status").read_text()
         process.kill()
@@ -160,7 +158,6 @@ def test_migrations_are_the_kernels_count() -> None:
         process.stdin.write("\n")
         process.stdin.flush()
         until_done(process)
-        time.sleep(0.1)
         row = row_of(session.refresh(cumulative=True), process.pid)
         process.kill()
         process.wait()
@@ -184,7 +181,7 @@ def test_time_adds_up_to_the_life_of_every_thread() -> None:
     for row in snapshot.processes.rows():
         if row["flags"] & EXITED or row["pid"] == 1 or value(row, "offcpu_ns") is None:
             continue
-        if row["threads"] > 1 or row["start_ns"] / 1e9 > snapshot.host.uptime_s - 4:
+        if row["threads"] > 1 or row["start_ns"] / 1e9 > (snapshot.host.uptime_s or 0) - 4:
             continue
         lived = row["oncpu_ns"] + row["offcpu_ns"] + row["runq_wait_ns"]
         assert lived / 1e9 == pytest.approx(snapshot.counted_s, rel=0.005), row
@@ -220,7 +217,6 @@ def test_threads_add_up_to_their_process() -> None:
     process = start("threads", "1013")
     with opened() as session:
         until_done(process)
-        time.sleep(0.05)
         snapshot = session.refresh(threads=True)
         row = row_of(snapshot, process.pid)
         threads = [t for t in snapshot.threads.rows() if t["pid"] == process.pid]
@@ -235,7 +231,6 @@ def test_every_thread_of_a_prime_number_has_its_row() -> None:
     with opened() as session:
         process = start("threads", "1013")
         until_done(process)
-        time.sleep(0.05)
         snapshot = session.refresh(threads=True)
         process.kill()
         process.wait()

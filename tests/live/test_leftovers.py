@@ -12,7 +12,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from observe import opened, python, row_of, start, watch
+from observe import opened, python, row_of, start, until_asleep, watch
 
 from ebtop.session import Session
 
@@ -114,7 +114,7 @@ def test_two_sessions_agree_to_the_unit() -> None:
         rows = []
         for _ in range(2):
             process.send_signal(signal.SIGSTOP)
-            time.sleep(0.1)
+            until_asleep(process.pid, "T")
             snapshots = [session.refresh(cumulative=True, reset=True) for session in (one, two)]
             rows = [row_of(snapshot, process.pid) for snapshot in snapshots]
             process.send_signal(signal.SIGCONT)

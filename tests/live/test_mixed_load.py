@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from observe import opened, row_of, value, watch, workload
+from observe import opened, row_of, until_asleep, value, watch, workload
 
 from ebtop.layout import EXITED
 from ebtop.snapshot import Snapshot
@@ -68,12 +68,8 @@ def tids_of(pids: list[int]) -> list[int]:
 def stop(pids: list[int]) -> None:
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
-    end = time.monotonic() + 5
     for tid in tids_of(pids):
-        while Path(f"/proc/{tid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
-            assert time.monotonic() < end, f"{tid} does not stop"
-            time.sleep(0.005)
-    time.sleep(0.02)  # state T is set a moment before the last switch away
+        until_asleep(tid, "T")
 
 
 def go_on(pids: list[int]) -> None:
