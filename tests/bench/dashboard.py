@@ -4,17 +4,18 @@
 ebtop, htop, top and atop one after the other, round by round, each in a terminal of the same size
 with the same refresh. A round is a whole number of refreshes, from the silence after one frame to
 the silence after another, so that it does not matter where in a period it begins. A round in which
-somebody else started processes says nothing about rest, and is run again.
+somebody else worked says nothing about rest: it is run again once the machine is quiet.
 """
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from machine import births, cpu_ns, memory_bytes, processes
+from machine import CPUS, births, busy_percent, cpu_ns, idle_s, memory_bytes, processes
 from report import Report, median, spread
 from viewer import COMMANDS, SIZE, Viewer
 
@@ -26,8 +27,10 @@ REFRESHES = 4
 WARM_UP = 3
 """Refreshes before the measured ones: first frames read what later ones remember."""
 MOST_BIRTHS = 20
-AGAIN = 8
-"""So many rounds are run again, and then taken as they come."""
+MOST_OTHERS_PERCENT = 10.0
+"""More births, or more CPU of others, and a round is disturbed."""
+patience_s = 120.0
+"""So long all in all the bench waits for a quiet machine; then it takes rounds as they come."""
 
 
 @dataclass
@@ -62,30 +65,43 @@ def _measure(report: Report, rounds: dict[str, int]) -> dict[str, Costs]:
     again = 0
     for number in range(max(rounds.values())):
         for tool in (tool for tool, count in rounds.items() if number < count):
-            while not _round(tool, costs[tool], again == AGAIN):
+            _wait_for_rest()
+            while not _round(tool, costs[tool]):
                 again += 1
+                _wait_for_rest()
     if again:
         report.say(f"{again} rounds were disturbed by other processes and run again")
     return costs
 
 
-def _round(tool: str, costs: Costs, disturbed_too: bool) -> bool:
+def _wait_for_rest() -> None:
+    global patience_s
+    while patience_s > 0:
+        born = births()
+        if busy_percent(1.0) <= MOST_OTHERS_PERCENT and births() - born <= MOST_BIRTHS / 4:
+            return
+        patience_s -= 1
+
+
+def _round(tool: str, costs: Costs) -> bool:
     """Adds a value; False when the machine was not at rest."""
+    global patience_s
     before = set(bpf.programs())
     with Viewer(COMMANDS[tool]) as viewer:
         pid = viewer.process.pid
         viewer.frames(WARM_UP, 20)
         ours = set(bpf.programs()) - before
         probes = bpf.run_ns(ours)
-        born, began, used = births(), time.monotonic(), cpu_ns(pid)
+        born, idle, began, used = births(), idle_s(), time.monotonic(), cpu_ns(pid)
         seen = viewer.frames(REFRESHES, REFRESHES * 3.5)
         took, used = time.monotonic() - began, cpu_ns(pid) - used
-        born = births() - born
+        born, others_s = births() - born, took * CPUS - (idle_s() - idle) - used / 1e9
         probes = bpf.run_ns(ours) - probes
         if seen < REFRESHES or viewer.process.poll() is not None:
             raise SystemExit(f"{tool} drew {seen} of {REFRESHES} frames")
         rss, pss = memory_bytes(pid)
-    if born > MOST_BIRTHS and not disturbed_too:
+    if (born > MOST_BIRTHS or others_s / took * 100 > MOST_OTHERS_PERCENT) and patience_s > 0:
+        patience_s -= took
         return False
     costs.percent.append(used / took / 1e7)
     costs.refresh_ms.append(used / 1e6 / seen)
@@ -120,6 +136,6 @@ def versions() -> list[str]:
     found = []
     for command in (["htop", "--version"], ["top", "-V"], ["atop", "-V"]):
         said = subprocess.run(command, capture_output=True, text=True, check=False)
-        lines = (said.stdout or said.stderr).strip().splitlines()
-        found.append(lines[0].strip() if lines else command[0])
+        words = re.findall(r"\d+\.\d+\S*", said.stdout or said.stderr)
+        found.append(f"{command[0]} {words[0] if words else '?'}")
     return found

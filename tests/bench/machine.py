@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+CPUS = os.cpu_count() or 1
 HERE = Path(__file__).resolve().parent
 
 
@@ -59,6 +60,19 @@ def births() -> int:
         if line.startswith("processes "):
             return int(line.split()[1])
     return 0
+
+
+def busy_percent(seconds: float) -> float:
+    """What all CPUs together do in the next seconds; 100 is one CPU."""
+    before = idle_s()
+    time.sleep(seconds)
+    return max(0.0, (CPUS - (idle_s() - before) / seconds) * 100)
+
+
+def idle_s() -> float:
+    """What all CPUs together have idled since the machine started."""
+    words = Path("/proc/stat").read_text().split("\n", 1)[0].split()
+    return (int(words[4]) + int(words[5])) / float(os.sysconf("SC_CLK_TCK"))
 
 
 def family(pid: int) -> list[int]:
