@@ -15,6 +15,7 @@ int main(int argc, char **argv)
 	int count = argc > 1 ? atoi(argv[1]) : 0;
 	pid_t parent = getpid();
 
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	for (int i = 0; i < count; i++) {
 		pid_t pid = fork();
 
