@@ -45,7 +45,8 @@ def test_arguments_of_an_exec_are_caught_cut_and_marked() -> None:
         subprocess.run([act, "exit", "0", "a b", "\x1b[31m", "\udcff"], check=True)
         subprocess.run([act, "exit", "0", "x" * 5000], check=True)
         snapshot = session.refresh()
-        short, long = sorted(named(snapshot, b"act"), key=lambda row: row["text_bytes"])
+        rows = [row for row in named(snapshot, b"act") if row["ppid"] == os.getpid()]
+        short, long = sorted(rows, key=lambda row: row["text_bytes"])
     expected = [act, "exit", "0", "a b", "\x1b[31m", "\udcff"]
     assert text_of(snapshot, short) == b"".join(os.fsencode(word) + b"\0" for word in expected)
     assert not short["flags"] & ARGS_CUT
@@ -147,8 +148,8 @@ def test_reused_pid_inherits_nothing() -> None:
     assert len(rows) == 2
     old, new = sorted(rows, key=lambda row: row["start_ns"])
     assert old["flags"] & EXITED and not new["flags"] & EXITED
-    assert old["oncpu_ns"] > 150e6
-    assert new["oncpu_ns"] < 50e6
+    assert old["oncpu_ns"] > 20e6
+    assert new["oncpu_ns"] < old["oncpu_ns"] / 4
 
 
 def test_exec_by_another_thread_keeps_the_process() -> None:
