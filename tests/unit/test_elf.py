@@ -12,7 +12,7 @@ ELF = HERE.parents[1] / "csrc" / "elf"
 
 def test_broken_images_are_refused_or_read_inside_their_bounds(tmp_path: Path) -> None:
     victim = tmp_path / "victim.c"
-    victim.write_text("int answer = 42; const char name[] = \"text\"; int f(int x) { return x; }\n")
+    victim.write_text('int answer = 42; const char name[] = "text"; int f(int x) { return x; }\n')
     subprocess.run(["cc", "-g", "-c", str(victim), "-o", str(tmp_path / "victim.o")], check=True)
     fuzz = tmp_path / "fuzz"
     subprocess.run(
