@@ -15,7 +15,16 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from machine import CPUS, births, busy_percent, cpu_ns, idle_s, memory_bytes, processes
+from machine import (
+    CPUS,
+    births,
+    busy_percent,
+    cpu_ns,
+    idle_s,
+    memory_bytes,
+    process_count,
+    processes,
+)
 from report import Report, median, spread
 from viewer import COMMANDS, SIZE, Viewer
 
@@ -47,12 +56,12 @@ class Costs:
 def run(report: Report) -> None:
     width, height = SIZE
     report.heading(f"CPU of a dashboard: 2 s refresh, {width}x{height}, {ROUNDS} rounds")
-    with processes(FEW) as count:
+    with processes(FEW):
         few = _measure(report, {tool: ROUNDS if tool == "ebtop" else 1 for tool in COMMANDS})
-        _print(report, few, count)
-    with processes(MANY) as count:
+        _print(report, few, process_count())
+    with processes(MANY):
         many = _measure(report, dict.fromkeys(COMMANDS, ROUNDS))
-        _print(report, many, count)
+        _print(report, many, process_count())
     ours = median(many["ebtop"].percent)
     report.goal(f"CPU, {MANY} asleep: ebtop / htop", ours / median(many["htop"].percent), 0.1)
     report.goal(f"CPU, {MANY} asleep: ebtop / top", ours / median(many["top"].percent), 0.2)
