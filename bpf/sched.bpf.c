@@ -48,20 +48,14 @@ static __always_inline struct ebtop_slot *new_slot(struct task_struct *task, __u
 static __always_inline void stop_charging(struct ebtop_slot *slot, struct task_struct *task,
 					  __u64 now)
 {
-	__u64 ran = task->se.sum_exec_runtime;
-	__u64 left = slot->since_ns + (ran - slot->oncpu_ns);
+	__u64 left = slot->since_ns + (task->se.sum_exec_runtime - slot->oncpu_ns);
 
 	if (left > now) {
 		slot->charged_wait_ns += left - now;
 		left = now;
 	}
 	slot->since_ns = left;
-	slot->oncpu_ns = ran;
-	slot->voluntary_switches = task->nvcsw;
-	slot->involuntary_switches = task->nivcsw;
-	slot->user_ticks_ns = task->utime;
-	slot->kernel_ticks_ns = task->stime;
-	slot->migrations = task->se.nr_migrations;
+	copy_kernel_counts(slot, task);
 }
 
 static __always_inline void leave_cpu(struct task_struct *task, bool preempted, __u64 now)

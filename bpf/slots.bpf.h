@@ -71,6 +71,17 @@ static __always_inline __u32 free_slot_take(void)
 	return index;
 }
 
+/* What the kernel counts exactly itself. */
+static __always_inline void copy_kernel_counts(struct ebtop_slot *slot, struct task_struct *task)
+{
+	slot->oncpu_ns = task->se.sum_exec_runtime;
+	slot->voluntary_switches = task->nvcsw;
+	slot->involuntary_switches = task->nivcsw;
+	slot->user_ticks_ns = task->utime;
+	slot->kernel_ticks_ns = task->stime;
+	slot->migrations = task->se.nr_migrations;
+}
+
 static __always_inline struct ebtop_slot *slot_create(struct task_struct *task, __u32 *index,
 						      __u32 state, __u64 now, __u32 flags)
 {
@@ -89,14 +100,10 @@ static __always_inline struct ebtop_slot *slot_create(struct task_struct *task, 
 	if (!slot)
 		return NULL;
 	slot->since_ns = now;
-	slot->oncpu_ns = task->se.sum_exec_runtime;
 	slot->offcpu_ns = 0;
 	slot->runq_wait_ns = 0;
 	slot->charged_wait_ns = 0;
-	slot->voluntary_switches = task->nvcsw;
-	slot->involuntary_switches = task->nivcsw;
-	slot->user_ticks_ns = task->utime;
-	slot->kernel_ticks_ns = task->stime;
+	copy_kernel_counts(slot, task);
 	slot->owner = (__u64)task;
 	slot->start_ns = task->start_boottime;
 	slot->leader_start_ns = task->group_leader->start_boottime;
@@ -104,7 +111,6 @@ static __always_inline struct ebtop_slot *slot_create(struct task_struct *task, 
 	slot->pid = task->tgid;
 	slot->task_state = TASK_RUNNING;
 	slot->flags = flags;
-	slot->migrations = task->se.nr_migrations;
 	slot->cpu = bpf_get_smp_processor_id();
 	copy_comm(slot->comm, task);
 	slot->state = state;

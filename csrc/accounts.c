@@ -2,7 +2,7 @@
 
 /*
  * Owns the life of the entries: processes and threads as they are found, touched and dropped.
- * What their numbers become is in accrue.c.
+ * What their numbers become is in accrue_*.c and settle.c.
  */
 #include <errno.h>
 #include <stdlib.h>

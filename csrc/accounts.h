@@ -14,6 +14,9 @@
 
 struct process;
 
+/* Of task_state: EXIT_DEAD, EXIT_ZOMBIE, TASK_DEAD. */
+#define TASK_GONE (0x10 | 0x20 | 0x80)
+
 /* What was counted; whoever has not run since it is known has none. */
 struct sums {
 	__u64 interval[EBTOP_COUNTERS];
@@ -74,7 +77,7 @@ struct process {
 	__u64 known_ns; /* without sums, all its threads have slept since then */
 	struct sums *sums;
 	__u64 rss_pages, virtual_pages, peak_rss_pages, cgroup_id;
-	__u32 ppid, uid, threads_kernel; /* threads_kernel: as the kernel counts them */
+	__u32 ppid, uid;
 	__u32 task_state, task_flags;
 	__s32 exit_code;
 	__u32 args_bytes;

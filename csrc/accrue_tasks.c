@@ -20,7 +20,6 @@ static void take_process_facts(struct process *process, const struct ebtop_task 
 {
 	process->ppid = record->ppid;
 	process->uid = record->uid;
-	process->threads_kernel = record->threads;
 	process->task_state = record->task_state;
 	process->task_flags = record->task_flags;
 	process->cgroup_id = record->cgroup_id;
@@ -124,7 +123,6 @@ static void take_thread(struct accounts *accounts, struct thread *thread,
 
 void accounts_task(struct accounts *accounts, const struct ebtop_task *record)
 {
-	const __u32 over = 0x10 | 0x20 | 0x80; /* EXIT_DEAD, EXIT_ZOMBIE, TASK_DEAD */
 	struct process *process;
 	struct thread *thread;
 	int created;
@@ -135,7 +133,7 @@ void accounts_task(struct accounts *accounts, const struct ebtop_task *record)
 	process->pass = accounts->refresh;
 	if (record->tid == record->pid)
 		take_process_facts(process, record);
-	if (record->task_state & over) {
+	if (record->task_state & TASK_GONE) {
 		/* a zombie leader of living threads is no zombie process */
 		if (record->tid == record->pid && record->threads <= 1 && !process->live_slots) {
 			accounts_touch(accounts, process);

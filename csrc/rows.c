@@ -10,7 +10,6 @@
 
 #define KNOWN(bit) (1ull << (bit))
 #define PF_KTHREAD 0x00200000
-#define GONE (0x10 | 0x20 | 0x80) /* EXIT_DEAD, EXIT_ZOMBIE, TASK_DEAD */
 
 void rows_open(struct rows *rows)
 {
@@ -128,7 +127,7 @@ static __u32 process_state(const struct accounts *accounts, const struct process
 
 	if (process->running == accounts->refresh)
 		return 'R';
-	for (const struct thread *thread = process->threads; thread && state & GONE;
+	for (const struct thread *thread = process->threads; thread && state & TASK_GONE;
 	     thread = thread->next)
 		if (!thread->dead)
 			state = thread->task_state;

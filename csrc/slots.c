@@ -61,7 +61,8 @@ int slots_open(struct slots *slots, const struct maps *maps, struct ebtop_error 
 	if (map_chunk(slots, 0))
 		return error_set(err, -errno, "slots", "cannot map the thread slots: %s",
 				 strerror(errno));
-	return slots_provide(slots);
+	slots_provide(slots);
+	return 0;
 }
 
 void slots_close(struct slots *slots)
@@ -94,7 +95,7 @@ static __u32 take_spare(struct slots *slots)
 	return slots->used_end++;
 }
 
-int slots_provide(struct slots *slots)
+void slots_provide(struct slots *slots)
 {
 	__u32 share = (slots->total - slots->first) / slots->cpus / 2;
 
@@ -111,12 +112,11 @@ int slots_provide(struct slots *slots)
 			__u32 index = take_spare(slots);
 
 			if (!index)
-				return 0;
+				return;
 			list->slot[list->given % EBTOP_FREE_SLOTS] = index;
 			__atomic_store_n(&list->given, list->given + 1, __ATOMIC_RELEASE);
 		}
 	}
-	return 0;
 }
 
 void slots_recycle(struct slots *slots, __u32 index)

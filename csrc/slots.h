@@ -30,7 +30,7 @@ struct slots {
 int slots_open(struct slots *slots, const struct maps *maps, struct ebtop_error *err);
 void slots_close(struct slots *slots);
 /* Hands free slots to the CPUs, so that each has enough for the threads it may start. */
-int slots_provide(struct slots *slots);
+void slots_provide(struct slots *slots);
 /* Gives back a slot whose thread has been accounted for the last time. */
 void slots_recycle(struct slots *slots, __u32 index);
 /* Slot `index`; NULL when it was never handed out. */

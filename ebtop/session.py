@@ -27,7 +27,7 @@ from ebtop.layout import (
     Table,
     enum_names,
 )
-from ebtop.snapshot import Host, ProbeStatus, SelfCost, Snapshot, System
+from ebtop.snapshot import ProbeStatus, SelfCost, Snapshot, System
 
 PROBES = enum_names("enum ebtop_probe", "EBTOP_", "EBTOP_PROBES")
 """Names of the probes, in the order of their bits."""
@@ -141,7 +141,6 @@ class Session:
         system = _table(SYSTEM, raw.system).row(0)
         probes = tuple(_probe_status(row) for row in _table(PROBE, raw.probes).rows())
         events = _table(EVENT, raw.events)
-        machine = host.read_host()
         return Snapshot(
             time=time.time(),
             taken_ns=raw.taken_ns,
@@ -149,9 +148,9 @@ class Session:
             source="bpf",
             source_reason=None,
             cumulative=cumulative,
-            host=machine,
+            host=host.read_host(),
             system=_system(system, cpus, interval_s),
-            self_cost=self._cost(system, probes, machine, interval_s),
+            self_cost=self._cost(system, probes, interval_s),
             probes=probes,
             processes=processes,
             threads=_table(ROW, raw.threads),
@@ -166,7 +165,6 @@ class Session:
         self,
         system: dict[str, Any],
         probes: tuple[ProbeStatus, ...],
-        machine: Host,
         interval_s: float,
     ) -> SelfCost:
         usage = host.self_usage()
