@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns what a system call's number means on this machine: its name, and what it is about.
+
+The names are data (`syscalldata.py`, generated), and so are the categories
+(`syscallcategories.py`, judged by hand); both are read at the first question.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+
+NATIVE_OF = {"x86_64": "x86_64", "i386": "x86_64", "i686": "x86_64", "aarch64": "aarch64",
+             "armv8l": "aarch64"}  # fmt: skip
+"""uname's machine to architecture; a 32-bit personality does not change what the kernel is."""
+COMPAT_OF = {"x86_64": "i386", "aarch64": "arm"}
+COMPAT = 512
+"""Added to the number of a 32-bit call in the tables for the collector: EBTOP_SYSCALL_COMPAT."""
+NUMBERS = 1024
+"""The length of those tables: EBTOP_SYSCALL_NUMBERS."""
+OTHER = "other"
+_ENDLESS = ("exit", "exit_group")
+
+
+def name_of(number: int, compat: bool = False) -> str:
+    """The name, else `syscall_N`; `compat` for a number of the machine's 32-bit calls."""
+    return names(_architecture(compat)).get(number) or f"syscall_{number}"
+
+
+def number_of(name: str, compat: bool = False) -> int | None:
+    """The number, also of `syscall_N`; None for a name that there is not here."""
+    known = _numbers(_architecture(compat)).get(name)
+    if known is not None:
+        return known
+    prefix, _, digits = name.rpartition("_")
+    plain = prefix == "syscall" and digits.isascii() and digits.isdigit() and len(digits) <= 10
+    return int(digits) if plain else None
+
+
+def category_of(name: str) -> str:
+    """What the call is about; `other` for a name that is unknown."""
+    return _categories().get(name, OTHER)
+
+
+def category_table() -> bytes:
+    """For the collector: the index of the category by number, 32-bit calls from COMPAT on."""
+    from ebtop.syscallcategories import CATEGORIES
+
+    order = list(CATEGORIES)
+    table = bytearray([order.index(OTHER)] * NUMBERS)
+    for compat in (False, True):
+        for number, name in names(_architecture(compat)).items():
+            if number < COMPAT:
+                table[number + COMPAT * compat] = order.index(category_of(name))
+    return bytes(table)
+
+
+def endless() -> tuple[int, ...]:
+    """The calls that never return, numbered as in the category table."""
+    return tuple(
+        number + COMPAT * compat
+        for compat in (False, True)
+        for number in (_numbers(_architecture(compat)).get(name) for name in _ENDLESS)
+        if number is not None
+    )
+
+
+@cache
+def names(architecture: str) -> dict[int, str]:
+    """Number to name: of x86_64, i386, aarch64 or arm; empty for another."""
+    from ebtop import syscalldata
+
+    found: dict[int, str] = {}
+    number = 0
+    for word in getattr(syscalldata, architecture.upper(), "").split():
+        if word.isdigit():
+            number = int(word)
+        else:
+            found[number] = word
+            number += 1
+    return found
+
+
+@cache
+def _numbers(architecture: str) -> dict[str, int]:
+    return {name: number for number, name in names(architecture).items()}
+
+
+@cache
+def _categories() -> dict[str, str]:
+    from ebtop.syscallcategories import CATEGORIES
+
+    return {name: category for category, text in CATEGORIES.items() for name in text.split()}
+
+
+@cache
+def _architecture(compat: bool) -> str:
+    native = NATIVE_OF.get(os.uname().machine, "")
+    return COMPAT_OF.get(native, "") if compat else native
