@@ -66,6 +66,17 @@ static int keep(enum libbpf_print_level level, const char *format, va_list args)
 	return 0;
 }
 
+int error_injected(const char *name)
+{
+	const char *text = getenv("EBTOP_FAIL");
+	size_t length = strlen(name);
+
+	for (; text; text = strchr(text, ','), text = text ? text + 1 : NULL)
+		if (!strncmp(text, name, length) && text[length] == ':')
+			return -atoi(text + length + 1);
+	return 0;
+}
+
 void error_capture_libbpf(int debug)
 {
 	debugging = debug;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns how failures are written down: once, at the point where they happen, in words.
+ * Owns how failures are written down: once, at the point where they happen, in words. And how tests
+ * make them happen.
  */
 #ifndef EBTOP_ERROR_H
 #define EBTOP_ERROR_H
@@ -11,6 +12,10 @@
 /* Fills *err (which may be NULL) and returns `code`, a negative errno. */
 int error_set(struct ebtop_error *err, int code, const char *where, const char *what, ...)
 	__attribute__((format(printf, 4, 5)));
+
+/* EBTOP_FAIL=NAME:ERRNO[,...] refuses what has that name, for tests of what happens then: a program
+ * when it loads, PROGRAM@attach when it is attached, a map when it is made. 0 or -errno. */
+int error_injected(const char *name);
 
 /* Makes libbpf's messages come here; with `debug` they also go to standard error. */
 void error_capture_libbpf(int debug);

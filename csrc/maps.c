@@ -57,15 +57,53 @@ static __u32 threads_max(void)
 	return value > 0 && value <= PIDS_MAX ? (__u32)value : THREADS_MAX;
 }
 
+/* A refusal alone does not say why. A map of 8 bytes is made where the limit is what is too low. */
+static int locked_memory_is_short(void)
+{
+	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "tiny", sizeof(__u32), sizeof(__u64), 1, NULL);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+static int refused(struct ebtop_error *err, const struct shape *shape, int code)
+{
+	if (code == -EPERM && locked_memory_is_short())
+		return error_set(err, code, "maps",
+				 "map %s needs more locked memory than allowed (ulimit -l)",
+				 shape->name);
+	if (code == -ENOMEM)
+		return error_set(
+			err, code, "maps",
+			"no memory for map %s: the machine or its memory cgroup is too small",
+			shape->name);
+	if (code == -EINVAL && shape->type == BPF_MAP_TYPE_RINGBUF)
+		return error_set(err, -EOPNOTSUPP, "maps", "this kernel has no BPF ring buffer");
+	return error_set(err, code, "maps", "cannot create map %s: %s", shape->name,
+			 strerror(-code));
+}
+
+static int create(const struct shape *shape, __u32 entries)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = shape->flags);
+	__u32 key = shape->type == BPF_MAP_TYPE_RINGBUF ? 0 : sizeof(__u32);
+	int ret = error_injected(shape->name);
+
+	if (!ret)
+		ret = bpf_map_create(shape->type, shape->name, key, shape->value_size, entries,
+				     &opts);
+	return ret;
+}
+
 int maps_open(struct maps *maps, struct ebtop_error *err)
 {
-	LIBBPF_OPTS(bpf_map_create_opts, opts);
 	int cpus = libbpf_num_possible_cpus();
 	__u32 entries[SHARED_MAPS];
 
 	memset(maps->fd, -1, sizeof(maps->fd));
 	if (cpus < 0)
-		return error_set(err, cpus, "maps", "cannot find out how many CPUs there are");
+		return error_set(err, cpus, "maps", "cannot read /sys/devices/system/cpu/possible");
 	maps->cpus = (__u32)cpus;
 	maps->slot_count = 1 + maps->cpus + threads_max();
 	entries[MAP_SLOTS] = maps->slot_count;
@@ -74,15 +112,9 @@ int maps_open(struct maps *maps, struct ebtop_error *err)
 	entries[MAP_EVENTS] = EVENTS_BYTES;
 	entries[MAP_LOSSES] = EBTOP_LOSSES;
 	for (int i = 0; i < SHARED_MAPS; i++) {
-		const struct shape *shape = &shapes[i];
-		__u32 key = shape->type == BPF_MAP_TYPE_RINGBUF ? 0 : sizeof(__u32);
-
-		opts.map_flags = shape->flags;
-		maps->fd[i] = bpf_map_create(shape->type, shape->name, key, shape->value_size,
-					     entries[i], &opts);
+		maps->fd[i] = create(&shapes[i], entries[i]);
 		if (maps->fd[i] < 0)
-			return error_set(err, -errno, "maps", "cannot create map %s: %s",
-					 shape->name, strerror(errno));
+			return refused(err, &shapes[i], maps->fd[i]);
 	}
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -15,17 +16,7 @@
 #include "error.h"
 #include "probe.h"
 
-/* EBTOP_FAIL=PROGRAM:ERRNO makes that program fail to load, for tests of the fallbacks. */
-static int injected_failure(const char *program)
-{
-	const char *text = getenv("EBTOP_FAIL");
-	size_t length = strlen(program);
-
-	for (; text; text = strchr(text, ','), text = text ? text + 1 : NULL)
-		if (!strncmp(text, program, length) && text[length] == ':')
-			return -atoi(text + length + 1);
-	return 0;
-}
+#define BTF_PATH "/sys/kernel/btf/vmlinux"
 
 static struct bpf_program *choose(struct bpf_object *object, const struct probe_variant *variant,
 				  int *ret)
@@ -36,12 +27,21 @@ static struct bpf_program *choose(struct bpf_object *object, const struct probe_
 		bpf_program__set_autoload(program, false);
 	for (int i = 0; variant->programs[i]; i++) {
 		program = bpf_object__find_program_by_name(object, variant->programs[i]);
-		*ret = program ? injected_failure(variant->programs[i]) : -ENOENT;
+		*ret = program ? error_injected(variant->programs[i]) : -ENOENT;
 		if (*ret)
 			return NULL;
 		bpf_program__set_autoload(program, true);
 	}
 	return program;
+}
+
+static struct bpf_link *attach_program(struct bpf_program *program)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "%s@attach", bpf_program__name(program));
+	errno = -error_injected(name);
+	return errno ? NULL : bpf_program__attach(program);
 }
 
 static int attach(struct probe *probe, const struct probe_variant *variant)
@@ -54,7 +54,7 @@ static int attach(struct probe *probe, const struct probe_variant *variant)
 		const char *hook = bpf_program__section_name(program);
 
 		if (!probe->kind->is_iterator) {
-			probe->links[i] = bpf_program__attach(program);
+			probe->links[i] = attach_program(program);
 			if (!probe->links[i])
 				return -errno;
 		}
@@ -84,7 +84,11 @@ static int try_variant(struct probe *probe, const struct probe_variant *variant,
 	ret = maps_share(maps, probe->object);
 	if (!ret)
 		ret = bpf_object__load(probe->object);
-	return ret ? ret : attach(probe, variant);
+	if (ret)
+		return ret;
+	ret = attach(probe, variant);
+	probe->failed_to_attach = ret != 0;
+	return ret;
 }
 
 static void release(struct probe *probe)
@@ -103,6 +107,17 @@ static void explain(struct probe *probe, int code)
 {
 	const char *detail = error_last_libbpf();
 
+	if (code != -EPERM && access(BTF_PATH, F_OK)) {
+		probe->state = EBTOP_PROBE_UNSUPPORTED;
+		strcpy(probe->reason, "this kernel has no BTF (" BTF_PATH ")");
+		return;
+	}
+	/* a program that is too large for the verifier gets the same errno, but never attaches */
+	if (code == -E2BIG && probe->failed_to_attach) {
+		probe->state = EBTOP_PROBE_FAILED;
+		strcpy(probe->reason, "the hook has as many BPF programs as the kernel allows");
+		return;
+	}
 	switch (-code) {
 	case EPERM:
 	case EACCES:

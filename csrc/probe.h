@@ -38,7 +38,8 @@ struct probe {
 	struct bpf_link *links[PROBE_PROGRAMS_MAX];
 	int program_fds[PROBE_PROGRAMS_MAX];
 	int programs;
-	__u64 runs; /* at the last probe_row() */
+	int failed_to_attach; /* it was loaded */
+	__u64 runs;           /* at the last probe_row() */
 	__u64 run_ns;
 	enum ebtop_probe_state state;
 	char hook[120];

@@ -40,10 +40,14 @@ def run(open_source: Callable[[], Source], state: ViewState, options: Options) -
         signals.release()
         raise NoDashboard from None
     from ebtop.loop import Loop
+    from ebtop.sources import note
 
     try:
         with open_source() as source:
             begun = Loop.begin(source, state)
+            about = note(source)
+            if about and source.event_fd is not None:  # of /proc the header says it
+                state = state.with_(message=(about, False))
             lifeline.entered(leave)
             try:
                 with screen.taken(state.color) as window:

@@ -34,6 +34,13 @@ _GIVES = {
              " their exit_code, and the log of execs and exits"),
     "tasks": "memory, faults, parents and names, in one read instead of thousands of files",
 }  # fmt: skip
+_HELPS = {
+    "ulimit -l": "a higher limit of locked memory (ulimit -l unlimited), or CAP_SYS_RESOURCE",
+    "memory cgroup": "more memory, or a higher memory.max of the cgroup that it runs in",
+    "as many BPF programs": "ending other tracers of this hook (bpftool link)",
+    "no BPF ring buffer": "Linux 5.8 or newer",
+}
+"""What helps, by words of the collector's reason."""
 _TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 
 
@@ -159,11 +166,11 @@ def _help(machine: dict[str, Any], probe: ProbeStatus) -> Iterator[str]:
             yield f"run as root ({root_command()}), or with {names}"
     if not machine["btf"]:
         yield "a kernel with BTF (CONFIG_DEBUG_INFO_BTF=y; /sys/kernel/btf/vmlinux is missing)"
-    if machine["lockdown"] not in (None, "none"):
+    if machine["lockdown"] == "confidentiality":  # integrity forbids no reading
         yield f"start without kernel lockdown (it is {machine['lockdown']!r})"
-    limit = machine["memlock_bytes"]
-    if limit is not None and limit < 64 << 20 and "CAP_SYS_RESOURCE" not in (caps or ()):
-        yield "a higher limit of locked memory (ulimit -l unlimited), before Linux 5.11"
+    for word, help in _HELPS.items():
+        if word in (probe.reason or ""):
+            yield help
 
 
 def _lines(report: dict[str, Any]) -> Iterator[str]:
@@ -197,6 +204,8 @@ def _machine_lines(machine: dict[str, Any]) -> Iterator[str]:
             return "yes" if value else "no"
         return "-" if value is None else displayable(str(value))
 
+    from ebtop.sources import PID_NAMESPACE
+
     caps = machine["capabilities"]
     limit = machine["memlock_bytes"]
     rows = {
@@ -209,7 +218,9 @@ def _machine_lines(machine: dict[str, Any]) -> Iterator[str]:
         "kernel.bpf_stats_enabled": shown(machine["bpf_stats_enabled"]),
         "kernel.perf_event_paranoid": shown(machine["perf_event_paranoid"]),
         "locked memory limit": "unlimited" if limit is None else f"{limit} bytes",
-        "own pid namespace": shown(machine["own_pid_namespace"]),
+        "own pid namespace": PID_NAMESPACE.replace("in a pid namespace", "yes")
+        if machine["own_pid_namespace"]
+        else shown(machine["own_pid_namespace"]),
     }
     for name, value in rows.items():
         yield f"{name:<34}{value}"

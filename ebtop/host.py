@@ -46,20 +46,21 @@ def read_small(path: str, most: int = 1 << 16) -> bytes | None:
 def read_host(root: str = "/proc", sys_root: str = "/sys") -> Host:
     """The facts of the header, read now."""
     total, available = parse_meminfo(read_small(root + "/meminfo"))
+    online = online_cpus(sys_root)
     return Host(
         name=os.fsencode(os.uname().nodename),
         uptime_s=parse_uptime(read_small(root + "/uptime")),
         load=parse_loadavg(read_small(root + "/loadavg")),
         memory_total_bytes=total,
         memory_available_bytes=available,
-        cpus=cpu_count(sys_root),
+        cpus=len(online) if online else (os.cpu_count() or 1),
+        online=None if online is None else tuple(online),
     )
 
 
-def cpu_count(sys_root: str = "/sys") -> int:
-    """CPUs that are online now; what the process may use when that cannot be read."""
-    online = parse_cpu_list(read_small(sys_root + "/devices/system/cpu/online"))
-    return len(online) if online else (os.cpu_count() or 1)
+def online_cpus(sys_root: str = "/sys") -> list[int] | None:
+    """The CPUs that are online now."""
+    return parse_cpu_list(read_small(sys_root + "/devices/system/cpu/online"))
 
 
 def in_own_pid_namespace(root: str = "/proc") -> bool | None:

@@ -19,6 +19,11 @@ from ebtop.snapshot import ProbeStatus
 
 Source = Union[Session, ProcSource]
 
+PID_NAMESPACE = (
+    "in a pid namespace: pids are the machine's own, not those that ps shows here;"
+    " of what is outside, only what ran is seen"
+)
+
 _SUDO_PATHS = ("/usr/bin/sudo", "/bin/sudo", "/usr/local/bin/sudo", "/run/wrappers/bin/sudo")
 
 
@@ -50,7 +55,7 @@ def note(source: Source) -> Optional[str]:
     if isinstance(source, ProcSource):
         return f"reading /proc only: {source.reason}" if source.reason else None
     if in_own_pid_namespace():
-        return "in a pid namespace: pids are the machine's own, not those that ps shows here"
+        return PID_NAMESPACE
     return None
 
 

@@ -18,8 +18,8 @@ def machine(**facts):
             "lockdown": "none", "memlock_bytes": None, **facts}  # fmt: skip
 
 
-def helps(facts, state="denied"):
-    return "; ".join(doctor._help(facts, ProbeStatus("sched", state, "", "why", None, None)))
+def helps(facts, reason="why"):
+    return "; ".join(doctor._help(facts, ProbeStatus("sched", "denied", "", reason, None, None)))
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,6 @@ def helps(facts, state="denied"):
         ({"capabilities": [], "root": True}, "CAP_BPF and CAP_PERFMON, which this root lacks"),
         ({"btf": False}, "CONFIG_DEBUG_INFO_BTF"),
         ({"lockdown": "confidentiality"}, "'confidentiality'"),
-        ({"memlock_bytes": 65536, "capabilities": ["CAP_SYS_ADMIN"]}, "ulimit -l"),
     ],
 )
 def test_what_is_missing_is_what_helps(facts, word):
@@ -39,6 +38,20 @@ def test_what_is_missing_is_what_helps(facts, word):
 
 def test_with_nothing_missing_nothing_is_advised():
     assert helps(machine()) == ""
+    assert helps(machine(lockdown="integrity", memlock_bytes=65536)) == ""
+
+
+@pytest.mark.parametrize(
+    ("reason", "word"),
+    [
+        ("needs more locked memory than allowed (ulimit -l)", "ulimit -l unlimited"),
+        ("the machine or its memory cgroup is too small", "memory.max"),
+        ("the hook has as many BPF programs as the kernel allows", "other tracers"),
+        ("this kernel has no BPF ring buffer", "Linux 5.8"),
+    ],
+)
+def test_what_the_collector_says_tells_what_helps(reason, word):
+    assert word in helps(machine(), reason)
 
 
 def test_facts_of_an_empty_machine_are_unknown(tmp_path):

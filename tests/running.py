@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-TREE = Path(__file__).resolve().parents[2]
+TREE = Path(__file__).resolve().parents[1]
 _START = f"import sys; sys.path.insert(0, {str(TREE)!r}); from ebtop.cli import main;"
 
 
