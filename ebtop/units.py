@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns how numbers are written for people: in few cells, with a unit, always in ASCII.
+"""Owns how numbers are written for people: in few cells, with a unit, in ASCII but for the µ.
 
 Machines get plain numbers from `jsonlines.py`; nothing here is ever parsed again.
 """
@@ -38,6 +38,17 @@ def long_duration(seconds: float) -> str:
         return f"{hours}h{minutes:02d}m"
     days, hours = divmod(hours, 24)
     return f"{days}d{hours:02d}h" if days < 100 else f"{days}d"
+
+
+def latency(ns: float, ascii: bool = False) -> str:
+    """Three digits in at most six cells: 0, 870ns, 1.02µs, 131µs, 1.05ms, 2.10s, 42.5s, 12m03s."""
+    if ns < 999.5:
+        return f"{ns:.0f}ns" if ns > 0 else "0"
+    for unit in ("us" if ascii else "µs", "ms", "s"):
+        ns /= 1000
+        if ns < 999.5 and (unit != "s" or ns < 60):
+            return f"{ns:#.3g}".rstrip(".") + unit
+    return long_duration(ns)
 
 
 def size(count: float) -> str:
