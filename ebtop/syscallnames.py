@@ -15,11 +15,16 @@ NATIVE_OF = {"x86_64": "x86_64", "i386": "x86_64", "i686": "x86_64", "aarch64": 
 """uname's machine to architecture; a 32-bit personality does not change what the kernel is."""
 COMPAT_OF = {"x86_64": "i386", "aarch64": "arm"}
 COMPAT = 512
-"""Added to the number of a 32-bit call in the tables for the collector: EBTOP_SYSCALL_COMPAT."""
+"""Added to the number of a 32-bit call in the table for the collector: EBTOP_SYSCALL_COMPAT."""
 NUMBERS = 1024
-"""The length of those tables: EBTOP_SYSCALL_NUMBERS."""
+"""The length of that table: EBTOP_SYSCALL_NUMBERS."""
 OTHER = "other"
-_ENDLESS = ("exit", "exit_group")
+NEVER_RETURNS, OPEN, CREAT, OPENAT, OPENAT2, RESTARTS = (0x08, 0x10, 0x20, 0x30, 0x40, 0x80)
+"""EBTOP_KIND_*: bits beside the category."""
+SPECIAL = {
+    "exit": NEVER_RETURNS, "exit_group": NEVER_RETURNS, "open": OPEN, "creat": CREAT,
+    "openat": OPENAT, "openat2": OPENAT2, "restart_syscall": RESTARTS,
+}  # fmt: skip
 
 
 def name_of(number: int, compat: bool = False) -> str:
@@ -42,8 +47,11 @@ def category_of(name: str) -> str:
     return _categories().get(name, OTHER)
 
 
-def category_table() -> bytes:
-    """For the collector: the index of the category by number, 32-bit calls from COMPAT on."""
+def kinds() -> bytes:
+    """For the collector, a byte a number, 32-bit calls from COMPAT on: category, and EBTOP_KIND_*.
+
+    A number that is unknown here is `other`, and nothing special.
+    """
     from ebtop.syscallcategories import CATEGORIES
 
     order = list(CATEGORIES)
@@ -51,18 +59,9 @@ def category_table() -> bytes:
     for compat in (False, True):
         for number, name in names(_architecture(compat)).items():
             if number < COMPAT:
-                table[number + COMPAT * compat] = order.index(category_of(name))
+                kind = order.index(category_of(name)) | SPECIAL.get(name, 0)
+                table[number + COMPAT * compat] = kind
     return bytes(table)
-
-
-def endless() -> tuple[int, ...]:
-    """The calls that never return, numbered as in the category table."""
-    return tuple(
-        number + COMPAT * compat
-        for compat in (False, True)
-        for number in (_numbers(_architecture(compat)).get(name) for name in _ENDLESS)
-        if number is not None
-    )
 
 
 @cache
