@@ -13,6 +13,28 @@
 #define EBTOP_ARGS_BYTES 256
 #define EBTOP_PIDS_PER_PAGE 16
 #define EBTOP_FREE_SLOTS 4096
+#define EBTOP_FILENAME_BYTES 4104 /* more than a path can have, so that a cut is noticed */
+
+/* ---- configuration: what a probe reads first; one entry, in shared memory ---- */
+
+#define EBTOP_ANY_UID 0xffffffffu
+#define EBTOP_FILTER_DESCENDANTS 1 /* the filtered process, and all that descend from it */
+
+enum ebtop_collect { /* bits of ebtop_config.collect */
+		     EBTOP_COLLECT_SYSCALLS = 1,
+		     EBTOP_COLLECT_OPENS = 2,
+};
+
+/* Written by user space alone, field by field; what it says holds from the next event on. */
+struct ebtop_config {
+	__u64 min_latency_ns; /* calls that took less are in no histogram and no stream */
+	__u32 pid;            /* 0: every process */
+	__u32 uid;            /* effective; EBTOP_ANY_UID: every user */
+	__u32 flags;          /* EBTOP_FILTER_* */
+	__u32 generation;     /* another one after each change of the above; 24 bits, never 0 */
+	__u32 collect;        /* enum ebtop_collect */
+	__u32 epoch;          /* 0, 1, 0, ...: which minimum and maximum a system call goes to */
+};
 
 /* ---- slots: one thread's running totals, written by the CPU that owns the thread ---- */
 
@@ -27,6 +49,7 @@ enum ebtop_slot_state {
 #define EBTOP_SLOT_BORN 1        /* flag: created while ebtop watched, so its totals are whole */
 #define EBTOP_SLOT_GROUP_DEAD 2  /* flag: no thread of the process was left when this one ended */
 #define EBTOP_SLOT_HANDED_OVER 4 /* flag: taken from another task: totals before are not its own */
+#define EBTOP_SLOT_FOLLOWED_SHIFT 8 /* above: the generation of the filter it descends from, or 0 */
 
 /* Two cache lines; a context switch writes the first, and reads `owner` of the second. */
 struct ebtop_slot {
@@ -69,6 +92,70 @@ struct ebtop_free_slots {
 	__u32 slot[EBTOP_FREE_SLOTS];
 };
 
+/* ---- system calls: of one thread beside its slot, and of the machine ---- */
+
+enum ebtop_syscall_category {
+	EBTOP_CATEGORY_FILE_IO = 0,
+	EBTOP_CATEGORY_MEMORY = 1,
+	EBTOP_CATEGORY_NETWORK = 2,
+	EBTOP_CATEGORY_PROCESS = 3,
+	EBTOP_CATEGORY_TIME = 4,
+	EBTOP_CATEGORY_SYNC = 5,
+	EBTOP_CATEGORY_SIGNAL = 6,
+	EBTOP_CATEGORY_OTHER = 7,
+	EBTOP_CATEGORIES = 8,
+};
+
+/* What is special about a system call, in one byte: its category, and these. */
+#define EBTOP_KIND_NEVER_RETURNS 0x08
+#define EBTOP_KIND_OPENS 0x70 /* mask of the next four */
+#define EBTOP_KIND_OPEN 0x10
+#define EBTOP_KIND_CREAT 0x20
+#define EBTOP_KIND_OPENAT 0x30
+#define EBTOP_KIND_OPENAT2 0x40
+#define EBTOP_KIND_RESTARTS 0x80 /* restart_syscall */
+
+/* Totals since `start_ns` met its first call; the thread itself writes them, as it enters and leaves. */
+struct ebtop_syscall_slot {
+	__u64 start_ns;         /* whose totals these are: as in the slot of the same index */
+	__u64 entered_ns;       /* when the call in progress began; 0: none is */
+	__u64 entered_oncpu_ns; /* the thread's on-CPU time then */
+	__u64 inside_ns;        /* in calls that returned */
+	__u64 kernel_ns;        /* on a CPU in calls that returned */
+	__u64 filename;         /* user address that the call in progress opens; 0: none */
+	__u64 left_ns;          /* when a call was interrupted that may begin again; 0: none was */
+	__u32 number;           /* of the call in progress; EBTOP_SYSCALL_COMPAT is added to it */
+	__u32 open_flags;
+	__u32 errors;
+	__u32 generation; /* of the configuration; totals of another one have holes */
+	__u32 calls[EBTOP_CATEGORIES];
+	__u32 pad[6];
+};
+
+/* Numbers from here on are those of the 32-bit calls; what is too large shares the last one. */
+#define EBTOP_SYSCALL_COMPAT 512
+#define EBTOP_SYSCALL_NUMBERS 1024
+
+/*
+ * Latencies below 32 ns are counted by powers of two, up to 2^36 ns in eight steps a power of two
+ * (at most 6.25 % from the middle of one), then by powers of two again.
+ */
+#define EBTOP_FINE_FROM 5
+#define EBTOP_FINE_TO 36
+#define EBTOP_FINE_BUCKETS 272
+#define EBTOP_LOG2_BUCKETS 64
+
+/* One system call; as many copies as there are shards, chosen by CPU. */
+struct ebtop_syscall_lane {
+	__u64 calls;
+	__u64 errors;
+	__u64 total_ns;
+	__u64 unreturned; /* calls that never return; the others are in `buckets` */
+	__u64 min_ns[2];  /* by epoch; 0: none. One more than the duration, so that 0 ns is one */
+	__u64 max_ns[2];
+	__u32 buckets[EBTOP_FINE_BUCKETS];
+};
+
 /* ---- losses: what could not be counted, by cause ---- */
 
 enum ebtop_loss {
@@ -78,7 +165,8 @@ enum ebtop_loss {
 	EBTOP_LOST_CLOCK_ORDER = 3,  /* intervals discarded because their ends were out of order */
 	EBTOP_LOST_EVENT_ROWS = 4,   /* events counted, but not kept for the log */
 	EBTOP_LOST_MEMORY = 5,       /* rows dropped because the collector had no memory */
-	EBTOP_LOSSES = 6,
+	EBTOP_LOST_SYSCALLS = 6,     /* calls not accounted because their thread has no slot */
+	EBTOP_LOSSES = 7,
 };
 
 /* ---- events: records in the ring buffer ---- */
@@ -87,7 +175,8 @@ enum ebtop_event_type {
 	EBTOP_EVENT_FORK = 0,
 	EBTOP_EVENT_EXEC = 1,
 	EBTOP_EVENT_EXIT = 2,
-	EBTOP_EVENT_TYPES = 3,
+	EBTOP_EVENT_OPEN = 3,
+	EBTOP_EVENT_TYPES = 4,
 	EBTOP_EVENT_NUDGE = 255, /* a head alone: wakes the reader, and means nothing else */
 };
 
@@ -128,6 +217,18 @@ struct ebtop_exit {
 	__u64 peak_rss_pages; /* as ru_maxrss; 0 for a kernel thread */
 	__u32 ppid;
 	__s32 exit_code; /* as wait(2) gives it: code << 8 | signal */
+};
+
+/* A file was opened, or was not; the record ends with the name. */
+struct ebtop_open {
+	struct ebtop_event head;
+	__u64 duration_ns;
+	__s64 result;      /* descriptor or -errno */
+	__u32 flags;       /* as given to openat(2) */
+	__u32 name_bytes;  /* without the NUL; 0 also when it could not be read */
+	__u32 name_cut;    /* 1: longer than fits */
+	__u32 name_unread; /* 1: its memory could not be read */
+	char name[EBTOP_FILENAME_BYTES];
 };
 
 /* ---- task records: what iter/task writes ---- */
@@ -176,21 +277,32 @@ enum ebtop_counter {
 	EBTOP_MIGRATIONS = 7,
 	EBTOP_MINOR_FAULTS = 8,
 	EBTOP_MAJOR_FAULTS = 9,
-	EBTOP_COUNTERS = 10,
+	EBTOP_SYSCALLS = 10,
+	EBTOP_SYSCALL_NS = 11, /* inside system calls, waits included */
+	EBTOP_SYSCALL_ERRORS = 12,
+	EBTOP_SYSCALLS_FILE_IO = 13, /* in the order of enum ebtop_syscall_category */
+	EBTOP_SYSCALLS_MEMORY = 14,
+	EBTOP_SYSCALLS_NETWORK = 15,
+	EBTOP_SYSCALLS_PROCESS = 16,
+	EBTOP_SYSCALLS_TIME = 17,
+	EBTOP_SYSCALLS_SYNC = 18,
+	EBTOP_SYSCALLS_SIGNAL = 19,
+	EBTOP_SYSCALLS_OTHER = 20,
+	EBTOP_COUNTERS = 21,
 };
 
 /* The other values a source may not know; also bits in ebtop_row.known. */
 enum ebtop_fact {
-	EBTOP_FACT_START_NS = 32,
-	EBTOP_FACT_PPID = 33,
-	EBTOP_FACT_UID = 34,
-	EBTOP_FACT_THREADS = 35,
-	EBTOP_FACT_STATE = 36,
-	EBTOP_FACT_RSS_BYTES = 37,
-	EBTOP_FACT_VIRTUAL_BYTES = 38,
-	EBTOP_FACT_PEAK_RSS_BYTES = 39,
-	EBTOP_FACT_CGROUP_ID = 40,
-	EBTOP_FACT_EXIT_CODE = 41,
+	EBTOP_FACT_START_NS = 48,
+	EBTOP_FACT_PPID = 49,
+	EBTOP_FACT_UID = 50,
+	EBTOP_FACT_THREADS = 51,
+	EBTOP_FACT_STATE = 52,
+	EBTOP_FACT_RSS_BYTES = 53,
+	EBTOP_FACT_VIRTUAL_BYTES = 54,
+	EBTOP_FACT_PEAK_RSS_BYTES = 55,
+	EBTOP_FACT_CGROUP_ID = 56,
+	EBTOP_FACT_EXIT_CODE = 57,
 };
 
 #define EBTOP_ROW_RAN 1       /* was on a CPU, or waited for one, in the interval */
@@ -198,6 +310,7 @@ enum ebtop_fact {
 #define EBTOP_ROW_EXITED 4    /* has ended: in the interval, or it is a zombie */
 #define EBTOP_ROW_KERNEL 8    /* a kernel thread */
 #define EBTOP_ROW_ARGS_CUT 16 /* the arguments in `text` are not all of them */
+#define EBTOP_ROW_DIVIDED 32  /* user_ns and kernel_ns are counted at system calls, not sampled */
 
 struct ebtop_row {
 	__u64 known;    /* bit set: that counter or fact holds a value */
@@ -223,16 +336,37 @@ struct ebtop_row {
 struct ebtop_event_row {
 	__u64 time_ns; /* monotonic clock */
 	__u64 start_ns;
-	__u64 duration_ns; /* exit: how long the process lived */
+	__u64 duration_ns; /* exit: how long the process lived; open: how long it took */
+	__s64 result;      /* open: descriptor or -errno */
 	__u32 type;        /* enum ebtop_event_type */
 	__u32 pid;
 	__u32 tid;
 	__u32 uid;
 	__u32 ppid;
 	__s32 exit_code;
-	__u32 text;
+	__u32 text; /* arguments, or the file name */
 	__u32 text_bytes;
+	__u32 open_flags;
+	__u32 marks; /* EBTOP_TEXT_* */
 	char comm[EBTOP_COMM_BYTES];
+};
+
+#define EBTOP_TEXT_CUT 1
+#define EBTOP_TEXT_UNREAD 2 /* there was one, but it could not be read */
+
+/* One system call, in the interval or the window asked for. */
+struct ebtop_syscall_row {
+	__u64 calls; /* those that have not returned and never will included */
+	__u64 errors;
+	__u64 total_ns;
+	__u64 min_ns; /* this and the next four: only with a call in the histogram */
+	__u64 max_ns;
+	__u64 p50_ns; /* at most 6.25 % off below 2^36 ns */
+	__u64 p95_ns;
+	__u64 p99_ns;
+	__u32 number;
+	__u32 compat;                        /* 1: a number of the machine's 32-bit calls */
+	__u64 histogram[EBTOP_LOG2_BUCKETS]; /* element i: [2^i, 2^(i+1)) ns, element 0 also 0 */
 };
 
 struct ebtop_cpu_row {
@@ -245,6 +379,7 @@ struct ebtop_cpu_row {
 /* One row: the machine in the interval. */
 struct ebtop_system_row {
 	__u64 context_switches;
+	__u64 syscalls;
 	__u64 processes;
 	__u64 threads;
 	__u64 active; /* the first so many process rows have EBTOP_ROW_RAN or are new */
@@ -258,6 +393,7 @@ enum ebtop_system_fact {
 	EBTOP_SYSTEM_CONTEXT_SWITCHES = 0,
 	EBTOP_SYSTEM_EVENTS = 1,
 	EBTOP_SYSTEM_THREADS = 2,
+	EBTOP_SYSTEM_SYSCALLS = 3,
 };
 
 enum ebtop_probe_state {

@@ -37,6 +37,23 @@ struct mm_struct___rss_percpu {
 	struct percpu_counter rss_stat[4];
 };
 
+struct pt_regs___x86 {
+	unsigned long bx, cx, dx, si, di, cs;
+};
+
+struct pt_regs___arm64 {
+	__u64 regs[31];
+	__u64 pstate;
+};
+
+struct thread_info___x86 {
+	__u32 status;
+};
+
+struct task_struct___x86 {
+	struct thread_info___x86 thread_info;
+};
+
 #pragma clang attribute pop
 
 /* Linux kernel commit 2f064a59a11f "sched: Change task_struct::state" (in v5.14). */
@@ -65,6 +82,59 @@ static __always_inline __s64 mm_rss_pages(const struct mm_struct *mm)
 		return now->rss_stat[0].count + now->rss_stat[1].count + now->rss_stat[3].count;
 	bpf_core_read(&count, sizeof(count), &old->rss_stat.count);
 	return count[0] + count[1] + count[3];
+}
+
+/*
+ * Linux kernel commit 3ca1032ab7ab "bpf: Add bpf_get_current_task_btf() helper" (in v5.11): before
+ * it, the current task is only an address, to be read by helper (refused under lockdown).
+ */
+static __always_inline bool has_current_task(void)
+{
+	return bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_get_current_task_btf);
+}
+
+/* The real one where the effective one cannot be read. */
+static __always_inline __u32 current_euid(bool with_reads)
+{
+	if (has_current_task())
+		return bpf_get_current_task_btf()->real_cred->euid.val;
+	if (with_reads)
+		return BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), real_cred,
+				     euid.val);
+	return (__u32)bpf_get_current_uid_gid();
+}
+
+#define TS_COMPAT 2               /* x86: the call in progress is a 32-bit one */
+#define USER32_CS 0x23            /* x86: 32-bit code is running */
+#define PSR_MODE32_BIT 0x00000010 /* arm64: likewise */
+
+/*
+ * Whether the system call in progress is one of the 32-bit table. 64-bit code on x86 can make such
+ * a call too (int 0x80): where the task is not to be had (NULL), that is taken for a 64-bit one.
+ */
+static __always_inline bool is_compat_call(const struct pt_regs *regs, struct task_struct *task)
+{
+	const struct pt_regs___x86 *x86 = (const void *)regs;
+	const struct pt_regs___arm64 *arm64 = (const void *)regs;
+
+	if (!bpf_core_field_exists(x86->cs))
+		return bpf_core_field_exists(arm64->pstate) && arm64->pstate & PSR_MODE32_BIT;
+	if (task)
+		return ((const struct task_struct___x86 *)task)->thread_info.status & TS_COMPAT;
+	return x86->cs == USER32_CS;
+}
+
+/* The first three arguments of a system call, by the registers of its table. */
+static __always_inline __u64 syscall_argument(const struct pt_regs *regs, bool compat, int which)
+{
+	const struct pt_regs___x86 *x86 = (const void *)regs;
+	const struct pt_regs___arm64 *arm64 = (const void *)regs;
+
+	if (!bpf_core_field_exists(x86->di))
+		return arm64->regs[which];
+	if (compat)
+		return which == 0 ? x86->bx : which == 1 ? x86->cx : x86->dx;
+	return which == 0 ? x86->di : which == 1 ? x86->si : x86->dx;
 }
 
 #endif

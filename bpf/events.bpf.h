@@ -31,12 +31,37 @@ static __always_inline void fill_head(struct ebtop_event *head, struct task_stru
 	copy_comm(head->comm, task);
 }
 
-static __always_inline void submit(void *event)
+/* The same of the current thread, where the hook does not give its task. */
+static __always_inline void fill_head_of_current(struct ebtop_event *head, __u32 type)
+{
+	__u64 ids = bpf_get_current_pid_tgid();
+
+	head->time_ns = bpf_ktime_get_ns();
+	head->type = type;
+	head->cpu = bpf_get_smp_processor_id();
+	head->pid = ids >> 32;
+	head->tid = ids;
+	head->uid = current_euid(true);
+	bpf_get_current_comm(head->comm, sizeof(head->comm));
+}
+
+static __always_inline __u64 wakeup_flag(void)
 {
 	__u64 waiting = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
 
-	bpf_ringbuf_submit(event,
-			   waiting >= cfg_wakeup_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+	return waiting >= cfg_wakeup_bytes ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP;
+}
+
+static __always_inline void submit(void *event)
+{
+	bpf_ringbuf_submit(event, wakeup_flag());
+}
+
+/* For a record of a length that is not known beforehand. */
+static __always_inline void output(void *event, __u64 size)
+{
+	if (bpf_ringbuf_output(&events, event, size, wakeup_flag()))
+		count_loss(EBTOP_LOST_RING_BUFFER);
 }
 
 /* Wakes the reader, who has something to do that is not in the ring buffer. */

@@ -11,6 +11,7 @@
 #define TASK_RUNNING 0
 #define TASK_DEAD 0x80 /* set for the very last switch away, since 2.6.11 */
 #define SIGNAL_GROUP_EXIT 4
+#define O_CREAT_WRONLY_TRUNC 01101 /* what creat(2) means to open(2) */
 
 typedef unsigned int uid_kernel;
 

@@ -10,7 +10,7 @@
  * Time is partitioned: a wait begins where the kernel stopped charging the thread, so on-CPU, off-CPU
  * and run-queue time of a thread add up to its life by construction.
  */
-#include "slots.bpf.h"
+#include "config.bpf.h"
 
 /* idle threads share pid 0, so their slots are 1 .. CPUs */
 static __always_inline struct ebtop_slot *idle_slot(void)
@@ -205,7 +205,8 @@ static __always_inline int account_birth(struct task_struct *task)
 	__u32 *index = slot_index(task->pid);
 
 	if (index)
-		new_slot(task, index, EBTOP_SLOT_RUNNABLE, bpf_ktime_get_ns(), EBTOP_SLOT_BORN);
+		new_slot(task, index, EBTOP_SLOT_RUNNABLE, bpf_ktime_get_ns(),
+			 EBTOP_SLOT_BORN | flags_for_child());
 	else
 		count_loss(EBTOP_LOST_PID_RANGE);
 	return 0;

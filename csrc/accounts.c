@@ -111,6 +111,7 @@ void accounts_touch(struct accounts *accounts, struct process *process)
 			process->live * (accounts->before_ns - process->known_ns);
 	*place = process;
 	process->refresh = accounts->refresh;
+	process->flags &= ~(__u32)PROCESS_SAMPLED;
 	process->touched = 0;
 }
 
@@ -158,6 +159,7 @@ static void free_thread(struct accounts *accounts, struct thread *thread)
 	if (thread->slot)
 		accounts->by_slot[thread->slot] = NULL;
 	free(thread->sums);
+	free(thread->calls);
 	free(thread);
 }
 

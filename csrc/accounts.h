@@ -11,17 +11,28 @@
 #include "buffer.h"
 #include "hash.h"
 #include "slots.h"
+#include "syscalls.h"
 
 struct process;
 
 /* Of task_state: EXIT_DEAD, EXIT_ZOMBIE, TASK_DEAD. */
 #define TASK_GONE (0x10 | 0x20 | 0x80)
 
+#define PF_KTHREAD 0x00200000
+
 /* What was counted; whoever has not run since it is known has none. */
 struct sums {
 	__u64 interval[EBTOP_COUNTERS];
 	__u64 total[EBTOP_COUNTERS];
 	__u64 base[EBTOP_COUNTERS]; /* total at the last reset */
+};
+
+/* What its system calls had come to when they were read last; whoever made none has none. */
+struct thread_calls {
+	__u64 inside_ns, kernel_ns; /* kernel_ns: the call in progress included */
+	__u32 calls[EBTOP_CATEGORIES];
+	__u32 errors;
+	__u32 generation; /* of the filter */
 };
 
 struct thread {
@@ -37,8 +48,11 @@ struct thread {
 	/* values at the last update */
 	__u64 oncpu_ns, offcpu_ns, runq_wait_ns;
 	__u64 user_ticks_ns, kernel_ticks_ns, user_ns;
+	__u64 divided_user_ticks_ns, divided_kernel_ticks_ns; /* when time was last divided */
 	__u64 minor_faults, major_faults;
 	struct sums *sums;
+	struct thread_calls *calls;
+	__u64 divided; /* the refresh whose kernel time is counted, not sampled */
 	__u32 task_state;
 	__u32 slot_state; /* enum ebtop_slot_state; FREE when it has no slot */
 	__u32 dead;
@@ -59,7 +73,8 @@ struct thread {
 #define PROCESS_CGROUP 1024
 #define PROCESS_PEAK 2048
 #define PROCESS_VIRTUAL 8192
-#define PROCESS_SHOWN 4096 /* its end has been in a snapshot */
+#define PROCESS_SHOWN 4096    /* its end has been in a snapshot */
+#define PROCESS_SAMPLED 16384 /* some of its user and kernel time in this interval is sampled */
 
 struct process {
 	struct hash_node node; /* pid, start: first, so that a node is a process */
@@ -81,6 +96,8 @@ struct process {
 	__u32 task_state, task_flags;
 	__s32 exit_code;
 	__u32 args_bytes;
+	__u32 followed; /* the generation of the filter whose process it descends from */
+	__u32 pad;
 	char *args;
 	char comm[EBTOP_COMM_BYTES];
 };
@@ -100,6 +117,8 @@ struct watch_entry {
 struct accounts {
 	struct hash threads, processes;
 	struct slots *slots;
+	struct syscalls *syscalls;  /* NULL when they are not counted */
+	struct ebtop_config filter; /* at the beginning of this refresh */
 	struct thread **by_slot;
 	struct buffer list; /* struct process_entry; the first `sorted` in order */
 	size_t sorted;
@@ -128,6 +147,14 @@ void accounts_exec(struct accounts *accounts, const struct ebtop_exec *exec);
 void accounts_exit(struct accounts *accounts, const struct ebtop_exit *exit);
 /* Whether the process is known to have exited already. */
 int accounts_has_exit(const struct accounts *accounts, const struct ebtop_exit *exit);
+
+/* Whether what it does passes the filter, and so is counted by the probes that have one. */
+int accounts_passes(const struct accounts *accounts, const struct process *process);
+/* Marks those that descend from the filter's process already; the others inherit the mark. */
+void accounts_follow(struct accounts *accounts);
+/* What a thread's system calls came to, from beside its slot. */
+void accounts_syscalls(struct accounts *accounts, struct thread *thread, __u32 index,
+		       const struct ebtop_slot *slot, __u64 oncpu_ns);
 
 /* Visits every slot that changed since the last time; `dead_only` those that ended. */
 void accounts_scan(struct accounts *accounts, int dead_only);

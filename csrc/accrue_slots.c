@@ -99,7 +99,7 @@ static struct reading not_behind(struct reading at, const struct thread *thread)
 				 at.runq_wait_ns + grown(thread->runq_wait_ns, at.runq_wait_ns) };
 }
 
-static void take_slot(struct accounts *accounts, struct thread *thread,
+static void take_slot(struct accounts *accounts, struct thread *thread, __u32 index,
 		      const struct ebtop_slot *slot, struct reading at)
 {
 	__u32 voluntary = grown_low(slot->voluntary_switches, thread->voluntary_switches);
@@ -112,12 +112,16 @@ static void take_slot(struct accounts *accounts, struct thread *thread,
 	add(thread, EBTOP_INVOLUNTARY_SWITCHES, involuntary);
 	add(thread, EBTOP_MIGRATIONS, grown_low(slot->migrations, thread->migrations));
 	accounts->switches += (__u64)voluntary + involuntary;
+	if (accounts->syscalls)
+		accounts_syscalls(accounts, thread, index, slot, at.oncpu_ns);
 	set_last(thread, slot, not_behind(at, thread));
 	thread->user_ticks_ns = slot->user_ticks_ns;
 	thread->kernel_ticks_ns = slot->kernel_ticks_ns;
 	thread->task_state = slot->task_state;
 	thread->slot_state = slot->state;
 	memcpy(thread->comm, slot->comm, sizeof(thread->comm));
+	if (slot->flags >> EBTOP_SLOT_FOLLOWED_SHIFT)
+		thread->process->followed = slot->flags >> EBTOP_SLOT_FOLLOWED_SHIFT;
 	thread->process->flags |= PROCESS_ACCOUNTED;
 	if (thread->node.id == thread->process->node.id)
 		thread->process->task_state = slot->task_state;
@@ -139,7 +143,7 @@ void accounts_slot(struct accounts *accounts, __u32 index, const struct ebtop_sl
 		/* it slept through whole intervals, which were counted as they went by */
 		thread->offcpu_ns += accounts->before_ns - thread->updated_ns;
 	thread->updated_ns = accounts->now_ns;
-	take_slot(accounts, thread, slot, at);
+	take_slot(accounts, thread, index, slot, at);
 	if (slot->state != EBTOP_SLOT_DEAD)
 		return;
 	if (slot->flags & EBTOP_SLOT_GROUP_DEAD)

@@ -17,7 +17,24 @@ enum ebtop_probe {
 	EBTOP_SCHED = 0,
 	EBTOP_LIFE = 1,
 	EBTOP_TASKS = 2,
-	EBTOP_PROBES = 3,
+	EBTOP_SYSCALL = 3,
+	EBTOP_OPEN = 4,
+	EBTOP_PROBES = 5,
+};
+
+/* What a session is opened with. */
+struct ebtop_settings {
+	__u32 probes;       /* bits 1 << enum ebtop_probe; syscall and open bring sched with them */
+	__u32 events_bytes; /* size of the ring buffer; 0: the default */
+	struct ebtop_config filter; /* pid, uid, flags, min_latency_ns; the rest is the session's */
+	char syscall_kinds[EBTOP_SYSCALL_NUMBERS]; /* EBTOP_KIND_* and category, by number */
+};
+
+enum ebtop_window { /* what the table of system calls covers */
+		    EBTOP_WINDOW_INTERVAL = 0,
+		    EBTOP_WINDOW_TEN_SECONDS = 1,
+		    EBTOP_WINDOW_RESET = 2, /* since the start or the last reset */
+		    EBTOP_WINDOWS = 3,
 };
 
 enum ebtop_refresh_flag {
@@ -25,6 +42,7 @@ enum ebtop_refresh_flag {
 	EBTOP_WANT_COST = 2,  /* hold the kernel's BPF statistics on, so that probes have run_ns */
 	EBTOP_CUMULATIVE = 4, /* counters since the start or the last reset, not of the interval */
 	EBTOP_RESET = 8,      /* cumulative counting begins anew after this refresh */
+	EBTOP_WINDOW_SHIFT = 8, /* enum ebtop_window from this bit on */
 };
 
 struct ebtop_error {
@@ -50,15 +68,29 @@ struct ebtop_snapshot {
 	struct ebtop_table events;    /* struct ebtop_event_row, oldest first */
 	struct ebtop_table text;      /* bytes; stride 1 */
 	struct ebtop_table probes;    /* struct ebtop_probe_row */
+	struct ebtop_table syscalls;  /* struct ebtop_syscall_row: those that were called */
+	struct ebtop_config filter;   /* as it is now; another process may have set it */
+	__u64 window_ns;              /* what the table of system calls covers */
 };
 
-/* Loads and attaches what `probes` (bits 1 << enum ebtop_probe) names. A probe that cannot run is
- * no error: it is a row of the table of probes. NULL, and *err filled, when nothing can work. */
-ebtop_session *ebtop_open(__u32 probes, struct ebtop_error *err);
+/* Loads and attaches the probes of `settings`. A probe that cannot run is no error: it is a row of
+ * the table of probes. NULL, and *err filled, when nothing can work. */
+ebtop_session *ebtop_open(const struct ebtop_settings *settings, struct ebtop_error *err);
+/* Makes `probes` those that run: loads what is missing, closes what is not named. What cannot be
+ * loaded is a row of the table of probes. */
+void ebtop_switch(ebtop_session *session, __u32 probes);
+/* Sets the filter, from the next event on. */
+void ebtop_filter(ebtop_session *session, const struct ebtop_config *filter);
+/* The same for the session of another process, without its help; needs the right to trace it.
+ * 0, -ESRCH when it has none, or -errno. */
+int ebtop_filter_other(__u32 pid, const struct ebtop_config *filter, struct ebtop_error *err);
 /* A descriptor that polls readable when ebtop_poll() has something to do; -1 when there is none. */
 int ebtop_event_fd(const ebtop_session *session);
 /* Drains events and recycles ended threads; never blocks. The number of events, or -errno. */
 int ebtop_poll(ebtop_session *session);
+/* Drains events and hands them out, with their texts, losses and probes: nothing else of *ret is
+ * filled. For those who only want the stream. */
+int ebtop_stream(ebtop_session *session, struct ebtop_snapshot *ret, struct ebtop_error *err);
 /* Ends the interval. The tables stay valid until the next call. 0 or -errno. */
 int ebtop_refresh(ebtop_session *session, __u32 flags, struct ebtop_snapshot *ret,
 		  struct ebtop_error *err);

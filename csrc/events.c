@@ -86,12 +86,29 @@ static void take_exit(struct events *events, const struct ebtop_exit *exit)
 	row->exit_code = exit->exit_code;
 }
 
+static void take_open(struct events *events, const struct ebtop_open *open, size_t size)
+{
+	struct ebtop_event_row *row = add_row(events, &open->head);
+	size_t room = size - offsetof(struct ebtop_open, name);
+
+	if (!row)
+		return;
+	row->duration_ns = open->duration_ns;
+	row->result = open->result;
+	row->open_flags = open->flags;
+	row->marks =
+		(open->name_cut ? EBTOP_TEXT_CUT : 0) | (open->name_unread ? EBTOP_TEXT_UNREAD : 0);
+	row->text_bytes = open->name_bytes <= room ? open->name_bytes : 0;
+	row->text = events_add_text(events, open->name, &row->text_bytes);
+}
+
 static int take(void *context, void *data, size_t size)
 {
 	static const size_t sizes[EBTOP_EVENT_TYPES] = {
 		[EBTOP_EVENT_FORK] = sizeof(struct ebtop_fork),
 		[EBTOP_EVENT_EXEC] = sizeof(struct ebtop_exec),
 		[EBTOP_EVENT_EXIT] = sizeof(struct ebtop_exit),
+		[EBTOP_EVENT_OPEN] = offsetof(struct ebtop_open, name),
 	};
 	struct events *events = context;
 	const struct ebtop_event *head = data;
@@ -106,8 +123,10 @@ static int take(void *context, void *data, size_t size)
 		take_fork(events, data);
 	else if (head->type == EBTOP_EVENT_EXEC)
 		take_exec(events, data);
-	else
+	else if (head->type == EBTOP_EVENT_EXIT)
 		take_exit(events, data);
+	else
+		take_open(events, data, size);
 	return 0;
 }
 

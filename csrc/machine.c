@@ -76,8 +76,8 @@ void machine_count_switches(struct machine *machine, struct accounts *accounts)
 	machine->idle_switches = switches;
 }
 
-static void pack_losses(struct machine *machine, const struct accounts *accounts,
-			const struct events *events, const struct maps *maps)
+void machine_pack_losses(struct machine *machine, const struct accounts *accounts,
+			 const struct events *events, const struct maps *maps)
 {
 	struct ebtop_system_row *system = &machine->system;
 	__u64 lost[EBTOP_LOSSES];
@@ -94,6 +94,11 @@ static void pack_losses(struct machine *machine, const struct accounts *accounts
 	}
 }
 
+static int filters(const struct ebtop_config *filter)
+{
+	return filter->pid || filter->uid != EBTOP_ANY_UID || filter->min_latency_ns;
+}
+
 void machine_pack(struct machine *machine, const struct accounts *accounts,
 		  const struct events *events, const struct rows *rows, const struct maps *maps)
 {
@@ -108,10 +113,15 @@ void machine_pack(struct machine *machine, const struct accounts *accounts,
 		system->context_switches = accounts->switches;
 		system->known |= 1u << EBTOP_SYSTEM_CONTEXT_SWITCHES;
 	}
+	/* of the filtered only, or of all */
+	if (accounts->syscalls && !filters(&accounts->filter)) {
+		system->syscalls = accounts->syscalls->calls;
+		system->known |= 1u << EBTOP_SYSTEM_SYSCALLS;
+	}
 	if (accounts->have_life) {
 		memcpy(system->events, events->counts, sizeof(system->events));
 		system->known |= 1u << EBTOP_SYSTEM_EVENTS;
 	}
-	pack_losses(machine, accounts, events, maps);
+	machine_pack_losses(machine, accounts, events, maps);
 	pack_cpus(machine, accounts);
 }

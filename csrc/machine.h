@@ -25,6 +25,9 @@ void machine_close(struct machine *machine);
 /* Adds the switches of the idle threads to those of the interval. */
 void machine_count_switches(struct machine *machine, struct accounts *accounts);
 /* Packs the settled interval; `rows` must be packed already. */
+/* Only the losses since the last time. */
+void machine_pack_losses(struct machine *machine, const struct accounts *accounts,
+			 const struct events *events, const struct maps *maps);
 void machine_pack(struct machine *machine, const struct accounts *accounts,
 		  const struct events *events, const struct rows *rows, const struct maps *maps);
 

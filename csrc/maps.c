@@ -17,6 +17,8 @@
 
 #define THREADS_MAX 65536
 #define EVENTS_BYTES (1u << 20)
+#define EVENTS_BYTES_MAX (1u << 30)
+#define SHARDS_MAX 16       /* 1.1 MiB each; with more CPUs they are shared */
 #define PIDS_MAX (1u << 22) /* the kernel's PID_MAX_LIMIT */
 
 struct shape {
@@ -33,6 +35,12 @@ static const struct shape shapes[SHARED_MAPS] = {
 			     BPF_F_MMAPABLE },
 	[MAP_EVENTS] = { "events", BPF_MAP_TYPE_RINGBUF, 0, 0 },
 	[MAP_LOSSES] = { "losses", BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(__u64), 0 },
+	[MAP_CONFIG] = { "ebtop_config", BPF_MAP_TYPE_ARRAY, sizeof(struct ebtop_config),
+			 BPF_F_MMAPABLE },
+	[MAP_SYSCALL_SLOTS] = { "syscall_slots", BPF_MAP_TYPE_ARRAY,
+				sizeof(struct ebtop_syscall_slot), BPF_F_MMAPABLE },
+	[MAP_SYSCALL_LANES] = { "syscall_lanes", BPF_MAP_TYPE_ARRAY,
+				sizeof(struct ebtop_syscall_lane), BPF_F_MMAPABLE },
 };
 
 static __u32 pid_max(void)
@@ -96,36 +104,81 @@ static int create(const struct shape *shape, __u32 entries)
 	return ret;
 }
 
-int maps_open(struct maps *maps, struct ebtop_error *err)
+/* A ring buffer is a power of two of bytes, and at least a page. */
+static __u32 ring_bytes(__u32 wanted)
 {
-	int cpus = libbpf_num_possible_cpus();
-	__u32 entries[SHARED_MAPS];
+	__u32 bytes = (__u32)sysconf(_SC_PAGESIZE);
+
+	while (bytes < wanted && bytes < EVENTS_BYTES_MAX)
+		bytes *= 2;
+	return bytes;
+}
+
+static __u32 shards_for(__u32 cpus)
+{
+	__u32 shards = 1;
+
+	while (shards < cpus && shards < SHARDS_MAX)
+		shards *= 2;
+	return shards;
+}
+
+static __u32 entries_of(const struct maps *maps, enum shared_map which)
+{
+	switch (which) {
+	case MAP_SLOTS:
+	case MAP_SYSCALL_SLOTS:
+		return maps->slot_count;
+	case MAP_PID_PAGES:
+		return pid_max() / EBTOP_PIDS_PER_PAGE + 1;
+	case MAP_FREE_SLOTS:
+		return maps->cpus;
+	case MAP_EVENTS:
+		return maps->events_bytes;
+	case MAP_LOSSES:
+		return EBTOP_LOSSES;
+	case MAP_SYSCALL_LANES:
+		return maps->shards * EBTOP_SYSCALL_NUMBERS;
+	default:
+		return 1;
+	}
+}
+
+int maps_add(struct maps *maps, enum shared_map which, struct ebtop_error *err)
+{
+	if (maps->fd[which] >= 0)
+		return 0;
+	maps->fd[which] = create(&shapes[which], entries_of(maps, which));
+	return maps->fd[which] < 0 ? refused(err, &shapes[which], maps->fd[which]) : 0;
+}
+
+void maps_drop(struct maps *maps, enum shared_map which)
+{
+	if (maps->fd[which] >= 0)
+		close(maps->fd[which]);
+	maps->fd[which] = -1;
+}
+
+int maps_open(struct maps *maps, __u32 events_bytes, struct ebtop_error *err)
+{
+	int cpus = libbpf_num_possible_cpus(), ret = 0;
 
 	memset(maps->fd, -1, sizeof(maps->fd));
 	if (cpus < 0)
 		return error_set(err, cpus, "maps", "cannot read /sys/devices/system/cpu/possible");
 	maps->cpus = (__u32)cpus;
 	maps->slot_count = 1 + maps->cpus + threads_max();
-	entries[MAP_SLOTS] = maps->slot_count;
-	entries[MAP_PID_PAGES] = pid_max() / EBTOP_PIDS_PER_PAGE + 1;
-	entries[MAP_FREE_SLOTS] = maps->cpus;
-	entries[MAP_EVENTS] = EVENTS_BYTES;
-	entries[MAP_LOSSES] = EBTOP_LOSSES;
-	for (int i = 0; i < SHARED_MAPS; i++) {
-		maps->fd[i] = create(&shapes[i], entries[i]);
-		if (maps->fd[i] < 0)
-			return refused(err, &shapes[i], maps->fd[i]);
-	}
-	return 0;
+	maps->shards = shards_for(maps->cpus);
+	maps->events_bytes = ring_bytes(events_bytes ? events_bytes : EVENTS_BYTES);
+	for (int i = 0; !ret && i < MAPS_AT_ONCE; i++)
+		ret = maps_add(maps, i, err);
+	return ret;
 }
 
 void maps_close(struct maps *maps)
 {
-	for (int i = 0; i < SHARED_MAPS; i++) {
-		if (maps->fd[i] >= 0)
-			close(maps->fd[i]);
-		maps->fd[i] = -1;
-	}
+	for (int i = 0; i < SHARED_MAPS; i++)
+		maps_drop(maps, i);
 }
 
 int maps_share(const struct maps *maps, struct bpf_object *object)
@@ -134,7 +187,7 @@ int maps_share(const struct maps *maps, struct bpf_object *object)
 		struct bpf_map *map = bpf_object__find_map_by_name(object, shapes[i].name);
 		int ret;
 
-		if (!map)
+		if (!map || maps->fd[i] < 0)
 			continue;
 		if (shapes[i].value_size && bpf_map__value_size(map) != shapes[i].value_size)
 			return -EPROTO;

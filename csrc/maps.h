@@ -10,16 +10,33 @@
 
 struct bpf_object;
 
-enum shared_map { MAP_SLOTS, MAP_PID_PAGES, MAP_FREE_SLOTS, MAP_EVENTS, MAP_LOSSES, SHARED_MAPS };
+enum shared_map {
+	MAP_SLOTS,
+	MAP_PID_PAGES,
+	MAP_FREE_SLOTS,
+	MAP_EVENTS,
+	MAP_LOSSES,
+	MAP_CONFIG,
+	MAPS_AT_ONCE, /* those above are made when the session opens, the others when needed */
+	MAP_SYSCALL_SLOTS = MAPS_AT_ONCE,
+	MAP_SYSCALL_LANES,
+	SHARED_MAPS
+};
 
 struct maps {
 	int fd[SHARED_MAPS];
 	__u32 cpus;       /* possible ones */
 	__u32 slot_count; /* idle slots and slot 0 included */
+	__u32 shards;     /* copies of the lanes of system calls: a power of two */
+	__u32 events_bytes;
 };
 
-int maps_open(struct maps *maps, struct ebtop_error *err);
+/* `events_bytes`: size of the ring buffer, 0 for the default. */
+int maps_open(struct maps *maps, __u32 events_bytes, struct ebtop_error *err);
 void maps_close(struct maps *maps);
+/* Makes a map that is not there yet; 0 or -errno. */
+int maps_add(struct maps *maps, enum shared_map which, struct ebtop_error *err);
+void maps_drop(struct maps *maps, enum shared_map which);
 /* Makes every map of `object` that is shared use the shared one; 0 or -errno. */
 int maps_share(const struct maps *maps, struct bpf_object *object);
 /* Losses since the start by cause, summed over possible CPUs; 0 or -errno. */

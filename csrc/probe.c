@@ -69,7 +69,7 @@ static int attach(struct probe *probe, const struct probe_variant *variant)
 }
 
 static int try_variant(struct probe *probe, const struct probe_variant *variant,
-		       const struct maps *maps)
+		       const struct maps *maps, const struct ebtop_settings *settings)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = probe->kind->name);
 	size_t size;
@@ -81,6 +81,8 @@ static int try_variant(struct probe *probe, const struct probe_variant *variant,
 		return -errno;
 	if (!choose(probe->object, variant, &ret))
 		return ret;
+	if (probe->kind->prepare)
+		probe->kind->prepare(probe->object, maps, settings);
 	ret = maps_share(maps, probe->object);
 	if (!ret)
 		ret = bpf_object__load(probe->object);
@@ -139,14 +141,15 @@ static void explain(struct probe *probe, int code)
 		snprintf(probe->reason, sizeof(probe->reason), "%s", strerror(-code));
 }
 
-void probe_open(struct probe *probe, const struct probe_kind *kind, const struct maps *maps)
+void probe_open(struct probe *probe, const struct probe_kind *kind, const struct maps *maps,
+		const struct ebtop_settings *settings)
 {
 	int ret = -ENOENT;
 
 	probe->kind = kind;
 	for (int i = 0; kind->variants[i].programs[0]; i++) {
 		error_forget_libbpf();
-		ret = try_variant(probe, &kind->variants[i], maps);
+		ret = try_variant(probe, &kind->variants[i], maps, settings);
 		if (!ret) {
 			probe->state = EBTOP_PROBE_ON;
 			return;

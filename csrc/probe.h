@@ -27,6 +27,9 @@ struct probe_kind {
 	const char *name;
 	const void *(*elf_bytes)(size_t *size);
 	int is_iterator; /* runs when read; nothing is attached by the probe itself */
+	/* Sets what programs read as constants, before loading; NULL when there is nothing to set. */
+	void (*prepare)(struct bpf_object *object, const struct maps *maps,
+			const struct ebtop_settings *settings);
 	struct probe_variant variants[PROBE_VARIANTS_MAX + 1]; /* best first */
 };
 
@@ -47,7 +50,8 @@ struct probe {
 };
 
 /* Tries the variants in turn; what became of it is in probe->state and probe->reason. */
-void probe_open(struct probe *probe, const struct probe_kind *kind, const struct maps *maps);
+void probe_open(struct probe *probe, const struct probe_kind *kind, const struct maps *maps,
+		const struct ebtop_settings *settings);
 void probe_close(struct probe *probe);
 /* State and cost since the last call; `stats`: the kernel's BPF statistics were on all the time. */
 void probe_row(struct probe *probe, int stats, struct ebtop_probe_row *row);

@@ -9,7 +9,6 @@
 #include "rows.h"
 
 #define KNOWN(bit) (1ull << (bit))
-#define PF_KTHREAD 0x00200000
 
 void rows_open(struct rows *rows)
 {
@@ -55,6 +54,10 @@ static __u64 known_counters(const struct accounts *accounts, const struct proces
 		if (divided * 100 >= counters[EBTOP_ONCPU_NS] * 99)
 			known |= KNOWN(EBTOP_USER_NS) | KNOWN(EBTOP_KERNEL_NS);
 	}
+	if (accounts->syscalls && process->flags & PROCESS_ACCOUNTED &&
+	    !(process->flags & PROCESS_UNTRACKED) && accounts_passes(accounts, process))
+		for (int c = EBTOP_SYSCALLS; c <= EBTOP_SYSCALLS_OTHER; c++)
+			known |= KNOWN(c);
 	if (process->flags & PROCESS_FAULTS)
 		known |= KNOWN(EBTOP_MINOR_FAULTS) | KNOWN(EBTOP_MAJOR_FAULTS);
 	return known;
@@ -165,6 +168,8 @@ static void pack_process(struct accounts *accounts, struct ebtop_row *row, struc
 		row->counters[EBTOP_OFFCPU_NS] =
 			process->live * (accounts->now_ns - process->known_ns);
 	row->known = known_counters(accounts, process, row->counters);
+	if (active && accounts->syscalls && !(process->flags & PROCESS_SAMPLED))
+		row->flags |= EBTOP_ROW_DIVIDED;
 	pack_facts(row, process);
 	row->tid = row->pid;
 	row->threads = process->live;

@@ -20,10 +20,9 @@
 #include "events.h"
 #include "machine.h"
 #include "maps.h"
-#include "probe.h"
+#include "probeset.h"
 #include "rows.h"
 #include "slots.h"
-#include "tasks.h"
 
 _Static_assert(sizeof(struct ebtop_slot) == 128, "a slot is two cache lines");
 _Static_assert(sizeof(struct ebtop_row) % 8 == 0, "rows are read as 64-bit words");
@@ -42,12 +41,12 @@ _Static_assert(sizeof(struct ebtop_task) % 8 == 0, "records follow each other wi
 
 struct ebtop_session {
 	struct maps maps;
+	struct config config;
 	struct slots slots;
 	struct events events;
-	struct tasks tasks;
 	struct accounts accounts;
 	struct rows rows;
-	struct probe probes[EBTOP_PROBES];
+	struct probeset set;
 	struct buffer watched; /* struct watch_entry: what accounts.watch was */
 	struct buffer probe_rows;
 	struct machine machine;
@@ -66,57 +65,6 @@ static __u64 clock_ns(clockid_t clock)
 }
 
 /* ---- open and close ---- */
-
-/* The busiest hooks last: attaching stalls CPUs, and events before the others are ready are noise. */
-static void open_probes(struct ebtop_session *session, __u32 wanted)
-{
-	static const enum ebtop_probe order[EBTOP_PROBES] = { EBTOP_TASKS, EBTOP_LIFE,
-							      EBTOP_SCHED };
-
-	for (int i = 0; i < EBTOP_PROBES; i++) {
-		struct probe *probe = &session->probes[order[i]];
-
-		probe->kind = &probe_kinds[order[i]];
-		if (!(wanted & (1u << order[i]))) {
-			probe->state = EBTOP_PROBE_OFF;
-			strcpy(probe->reason, "not asked for");
-			continue;
-		}
-		probe_open(probe, &probe_kinds[order[i]], &session->maps);
-	}
-}
-
-static int open_tasks(struct ebtop_session *session)
-{
-	struct probe *probe = &session->probes[EBTOP_TASKS];
-	int ret;
-
-	if (probe->state != EBTOP_PROBE_ON)
-		return 0;
-	ret = tasks_open(&session->tasks, probe->program_fds[0]);
-	if (!ret)
-		return 0;
-	probe_close(probe);
-	probe->state = EBTOP_PROBE_FAILED;
-	strcpy(probe->reason, "the task iterator cannot be opened");
-	return ret;
-}
-
-static int nothing_works(const struct ebtop_session *session, __u32 wanted, struct ebtop_error *err)
-{
-	const struct probe *last = NULL;
-
-	for (int i = 0; i < EBTOP_PROBES; i++) {
-		if (session->probes[i].state == EBTOP_PROBE_ON)
-			return 0;
-		if (wanted & (1u << i))
-			last = &session->probes[i];
-	}
-	if (!last)
-		return error_set(err, -EINVAL, "probes", "no probe was asked for");
-	return error_set(err, last->state == EBTOP_PROBE_DENIED ? -EPERM : -EOPNOTSUPP,
-			 last->kind->name, "%s", last->reason);
-}
 
 /*
  * Visits every CPU once, so that each has switched before counting begins: from then on it is known
@@ -145,12 +93,31 @@ out:
 	CPU_FREE(one);
 }
 
-static int open_session(struct ebtop_session *session, __u32 wanted, struct ebtop_error *err)
+/* What the accounts may rely on, now that probes were opened or closed. */
+static void tell_accounts(struct ebtop_session *session)
 {
-	int ret = maps_open(&session->maps, err);
+	struct accounts *accounts = &session->accounts;
+
+	accounts->have_sched = probeset_has(&session->set, EBTOP_SCHED);
+	accounts->have_life = probeset_has(&session->set, EBTOP_LIFE);
+	accounts->have_tasks = probeset_has(&session->set, EBTOP_TASKS);
+	accounts->syscalls =
+		session->set.syscalls.on && session->set.settings.probes & 1u << EBTOP_SYSCALL ?
+			&session->set.syscalls :
+			NULL;
+}
+
+static int open_session(struct ebtop_session *session, const struct ebtop_settings *settings,
+			struct ebtop_error *err)
+{
+	int ret = maps_open(&session->maps, settings->events_bytes, err);
 
 	if (ret)
 		return ret;
+	ret = config_open(&session->config, &session->maps, err);
+	if (ret)
+		return ret;
+	config_set_filter(session->config.now, &settings->filter);
 	ret = slots_open(&session->slots, &session->maps, err);
 	if (ret)
 		return ret;
@@ -161,18 +128,15 @@ static int open_session(struct ebtop_session *session, __u32 wanted, struct ebto
 		return ret;
 	if (machine_open(&session->machine, &session->maps))
 		return error_set(err, -ENOMEM, "machine", "no memory");
-	open_probes(session, wanted);
-	open_tasks(session);
+	ret = probeset_open(&session->set, settings, &session->maps, &session->config, err);
 	session->accounts.attached_boot_ns = clock_ns(CLOCK_BOOTTIME);
-	session->accounts.have_sched = session->probes[EBTOP_SCHED].state == EBTOP_PROBE_ON;
+	tell_accounts(session);
 	if (session->accounts.have_sched)
 		visit_cpus(session);
-	session->accounts.have_life = session->probes[EBTOP_LIFE].state == EBTOP_PROBE_ON;
-	session->accounts.have_tasks = session->probes[EBTOP_TASKS].state == EBTOP_PROBE_ON;
-	return nothing_works(session, wanted, err);
+	return ret;
 }
 
-ebtop_session *ebtop_open(__u32 probes, struct ebtop_error *err)
+ebtop_session *ebtop_open(const struct ebtop_settings *settings, struct ebtop_error *err)
 {
 	struct ebtop_session *session = calloc(1, sizeof(*session));
 
@@ -181,12 +145,12 @@ ebtop_session *ebtop_open(__u32 probes, struct ebtop_error *err)
 		return NULL;
 	}
 	memset(session->maps.fd, -1, sizeof(session->maps.fd));
-	session->tasks.all_link = session->stats_fd = -1;
+	session->set.tasks.all_link = session->stats_fd = -1;
 	session->watched = BUFFER_OF(struct watch_entry);
 	session->probe_rows = BUFFER_OF(struct ebtop_probe_row);
 	rows_open(&session->rows);
 	error_capture_libbpf(getenv("EBTOP_DEBUG") != NULL);
-	if (open_session(session, probes, err)) {
+	if (open_session(session, settings, err)) {
 		ebtop_close(session);
 		return NULL;
 	}
@@ -197,13 +161,12 @@ void ebtop_close(ebtop_session *session)
 {
 	if (!session)
 		return;
-	for (int i = EBTOP_PROBES - 1; i >= 0; i--)
-		probe_close(&session->probes[i]);
-	tasks_close(&session->tasks);
+	probeset_close(&session->set);
 	events_close(&session->events);
 	if (session->accounts.slots)
 		accounts_close(&session->accounts);
 	slots_close(&session->slots);
+	config_close(&session->config);
 	maps_close(&session->maps);
 	rows_close(&session->rows);
 	buffer_free(&session->watched);
@@ -212,6 +175,17 @@ void ebtop_close(ebtop_session *session)
 	if (session->stats_fd >= 0)
 		close(session->stats_fd);
 	free(session);
+}
+
+void ebtop_switch(ebtop_session *session, __u32 probes)
+{
+	probeset_switch(&session->set, probes);
+	tell_accounts(session);
+}
+
+void ebtop_filter(ebtop_session *session, const struct ebtop_config *filter)
+{
+	config_set_filter(session->config.now, filter);
 }
 
 /* ---- poll ---- */
@@ -241,6 +215,25 @@ int ebtop_poll(ebtop_session *session)
 	return drain_events(session);
 }
 
+int ebtop_stream(ebtop_session *session, struct ebtop_snapshot *ret, struct ebtop_error *err)
+{
+	int drained = ebtop_poll(session);
+
+	memset(ret, 0, sizeof(*ret));
+	ret->taken_ns = session->accounts.now_ns;
+	if (drained < 0)
+		return error_set(err, drained, "events", "cannot read the ring buffer: %s",
+				 strerror(-drained));
+	machine_pack_losses(&session->machine, &session->accounts, &session->events,
+			    &session->maps);
+	ret->system = (struct ebtop_table){ &session->machine.system, 1,
+					    sizeof(session->machine.system) };
+	ret->events = buffer_table(&session->events.rows);
+	ret->text = buffer_table(&session->events.text);
+	session->handed_out = 1;
+	return 0;
+}
+
 /* ---- refresh ---- */
 
 static int pass_is_due(const struct ebtop_session *session, size_t ask)
@@ -248,7 +241,7 @@ static int pass_is_due(const struct ebtop_session *session, size_t ask)
 	__u64 since = session->accounts.now_ns - session->last_pass_ns;
 	__u64 every = session->pass_took_ns * PASS_SHARE;
 
-	if (!session->accounts.have_sched || !session->tasks.can_filter)
+	if (!session->accounts.have_sched || !session->set.tasks.can_filter)
 		return 1;
 	if (every < PASS_MIN_NS)
 		every = PASS_MIN_NS;
@@ -260,7 +253,7 @@ static void pass_over_all(struct ebtop_session *session)
 {
 	__u64 began = clock_ns(CLOCK_MONOTONIC), began_boot = clock_ns(CLOCK_BOOTTIME);
 
-	if (tasks_read_all(&session->tasks, &session->accounts) > 0)
+	if (tasks_read_all(&session->set.tasks, &session->accounts) > 0)
 		accounts_sweep(&session->accounts, began_boot);
 	session->last_pass_ns = began;
 	session->pass_took_ns = clock_ns(CLOCK_MONOTONIC) - began;
@@ -277,7 +270,7 @@ static void ask_for_some(struct ebtop_session *session, size_t active)
 
 		if ((process->flags & PROCESS_ENDED) && ++ended > ASK_ENDED_MAX)
 			continue;
-		tasks_read_process(&session->tasks, process->node.id, accounts);
+		tasks_read_process(&session->set.tasks, process->node.id, accounts);
 	}
 	for (size_t i = 0; i < session->watched.count; i++) {
 		const struct watch_entry *entry = buffer_at(&session->watched, i);
@@ -285,7 +278,7 @@ static void ask_for_some(struct ebtop_session *session, size_t active)
 			(void *)hash_find(&accounts->processes, entry->pid, entry->start_ns);
 
 		if (process && process->pass != accounts->refresh)
-			tasks_read_process(&session->tasks, entry->pid, accounts);
+			tasks_read_process(&session->set.tasks, entry->pid, accounts);
 	}
 }
 
@@ -327,7 +320,7 @@ static void pack_probes(struct ebtop_session *session, int wanted)
 		struct ebtop_probe_row *row = buffer_add(&session->probe_rows);
 
 		if (row)
-			probe_row(&session->probes[i], session->stats_held, row);
+			probe_row(&session->set.probes[i], session->stats_held, row);
 	}
 }
 
@@ -341,6 +334,20 @@ static void give(struct ebtop_session *session, struct ebtop_snapshot *ret)
 	ret->events = buffer_table(&session->events.rows);
 	ret->text = buffer_table(&session->events.text);
 	ret->probes = buffer_table(&session->probe_rows);
+	ret->syscalls = buffer_table(&session->set.syscalls.rows);
+	ret->window_ns = session->set.syscalls.window_ns;
+	ret->filter = session->accounts.filter;
+}
+
+/* A filter may come from another process too. */
+static void take_filter(struct ebtop_session *session)
+{
+	struct accounts *accounts = &session->accounts;
+	__u32 before = accounts->filter.generation;
+
+	accounts->filter = config_read(&session->config);
+	if (accounts->filter.generation != before)
+		accounts_follow(accounts);
 }
 
 /*
@@ -369,6 +376,7 @@ int ebtop_refresh(ebtop_session *session, __u32 flags, struct ebtop_snapshot *re
 	ret->interval_ns = accounts->before_ns ? accounts->now_ns - accounts->before_ns : 0;
 	if (!accounts->before_ns)
 		accounts->before_ns = accounts->now_ns;
+	take_filter(session);
 	if (accounts->have_sched) {
 		accounts_scan(accounts, 0);
 		machine_count_switches(&session->machine, accounts);
@@ -382,6 +390,9 @@ int ebtop_refresh(ebtop_session *session, __u32 flags, struct ebtop_snapshot *re
 	read_tasks(session);
 	accounts_find_ended(accounts);
 	accounts_settle(accounts);
+	if (accounts->syscalls)
+		syscalls_refresh(accounts->syscalls, &session->config, accounts->now_ns,
+				 flags >> EBTOP_WINDOW_SHIFT & 3);
 	rows_pack(&session->rows, accounts, &session->events, flags);
 	machine_pack(&session->machine, accounts, &session->events, &session->rows, &session->maps);
 	pack_probes(session, !!(flags & EBTOP_WANT_COST));
@@ -392,6 +403,8 @@ int ebtop_refresh(ebtop_session *session, __u32 flags, struct ebtop_snapshot *re
 	accounts->before_boot_ns = boot;
 	if (flags & EBTOP_RESET)
 		accounts_reset(accounts);
+	if (flags & EBTOP_RESET && accounts->syscalls)
+		syscalls_reset(accounts->syscalls, accounts->now_ns);
 	ret->took_ns = clock_ns(CLOCK_MONOTONIC) - ret->taken_ns;
 	return 0;
 }

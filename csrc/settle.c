@@ -8,28 +8,82 @@
 
 #include "accrue.h"
 
+#define FAULT_NS 1000 /* about what a minor page fault takes */
+
 /*
- * The tick samples user and kernel time; execution time is exact. Their ratio is applied to it, as
+ * What the tick sampled: execution time is exact, and the ratio of the samples is applied to it, as
  * the kernel does for /proc (cputime_adjust() in kernel/sched/cputime.c), and neither goes back.
  * A thread that no tick has met has no ratio: its time stays undivided.
  */
-static void divide(struct thread *thread)
+static int sampled_user_time(struct thread *thread, __u64 oncpu, __u64 *ret)
 {
-	__u64 ticks = thread->user_ticks_ns + thread->kernel_ticks_ns;
-	struct sums *sums = thread->sums;
-	__u64 oncpu = sums->interval[EBTOP_ONCPU_NS], user;
+	__u64 ticks = thread->user_ticks_ns + thread->kernel_ticks_ns, user;
 
-	if (!ticks || !oncpu)
-		return;
+	if (!ticks)
+		return 0;
 	user = (__u64)((unsigned __int128)thread->oncpu_ns * thread->user_ticks_ns / ticks);
-	if (!thread->user_ns && sums->total[EBTOP_ONCPU_NS] + oncpu < thread->oncpu_ns)
+	if (!thread->user_ns && thread->sums->total[EBTOP_ONCPU_NS] + oncpu < thread->oncpu_ns)
 		thread->user_ns = (__u64)((unsigned __int128)(thread->oncpu_ns - oncpu) *
 					  thread->user_ticks_ns / ticks);
-	sums->interval[EBTOP_USER_NS] = grown(user, thread->user_ns);
-	if (sums->interval[EBTOP_USER_NS] > oncpu)
-		sums->interval[EBTOP_USER_NS] = oncpu;
-	sums->interval[EBTOP_KERNEL_NS] = oncpu - sums->interval[EBTOP_USER_NS];
-	thread->user_ns += sums->interval[EBTOP_USER_NS];
+	*ret = grown(user, thread->user_ns);
+	if (*ret > oncpu)
+		*ret = oncpu;
+	return 1;
+}
+
+/* The kernel's share of the interval by its ticks alone; 0 when there was none. */
+static __u64 kernel_by_ticks(const struct thread *thread, __u64 oncpu)
+{
+	__u64 user = grown(thread->user_ticks_ns, thread->divided_user_ticks_ns);
+	__u64 kernel = grown(thread->kernel_ticks_ns, thread->divided_kernel_ticks_ns);
+
+	if (!kernel)
+		return 0;
+	return (__u64)((unsigned __int128)oncpu * kernel / (user + kernel));
+}
+
+/*
+ * On a CPU inside system calls is the kernel's time, the rest the thread's own. Page faults are the
+ * kernel's too, and nothing tells how long they take: where they may be a twentieth of the time, the
+ * ticks say how much the kernel had, if that is more.
+ */
+static int counted_user_time(struct thread *thread, __u64 oncpu, __u64 inside, __u64 *ret)
+{
+	__u64 faults = thread->sums->interval[EBTOP_MINOR_FAULTS];
+	__u64 ticks = faults * FAULT_NS * 20 > oncpu ? kernel_by_ticks(thread, oncpu) : 0;
+
+	*ret = grown(oncpu, ticks > inside ? ticks : inside);
+	return ticks <= inside;
+}
+
+static void divide(const struct accounts *accounts, struct thread *thread)
+{
+	struct sums *sums = thread->sums;
+	__u64 oncpu = sums->interval[EBTOP_ONCPU_NS], inside = sums->interval[EBTOP_KERNEL_NS];
+	__u64 user = 0;
+	int counted = 1, known = 1;
+
+	sums->interval[EBTOP_KERNEL_NS] = 0;
+	if (!oncpu)
+		return;
+	if (thread->divided == accounts->refresh)
+		counted = counted_user_time(thread, oncpu, inside, &user);
+	else if (!accounts->syscalls || !(thread->process->task_flags & PF_KTHREAD)) {
+		counted = 0;
+		if (thread->divided)
+			user = grown(oncpu, kernel_by_ticks(thread, oncpu));
+		else
+			known = sampled_user_time(thread, oncpu, &user);
+	}
+	if (!counted)
+		thread->process->flags |= PROCESS_SAMPLED;
+	thread->divided_user_ticks_ns = thread->user_ticks_ns;
+	thread->divided_kernel_ticks_ns = thread->kernel_ticks_ns;
+	if (!known)
+		return;
+	sums->interval[EBTOP_USER_NS] = user;
+	sums->interval[EBTOP_KERNEL_NS] = oncpu - user;
+	thread->user_ns += user;
 }
 
 static void settle_faults(struct process *process)
@@ -58,7 +112,7 @@ void accounts_settle(struct accounts *accounts)
 		struct thread *thread = touched[i];
 		struct process *process = thread->process;
 
-		divide(thread);
+		divide(accounts, thread);
 		if (!thread->dead && (thread->slot_state == EBTOP_SLOT_RUNNING ||
 				      thread->slot_state == EBTOP_SLOT_RUNNABLE))
 			process->running = accounts->refresh;

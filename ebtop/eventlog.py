@@ -66,7 +66,8 @@ class EventLog:
     def absorb(self, snapshot: Snapshot) -> None:
         """Adds what happened in the interval of this snapshot."""
         system = snapshot.system
-        for name, count in zip(EVENT_TYPES, (system.started, system.execs, system.exited)):
+        known = (system.started, system.execs, system.exited, system.opens)
+        for name, count in zip(EVENT_TYPES, known):
             if count is None:
                 self._rates[name] = None
                 continue

@@ -11,6 +11,7 @@ import json
 from datetime import datetime, timezone
 from typing import Any, Optional
 
+from ebtop import syscallnames
 from ebtop.cgroups import CgroupPaths, container_of
 from ebtop.columns import (
     Cmdlines,
@@ -22,7 +23,7 @@ from ebtop.columns import (
     raw_cmdline,
     state_letter,
 )
-from ebtop.layout import COUNTERS, EXITED, FACTS, KNOWN_BIT
+from ebtop.layout import CATEGORIES, COUNTERS, EXITED, FACTS, KNOWN_BIT, LOG2_BUCKETS
 from ebtop.model import Order, Wanted, order_rows
 from ebtop.snapshot import Snapshot
 from ebtop.text import data_text
@@ -56,7 +57,11 @@ PROCESS_KEYS = (
 
 _TEMPLATE = dict.fromkeys(PROCESS_KEYS)
 _PLAIN = ("start_ns", "ppid", "uid", "threads", "rss_bytes", "virtual_bytes", "peak_rss_bytes")
-_MASKED = tuple((name, 1 << KNOWN_BIT[name]) for name in (*COUNTERS, *_PLAIN))
+_CATEGORY_COUNTERS = {"syscalls_" + category: category for category in CATEGORIES}
+_MASKED = tuple(
+    (name, 1 << KNOWN_BIT[name]) for name in (*COUNTERS, *_PLAIN) if name not in _CATEGORY_COUNTERS
+)
+_SYSCALLS_KNOWN = 1 << KNOWN_BIT["syscalls"]
 _EXIT_KNOWN = 1 << FACTS["exit_code"]
 _UID_KNOWN = 1 << FACTS["uid"]
 _CGROUP_KNOWN = 1 << FACTS["cgroup_id"]
@@ -82,7 +87,9 @@ def sample_line(
         "probes": _probes(snapshot),
         "processes": _tasks(False, context, state, limit, cgroups),
         "threads": _tasks(True, context, state, limit, cgroups) if state.threads else [],
-        "syscalls": [],
+        "syscalls": []
+        if snapshot.syscalls is None
+        else list(map(syscall, snapshot.syscalls.rows())),
         "connections": [],
         "disks": [],
     }
@@ -107,7 +114,7 @@ def _system(snapshot: Snapshot) -> dict[str, Any]:
         "started": system.started,
         "exited": system.exited,
         "context_switches": system.context_switches,
-        "syscalls": None,
+        "syscalls": system.syscalls,
     }
 
 
@@ -175,9 +182,29 @@ def task(
     if cgroups is not None and known & _CGROUP_KNOWN:
         values.update(_cgroup(row["cgroup_id"], cgroups))
     values["cpu_percent"] = _rounded(cpu_percent(row, snapshot.counted_s))
+    if known & _SYSCALLS_KNOWN:
+        values["syscall_categories"] = {
+            category: row[name] for name, category in _CATEGORY_COUNTERS.items()
+        }
     if thread:
         values["tid"] = row["tid"]
     return values
+
+
+def syscall(row: Row) -> dict[str, Any]:
+    """One system call; latencies are null when none returned."""
+    histogram = [row[f"histogram_{i}"] for i in range(LOG2_BUCKETS)]
+    latencies = ("min_ns", "max_ns", "p50_ns", "p95_ns", "p99_ns")
+    return {
+        "name": syscallnames.name_of(row["number"], bool(row["compat"])),
+        "number": row["number"],
+        "compat": bool(row["compat"]),
+        "calls": row["calls"],
+        "errors": row["errors"],
+        "total_ns": row["total_ns"],
+        **{name: row[name] if any(histogram) else None for name in latencies},
+        "histogram": histogram,
+    }
 
 
 def _cgroup(number: int, cgroups: CgroupPaths) -> dict[str, Optional[str]]:

@@ -114,12 +114,17 @@ FACTS = {
 }
 KNOWN_BIT = {**{name: bit for bit, name in enumerate(COUNTERS)}, **FACTS}
 
-RAN, BORN, EXITED, KERNEL, ARGS_CUT = (1, 2, 4, 8, 16)
+RAN, BORN, EXITED, KERNEL, ARGS_CUT, DIVIDED = (1, 2, 4, 8, 16, 32)
+TEXT_CUT, TEXT_UNREAD = (1, 2)
+CATEGORIES = enum_names("enum ebtop_syscall_category", "EBTOP_CATEGORY_", "EBTOP_CATEGORIES")
 
 ROW = Layout("struct ebtop_row", {"counters": COUNTERS})
 EVENT = Layout("struct ebtop_event_row")
 CPU = Layout("struct ebtop_cpu_row")
 PROBE = Layout("struct ebtop_probe_row")
+LOG2_BUCKETS = 64
+SYSCALL = Layout("struct ebtop_syscall_row")
+"""`histogram_0` to `histogram_63` beside the named members."""
 SYSTEM = Layout(
     "struct ebtop_system_row",
     {

@@ -16,7 +16,9 @@ from ebtop.errors import UsageError
 from ebtop.output import write_all
 from ebtop.text import displayable
 
-PROBES = ("sched", "life", "tasks")
+PROBES = ("sched", "life", "tasks", "syscall", "open")
+DEFAULT_PROBES = ("sched", "life", "tasks", "syscall")
+"""Without the logs of events, which run when they are asked for."""
 COMMANDS = ("doctor",)
 NOT_YET = ("open", "exec", "tcp", "mem", "kprobe", "syscalls", "run", "record", "replay", "export",
            "set")  # fmt: skip
@@ -210,7 +212,7 @@ def _bounds(given: Any) -> tuple[float, float]:
 def _probes(only: Optional[tuple[str, ...]], without: tuple[str, ...]) -> Optional[tuple[str, ...]]:
     if only is None and not without:
         return None
-    left = tuple(name for name in only or PROBES if name not in without)
+    left = tuple(name for name in only or DEFAULT_PROBES if name not in without)
     if not left:
         raise UsageError("no probe is left; to use none, say --source proc")
     return left

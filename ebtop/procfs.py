@@ -255,6 +255,8 @@ class ProcSource:
             exited=None,
             execs=None,
             context_switches=switches,
+            syscalls=None,
+            opens=None,
             active=active,
         )
 

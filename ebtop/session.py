@@ -11,7 +11,7 @@ import errno
 import time
 from typing import Any, Iterable, Optional
 
-from ebtop import host
+from ebtop import host, syscallnames
 from ebtop._core import ffi, lib
 from ebtop.errors import EbtopError, PermissionDenied, Unsupported, UsageError
 from ebtop.layout import (
@@ -22,15 +22,20 @@ from ebtop.layout import (
     PROBE,
     PROBE_STATES,
     ROW,
+    SYSCALL,
     SYSTEM,
     Layout,
     Table,
     enum_names,
 )
-from ebtop.snapshot import ProbeStatus, SelfCost, Snapshot, System
+from ebtop.snapshot import EVERYONE, Filter, ProbeStatus, SelfCost, Snapshot, Stream, System
 
 PROBES = enum_names("enum ebtop_probe", "EBTOP_", "EBTOP_PROBES")
 """Names of the probes, in the order of their bits."""
+DEFAULT_PROBES = tuple(name for name in PROBES if name != "open")
+"""Those that account; a log of events runs when it is asked for."""
+WINDOWS = enum_names("enum ebtop_window", "EBTOP_WINDOW_", "EBTOP_WINDOWS")
+"""What the table of system calls can cover."""
 
 
 def _check(code: int, error: Any) -> None:
@@ -49,7 +54,7 @@ def _check(code: int, error: Any) -> None:
 
 def _probe_bits(names: Optional[Iterable[str]]) -> int:
     if names is None:
-        return (1 << len(PROBES)) - 1
+        names = DEFAULT_PROBES
     bits = 0
     for name in names:
         if name not in PROBES:
@@ -75,9 +80,20 @@ class Session:
     run is data, in `Snapshot.probes`.
     """
 
-    def __init__(self, probes: Optional[Iterable[str]] = None) -> None:
+    def __init__(
+        self,
+        probes: Optional[Iterable[str]] = None,
+        *,
+        events_bytes: int = 0,
+        filter: Filter = EVERYONE,
+    ) -> None:
         error = ffi.new("struct ebtop_error *")
-        handle = lib.ebtop_open(_probe_bits(probes), error)
+        settings = ffi.new("struct ebtop_settings *")
+        settings.probes = _probe_bits(probes)
+        settings.events_bytes = events_bytes
+        settings.filter = _config(filter)
+        ffi.buffer(settings.syscall_kinds)[:] = syscallnames.kinds()
+        handle = lib.ebtop_open(settings, error)
         if handle == ffi.NULL:
             _check(error.code or -errno.EIO, error)
         self._handle = ffi.gc(handle, lib.ebtop_close)
@@ -106,6 +122,24 @@ class Session:
         _check(count, self._error)
         return int(count)
 
+    def switch(self, probes: Iterable[str]) -> None:
+        """Makes these run of the probes that may come and go; the others stay as they are."""
+        lib.ebtop_switch(self._handle, _probe_bits(probes))
+
+    def set_filter(self, filter: Filter) -> None:
+        """In force from the next event on."""
+        lib.ebtop_filter(self._handle, ffi.new("struct ebtop_config *", _config(filter)))
+
+    def stream(self) -> Stream:
+        """Drains events and hands them out, without ending the interval."""
+        _check(lib.ebtop_stream(self._handle, self._ret, self._error), self._error)
+        system = _table(SYSTEM, self._ret.system).row(0)
+        return Stream(
+            events=_table(EVENT, self._ret.events),
+            text=_text(self._ret.text),
+            lost={name: system["lost_" + name] for name in LOSSES},
+        )
+
     def refresh(
         self,
         *,
@@ -113,18 +147,21 @@ class Session:
         cost: bool = False,
         cumulative: bool = False,
         reset: bool = False,
+        window: str = "interval",
     ) -> Snapshot:
         """Ends the interval and returns it. The first call of a session only begins counting.
 
         `threads` adds rows for threads, `cost` the run time of the probes (which makes each of
         them dearer by two clock reads), `cumulative` gives totals since the start or the last
-        `reset` instead of the interval's values.
+        `reset` instead of the interval's values. `window` is what the table of system calls
+        covers: `interval`, `ten_seconds` or `reset`.
         """
         flags = (
             threads * lib.EBTOP_WANT_THREADS
             | cost * lib.EBTOP_WANT_COST
             | cumulative * lib.EBTOP_CUMULATIVE
             | reset * lib.EBTOP_RESET
+            | WINDOWS.index(window) << lib.EBTOP_WINDOW_SHIFT
         )
         _check(lib.ebtop_refresh(self._handle, flags, self._ret, self._error), self._error)
         if self._since_ns is None:
@@ -150,7 +187,7 @@ class Session:
             source_reason=None,
             cumulative=cumulative,
             host=machine,
-            system=_system(system, cpus, interval_s),
+            system=_system(system, cpus, interval_s, _is_on(probes, "open")),
             self_cost=self._cost(system, probes, interval_s),
             probes=probes,
             processes=processes,
@@ -160,6 +197,9 @@ class Session:
             text=_text(raw.text),
             since_ns=self._since_ns,
             users=host.users(set(processes.column("uid"))),
+            syscalls=_table(SYSCALL, raw.syscalls) if _is_on(probes, "syscall") else None,
+            window_s=raw.window_ns / 1e9,
+            filter=_filter(raw.filter),
         )
 
     def _cost(
@@ -196,6 +236,38 @@ def _online(cpus: Table, online: Optional[tuple[int, ...]]) -> Table:
     return Table(CPU, b"".join(CPU.pack(row) for row in cpus.rows() if row["cpu"] in there))
 
 
+def filter_other(pid: int, filter: Optional[Filter]) -> None:
+    """Sets the filter of the session of process `pid`; with None only asks whether it could.
+
+    Raises PermissionDenied when it belongs to somebody else, EbtopError when it has no session.
+    """
+    error = ffi.new("struct ebtop_error *")
+    config = ffi.NULL if filter is None else ffi.new("struct ebtop_config *", _config(filter))
+    _check(lib.ebtop_filter_other(pid, config, error), error)
+
+
+def _config(filter: Filter) -> dict[str, int]:
+    return {
+        "pid": filter.pid,
+        "uid": lib.EBTOP_ANY_UID if filter.uid is None else filter.uid,
+        "flags": lib.EBTOP_FILTER_DESCENDANTS if filter.descendants else 0,
+        "min_latency_ns": filter.min_latency_ns,
+    }
+
+
+def _filter(config: Any) -> Filter:
+    return Filter(
+        pid=config.pid,
+        uid=None if config.uid == lib.EBTOP_ANY_UID else config.uid,
+        descendants=bool(config.flags & lib.EBTOP_FILTER_DESCENDANTS),
+        min_latency_ns=config.min_latency_ns,
+    )
+
+
+def _is_on(probes: tuple[ProbeStatus, ...], name: str) -> bool:
+    return any(probe.name == name and probe.state == "on" for probe in probes)
+
+
 def _probe_status(row: dict[str, Any]) -> ProbeStatus:
     reason = row["reason"].decode("utf-8", "replace")
     return ProbeStatus(
@@ -208,10 +280,11 @@ def _probe_status(row: dict[str, Any]) -> ProbeStatus:
     )
 
 
-def _system(row: dict[str, Any], cpus: Table, interval_s: float) -> System:
+def _system(row: dict[str, Any], cpus: Table, interval_s: float, opens: bool) -> System:
     events = bool(row["known"] & 1 << lib.EBTOP_SYSTEM_EVENTS)
     switches = bool(row["known"] & 1 << lib.EBTOP_SYSTEM_CONTEXT_SWITCHES)
     threads = bool(row["known"] & 1 << lib.EBTOP_SYSTEM_THREADS)
+    syscalls = bool(row["known"] & 1 << lib.EBTOP_SYSTEM_SYSCALLS)
     busy = [cpu["busy_ns"] for cpu in cpus.rows() if cpu["known"]]
     return System(
         cpu_percent=sum(busy) / 1e9 / interval_s * 100 if busy and interval_s > 0 else None,
@@ -221,5 +294,7 @@ def _system(row: dict[str, Any], cpus: Table, interval_s: float) -> System:
         exited=row["events_exit"] if events else None,
         execs=row["events_exec"] if events else None,
         context_switches=row["context_switches"] if switches else None,
+        syscalls=row["syscalls"] if syscalls else None,
+        opens=row["events_open"] if opens else None,
         active=row["active"],
     )

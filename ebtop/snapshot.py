@@ -38,6 +38,8 @@ class System:
     exited: Optional[int]
     execs: Optional[int]
     context_switches: Optional[int]
+    syscalls: Optional[int]
+    opens: Optional[int]
     active: int
     """The first so many rows of `processes` ran, began or ended in the interval."""
 
@@ -68,6 +70,25 @@ class ProbeStatus:
 
 
 @dataclass(frozen=True)
+class Filter:
+    """Which events the kernel side counts and reports; what is filtered out costs least.
+
+    `pid` 0 and `uid` None are everyone. `descendants`: also what that process starts from now on.
+    """
+
+    pid: int = 0
+    uid: Optional[int] = None
+    descendants: bool = False
+    min_latency_ns: int = 0
+
+    def __bool__(self) -> bool:
+        return self != EVERYONE
+
+
+EVERYONE = Filter()
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """One refresh. Times: `time` seconds since the epoch (display only), `taken_ns` monotonic."""
 
@@ -92,6 +113,11 @@ class Snapshot:
     """Where cumulative counters began, on the clock of `taken_ns`: the start or the last reset."""
     users: dict[int, str] = field(default_factory=dict)
     """Names of the uids that occur; a uid without a name is missing."""
+    syscalls: Optional[Table] = None
+    """One row a system call that was made in `window_s`; None without the probe."""
+    window_s: float = 0.0
+    filter: Filter = EVERYONE
+    """In force now; another process may have set it (`ebtop set`)."""
 
     @property
     def counted_s(self) -> float:
@@ -99,3 +125,12 @@ class Snapshot:
         if not self.cumulative or self.since_ns is None:
             return self.interval_s
         return (self.taken_ns - self.since_ns) / 1e9
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What happened since the last look: events, the texts in them, and what was lost by cause."""
+
+    events: Table
+    text: bytes
+    lost: dict[str, int]

@@ -111,7 +111,8 @@ def snapshot(
     idle.sort(key=lambda row: int(row["pid"]))
     system = System(
         cpu_percent=123.4, processes=len(ordered), threads=len(ordered) + 12, started=3, exited=2,
-        execs=4, context_switches=12_345, active=len(active),
+        execs=4, context_switches=12_345, syscalls=98_765, opens=None,
+        active=len(active),
     )  # fmt: skip
     nothing = dict.fromkeys(LOSSES, 0)
     base = Snapshot(

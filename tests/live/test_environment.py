@@ -7,7 +7,7 @@ from ebtop.session import PROBES, Session
 
 
 def test_environment_is_capable() -> None:
-    with Session() as session:
+    with Session(PROBES) as session:
         probes = session.refresh().probes
     assert [probe.name for probe in probes] == list(PROBES)
     assert {probe.name: probe.reason for probe in probes if probe.state != "on"} == {}

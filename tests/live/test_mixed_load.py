@@ -12,6 +12,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import pytest
 from observe import opened, row_of, until_asleep, value, watch, workload
 
 from ebtop.layout import EXITED
+from ebtop.session import DEFAULT_PROBES
 from ebtop.snapshot import Snapshot
 
 TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
@@ -79,21 +81,28 @@ def go_on(pids: list[int]) -> None:
         os.kill(pid, signal.SIGCONT)
 
 
-@pytest.fixture(scope="module")
-def load() -> Iterator[Load]:
+@contextmanager
+def mixed() -> Iterator[list[int]]:
+    """The pids of a load that runs."""
     command = [workload("mix")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as mix:
         assert mix.stdout is not None
         pids = [int(word) for word in mix.stdout.readline().split()]
         time.sleep(0.3)  # threads and all are there
         try:
-            yield measure(pids, seconds=10)
+            yield pids
         finally:
             mix.kill()
 
 
-def measure(pids: list[int], seconds: float) -> Load:
-    with opened() as session:
+@pytest.fixture(scope="module")
+def load() -> Iterator[Load]:
+    with mixed() as pids:
+        yield measure(pids, seconds=10)
+
+
+def measure(pids: list[int], seconds: float, probes: tuple[str, ...] = DEFAULT_PROBES) -> Load:
+    with opened(probes) as session:
         watch(session, 0.5)
         stop(pids)
         before = {tid: kernel_account(tid) for tid in tids_of(pids)}
@@ -147,7 +156,18 @@ def test_run_queue_wait_is_the_kernels_run_delay(load: Load) -> None:
         assert ours == pytest.approx(kernel, rel=0.1, abs=100e6)
 
 
-def test_user_and_kernel_time_are_the_kernels_within_ticks(load: Load) -> None:
+def test_counted_user_and_kernel_time_are_all_its_time(load: Load) -> None:
+    for tid in load.kernel:
+        row = load.threads[tid]
+        assert row["user_ns"] + row["kernel_ns"] == row["oncpu_ns"]
+    # the one that maps and touches memory is in the kernel by its faults
+    assert load.threads[load.pids[7]]["kernel_ns"] > 0.5 * load.threads[load.pids[7]]["oncpu_ns"]
+
+
+def test_sampled_user_and_kernel_time_are_the_kernels_within_ticks() -> None:
+    """Without the probe of system calls, as in /proc."""
+    with mixed() as pids:
+        load = measure(pids, seconds=5, probes=("sched", "life", "tasks"))
     known = [row for tid, row in load.threads.items() if value(row, "user_ns") is not None]
     assert len(known) >= len(load.kernel) / 2
     for name in ("user_ns", "kernel_ns"):

@@ -53,7 +53,7 @@ def test_what_has_no_probe_yet_is_null_or_empty() -> None:
     found = sample(synthetic.office())
     assert found["syscalls"] == found["connections"] == found["disks"] == []
     row = by_pid(found)[501]
-    for name in ("wait_ns", "syscall_categories", "net_tx_bytes", "disk_reads", "opens", "cgroup"):
+    for name in ("wait_ns", "net_tx_bytes", "disk_reads", "opens", "cgroup"):
         assert row[name] is None
 
 

@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: GPL-2.0
+
+/*
+ * Owns the entry and the return of system calls. Per thread: calls by category, errors, time inside
+ * and on-CPU time inside, which divides its on-CPU time into user and kernel exactly. Of the
+ * machine, or of whom the filter names: calls, errors and a histogram of latencies per system call.
+ * Where no function can be hooked, file opens are noticed here too.
+ *
+ * A call belongs to the thread, not to the CPU, for it may return on another one. A call that was
+ * interrupted and goes on is one call; one that never returns (exit) is counted and has no latency.
+ */
+#include "open.bpf.h"
+
+#define KIND_CATEGORY 0x07 /* enum ebtop_syscall_category */
+
+#define ERESTARTSYS 512
+#define ERESTARTNOINTR 513
+#define ERESTARTNOHAND 514
+#define ERESTART_RESTARTBLOCK 516
+#define ERRNO_MAX 4095
+
+/* EBTOP_KIND_* by number; from ebtop/syscallnames.py */
+const volatile unsigned char cfg_kinds[EBTOP_SYSCALL_NUMBERS] = {};
+/* Copies of the lanes, a power of two; with fewer than CPUs, they are shared. */
+const volatile __u32 cfg_shards = 1;
+const volatile __u32 cfg_shared = 1;
+
+/* beside the slots, same index; size is set before loading */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ebtop_syscall_slot);
+} syscall_slots SEC(".maps");
+
+/* shard x number; size is set before loading */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ebtop_syscall_lane);
+} syscall_lanes SEC(".maps");
+
+struct caller {                   /* the current thread */
+	struct task_struct *task; /* NULL where only its address can be had */
+	__u32 pid;
+	struct ebtop_slot *slot;
+	struct ebtop_syscall_slot *calls;
+};
+
+/* Its slots; false when there are none. */
+static __always_inline bool find_caller(struct caller *caller, const struct ebtop_config *now)
+{
+	__u64 ids, address;
+	__u32 *index;
+
+	if (has_current_task()) {
+		/* one helper instead of two */
+		caller->task = bpf_get_current_task_btf();
+		address = (__u64)caller->task;
+		ids = (__u64)caller->task->tgid << 32 | (__u32)caller->task->pid;
+	} else {
+		address = bpf_get_current_task();
+		ids = bpf_get_current_pid_tgid();
+	}
+	caller->pid = ids >> 32;
+	if (!passes_pid(now, caller->pid))
+		return false;
+	index = slot_index((__u32)ids);
+	if (!index || !*index)
+		return false;
+	if (*index == EBTOP_SLOT_LOST) {
+		count_loss(EBTOP_LOST_SYSCALLS);
+		return false;
+	}
+	caller->slot = slot_at(*index);
+	caller->calls = bpf_map_lookup_elem(&syscall_slots, index);
+	return caller->slot && caller->calls && caller->slot->owner == address;
+}
+
+static __always_inline __u64 oncpu_now(const struct ebtop_slot *slot, __u64 now_ns)
+{
+	return slot->oncpu_ns + (now_ns - slot->since_ns);
+}
+
+static __always_inline __u32 number_of(const struct pt_regs *regs, struct task_struct *task,
+				       long id)
+{
+	bool compat = is_compat_call(regs, task);
+	__u32 number = id < 0 || id >= EBTOP_SYSCALL_COMPAT ? EBTOP_SYSCALL_COMPAT - 1 : id;
+
+	return compat ? number + EBTOP_SYSCALL_COMPAT : number;
+}
+
+static __always_inline __u32 kind_of(__u32 number)
+{
+	return cfg_kinds[number % EBTOP_SYSCALL_NUMBERS];
+}
+
+/* ---- the machine's lanes ---- */
+
+static __always_inline void add64(__u64 *sum, __u64 amount)
+{
+	if (cfg_shared)
+		__sync_fetch_and_add(sum, amount);
+	else
+		*sum += amount;
+}
+
+static __always_inline __u32 log2_of(__u64 value)
+{
+	__u32 log = 0;
+
+	if (value >> 32) {
+		log = 32;
+		value >>= 32;
+	}
+	if (value >> 16) {
+		log += 16;
+		value >>= 16;
+	}
+	if (value >> 8) {
+		log += 8;
+		value >>= 8;
+	}
+	if (value >> 4) {
+		log += 4;
+		value >>= 4;
+	}
+	if (value >> 2) {
+		log += 2;
+		value >>= 2;
+	}
+	return log + (value >> 1);
+}
+
+static __always_inline __u64 fine_bucket(__u64 ns)
+{
+	__u64 log = log2_of(ns), bucket = log;
+
+	if (log >= EBTOP_FINE_TO)
+		bucket = EBTOP_FINE_FROM + (EBTOP_FINE_TO - EBTOP_FINE_FROM) * 8 + log -
+			 EBTOP_FINE_TO;
+	else if (log >= EBTOP_FINE_FROM)
+		bucket = EBTOP_FINE_FROM + (log - EBTOP_FINE_FROM) * 8 + (ns >> (log - 3) & 7);
+	barrier_var(bucket); /* or the compiler drops the bound that the verifier wants to see */
+	return bucket < EBTOP_FINE_BUCKETS ? bucket : EBTOP_FINE_BUCKETS - 1;
+}
+
+static __always_inline struct ebtop_syscall_lane *lane_of(__u32 number)
+{
+	__u32 shard = bpf_get_smp_processor_id() & (cfg_shards - 1);
+	__u32 key = shard * EBTOP_SYSCALL_NUMBERS + number % EBTOP_SYSCALL_NUMBERS;
+
+	return bpf_map_lookup_elem(&syscall_lanes, &key);
+}
+
+/* Two CPUs of a shared lane may race for an extreme: one of two close ones is kept. */
+static __always_inline void count_latency(const struct ebtop_config *now, __u32 number, __u64 ns,
+					  bool failed)
+{
+	struct ebtop_syscall_lane *lane = lane_of(number);
+	__u64 bucket = fine_bucket(ns), epoch = now->epoch & 1;
+
+	if (!lane || ns < now->min_latency_ns)
+		return;
+	add64(&lane->calls, 1);
+	add64(&lane->total_ns, ns);
+	if (failed)
+		add64(&lane->errors, 1);
+	if (!lane->min_ns[epoch] || ns + 1 < lane->min_ns[epoch])
+		lane->min_ns[epoch] = ns + 1;
+	if (ns > lane->max_ns[epoch])
+		lane->max_ns[epoch] = ns;
+	if (cfg_shared)
+		__sync_fetch_and_add(&lane->buckets[bucket], 1);
+	else
+		lane->buckets[bucket]++;
+}
+
+/* ---- one call ---- */
+
+static __always_inline void finish(const struct ebtop_config *now, struct ebtop_syscall_slot *calls,
+				   __u64 end_ns, bool failed)
+{
+	__u64 ns = end_ns - calls->entered_ns;
+	__u32 number = calls->number;
+
+	calls->entered_ns = 0;
+	calls->left_ns = 0;
+	if (!(now->collect & EBTOP_COLLECT_SYSCALLS))
+		return;
+	if ((__s64)ns < 0) {
+		count_loss(EBTOP_LOST_CLOCK_ORDER);
+		return;
+	}
+	calls->inside_ns += ns;
+	calls->calls[kind_of(number) & KIND_CATEGORY]++;
+	if (failed)
+		calls->errors++;
+	count_latency(now, number, ns, failed);
+}
+
+static __always_inline void count_unreturned(const struct ebtop_config *now,
+					     struct ebtop_syscall_slot *calls, __u32 number)
+{
+	struct ebtop_syscall_lane *lane = lane_of(number);
+
+	if (!(now->collect & EBTOP_COLLECT_SYSCALLS))
+		return;
+	calls->calls[kind_of(number) & KIND_CATEGORY]++;
+	if (lane && !now->min_latency_ns) {
+		add64(&lane->calls, 1);
+		add64(&lane->unreturned, 1);
+	}
+}
+
+/* The slot may have been another thread's, and what was in it when filters changed has holes. */
+static __always_inline void claim(const struct ebtop_config *now, const struct caller *caller)
+{
+	struct ebtop_syscall_slot *calls = caller->calls;
+
+	if (calls->start_ns != caller->slot->start_ns) {
+		__builtin_memset(calls, 0, sizeof(*calls));
+		calls->start_ns = caller->slot->start_ns;
+	}
+	if (calls->generation != now->generation) {
+		calls->entered_ns = calls->left_ns = 0;
+		calls->generation = now->generation;
+	}
+}
+
+static __always_inline void note_open(const struct pt_regs *regs, struct ebtop_syscall_slot *calls,
+				      __u32 kind)
+{
+	bool compat = calls->number >= EBTOP_SYSCALL_COMPAT;
+	__u64 first = syscall_argument(regs, compat, 0), second = syscall_argument(regs, compat, 1);
+	__u64 third = syscall_argument(regs, compat, 2), how = 0;
+
+	switch (kind & EBTOP_KIND_OPENS) {
+	case EBTOP_KIND_OPEN:
+		calls->filename = first;
+		calls->open_flags = second;
+		break;
+	case EBTOP_KIND_CREAT:
+		calls->filename = first;
+		calls->open_flags = O_CREAT_WRONLY_TRUNC;
+		break;
+	case EBTOP_KIND_OPENAT:
+		calls->filename = second;
+		calls->open_flags = third;
+		break;
+	case EBTOP_KIND_OPENAT2:
+		/* struct open_how begins with its flags */
+		bpf_probe_read_user(&how, sizeof(how), (void *)third);
+		calls->filename = second;
+		calls->open_flags = how;
+		break;
+	}
+}
+
+/* A call that was interrupted begins again, or something else does and it is over. */
+static __always_inline bool goes_on(const struct ebtop_config *now,
+				    struct ebtop_syscall_slot *calls, __u32 number, __u32 kind)
+{
+	if (number == calls->number || kind & EBTOP_KIND_RESTARTS) {
+		calls->left_ns = 0;
+		return true;
+	}
+	finish(now, calls, calls->left_ns, true);
+	return false;
+}
+
+static __always_inline int account_enter(const struct pt_regs *regs, long id, bool with_reads)
+{
+	const struct ebtop_config *now = config_for(EBTOP_COLLECT_SYSCALLS | EBTOP_COLLECT_OPENS);
+	struct ebtop_syscall_slot *calls;
+	struct caller caller = {};
+	__u32 number, kind;
+	__u64 now_ns;
+
+	if (!now || !find_caller(&caller, now))
+		return 0;
+	calls = caller.calls;
+	claim(now, &caller);
+	if (!passes(now, caller.pid, caller.slot, with_reads)) {
+		calls->entered_ns = 0;
+		return 0;
+	}
+	number = number_of(regs, caller.task, id);
+	kind = kind_of(number);
+	now_ns = bpf_ktime_get_ns();
+	calls->entered_oncpu_ns = oncpu_now(caller.slot, now_ns);
+	if (calls->left_ns && goes_on(now, calls, number, kind))
+		return 0;
+	calls->number = number;
+	calls->filename = 0;
+	calls->entered_ns = now_ns;
+	if (kind & EBTOP_KIND_NEVER_RETURNS)
+		count_unreturned(now, calls, number);
+	if (with_reads && now->collect & EBTOP_COLLECT_OPENS && kind & EBTOP_KIND_OPENS)
+		note_open(regs, calls, kind);
+	return 0;
+}
+
+static __always_inline bool is_interrupted(long ret)
+{
+	return ret == -ERESTARTSYS || ret == -ERESTARTNOINTR || ret == -ERESTARTNOHAND ||
+	       ret == -ERESTART_RESTARTBLOCK;
+}
+
+static __always_inline int account_return(long ret, bool with_reads)
+{
+	const struct ebtop_config *now = config_for(EBTOP_COLLECT_SYSCALLS | EBTOP_COLLECT_OPENS);
+	struct ebtop_syscall_slot *calls;
+	struct caller caller = {};
+	__u64 now_ns, oncpu_ns;
+
+	if (!now || !find_caller(&caller, now))
+		return 0;
+	calls = caller.calls;
+	/* it entered before we watched, or before the filter let it pass */
+	if (!calls->entered_ns || calls->start_ns != caller.slot->start_ns ||
+	    calls->generation != now->generation)
+		return 0;
+	now_ns = bpf_ktime_get_ns();
+	oncpu_ns = oncpu_now(caller.slot, now_ns);
+	if (oncpu_ns > calls->entered_oncpu_ns)
+		calls->kernel_ns += oncpu_ns - calls->entered_oncpu_ns;
+	calls->entered_oncpu_ns = oncpu_ns;
+	if (is_interrupted(ret)) {
+		calls->left_ns = now_ns;
+		return 0;
+	}
+	if (with_reads && calls->filename)
+		emit_open(now, calls->filename, calls->open_flags, calls->entered_ns, ret);
+	finish(now, calls, now_ns, ret < 0 && ret >= -ERRNO_MAX);
+	return 0;
+}
+
+SEC("?tp_btf/sys_enter") int BPF_PROG(enter_btf, struct pt_regs *regs, long id)
+{
+	return account_enter(regs, id, true);
+}
+
+SEC("?tp_btf/sys_exit") int BPF_PROG(return_btf, struct pt_regs *regs, long ret)
+{
+	return account_return(ret, true);
+}
+
+/* Where other memory must not be read (lockdown): no file names. */
+SEC("?tp_btf/sys_enter") int BPF_PROG(enter_bare_btf, struct pt_regs *regs, long id)
+{
+	return account_enter(regs, id, false);
+}
+
+SEC("?tp_btf/sys_exit") int BPF_PROG(return_bare_btf, struct pt_regs *regs, long ret)
+{
+	return account_return(ret, false);
+}
+
+char _license[] SEC("license") = "GPL";

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+
+/*
+ * Owns the user side of the configuration map: what is collected and whose events count. Other
+ * processes may set the filter too, through the same memory.
+ */
+#ifndef EBTOP_CONFIG_H
+#define EBTOP_CONFIG_H
+
+#include "maps.h"
+
+struct config {
+	volatile struct ebtop_config *now; /* shared with BPF, and with `ebtop set` */
+};
+
+/* The memory of a configuration map; NULL and errno when it cannot be had. */
+volatile struct ebtop_config *config_map(int fd);
+void config_unmap(volatile struct ebtop_config *now);
+int config_open(struct config *config, const struct maps *maps, struct ebtop_error *err);
+void config_close(struct config *config);
+/* The fields of a filter; what is collected stays. */
+void config_set_filter(volatile struct ebtop_config *now, const struct ebtop_config *filter);
+void config_collect(struct config *config, __u32 collect);
+/* Begins another epoch, and says which one ended. */
+__u32 config_next_epoch(struct config *config);
+struct ebtop_config config_read(const struct config *config);
+
+#endif

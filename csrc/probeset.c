@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+
+/*
+ * Owns the opening and closing of probes as a set. Those that account for processes (sched, life,
+ * tasks) are there from the beginning to the end; the others come and go with who looks at them.
+ */
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "error.h"
+#include "probeset.h"
+
+#define BIT(probe) (1u << (probe))
+#define COMES_AND_GOES (BIT(EBTOP_SYSCALL) | BIT(EBTOP_OPEN))
+
+static __u64 clock_ns(clockid_t clock)
+{
+	struct timespec time;
+
+	clock_gettime(clock, &time);
+	return (__u64)time.tv_sec * 1000000000ull + (__u64)time.tv_nsec;
+}
+
+int probeset_has(const struct probeset *set, enum ebtop_probe probe)
+{
+	return set->probes[probe].state == EBTOP_PROBE_ON;
+}
+
+static void leave_off(struct probe *probe, const char *reason)
+{
+	probe->state = EBTOP_PROBE_OFF;
+	strcpy(probe->reason, reason);
+}
+
+static void open_one(struct probeset *set, enum ebtop_probe which)
+{
+	set->probes[which].reason[0] = '\0';
+	probe_open(&set->probes[which], &probe_kinds[which], set->maps, &set->settings);
+}
+
+static int open_tasks(struct probeset *set)
+{
+	struct probe *probe = &set->probes[EBTOP_TASKS];
+
+	if (probe->state != EBTOP_PROBE_ON)
+		return 0;
+	if (!tasks_open(&set->tasks, probe->program_fds[0]))
+		return 0;
+	probe_close(probe);
+	probe->state = EBTOP_PROBE_FAILED;
+	strcpy(probe->reason, "the task iterator cannot be opened");
+	return -EIO;
+}
+
+/* ---- system calls, and opens seen through them ---- */
+
+static int make_syscall_maps(struct probeset *set)
+{
+	struct ebtop_error error;
+	int ret = maps_add(set->maps, MAP_SYSCALL_SLOTS, &error);
+
+	if (!ret)
+		ret = maps_add(set->maps, MAP_SYSCALL_LANES, &error);
+	if (!ret)
+		ret = syscalls_open(&set->syscalls, set->maps, set->settings.syscall_kinds,
+				    clock_ns(CLOCK_MONOTONIC));
+	if (!ret)
+		set->syscalls.boot_ns = clock_ns(CLOCK_BOOTTIME);
+	return ret;
+}
+
+static void close_syscall(struct probeset *set)
+{
+	probe_close(&set->probes[EBTOP_SYSCALL]);
+	if (set->syscalls.on)
+		syscalls_close(&set->syscalls);
+	maps_drop(set->maps, MAP_SYSCALL_SLOTS);
+	maps_drop(set->maps, MAP_SYSCALL_LANES);
+}
+
+static void open_syscall(struct probeset *set)
+{
+	struct probe *probe = &set->probes[EBTOP_SYSCALL];
+
+	if (probe->state == EBTOP_PROBE_ON)
+		return;
+	if (!probeset_has(set, EBTOP_SCHED)) {
+		probe->state = EBTOP_PROBE_UNSUPPORTED;
+		strcpy(probe->reason, "it needs the probe sched, which is not on");
+		return;
+	}
+	if (make_syscall_maps(set)) {
+		probe->state = EBTOP_PROBE_FAILED;
+		strcpy(probe->reason, "no memory for the counts of system calls");
+	} else {
+		open_one(set, EBTOP_SYSCALL);
+	}
+	if (probe->state != EBTOP_PROBE_ON) {
+		enum ebtop_probe_state state = probe->state;
+
+		close_syscall(set);
+		probe->state = state;
+	}
+}
+
+/* The state of opens is that of the programs which see them. */
+static void open_through_syscall(struct probeset *set)
+{
+	const struct probe *through = &set->probes[EBTOP_SYSCALL];
+	struct probe *probe = &set->probes[EBTOP_OPEN];
+
+	probe->state = through->state;
+	memcpy(probe->hook, through->hook, sizeof(probe->hook));
+	memcpy(probe->reason, through->reason, sizeof(probe->reason));
+}
+
+void probeset_switch(struct probeset *set, __u32 wanted)
+{
+	struct probe *open = &set->probes[EBTOP_OPEN];
+	__u32 collect = 0;
+
+	/* nothing is collected while what is collected changes */
+	config_collect(set->config, 0);
+	if (wanted & COMES_AND_GOES)
+		open_syscall(set);
+	else if (set->probes[EBTOP_SYSCALL].state != EBTOP_PROBE_OFF)
+		close_syscall(set);
+	if (wanted & BIT(EBTOP_OPEN)) {
+		open_through_syscall(set);
+		collect |= EBTOP_COLLECT_OPENS;
+	} else {
+		open->hook[0] = '\0';
+		leave_off(open, "not asked for");
+	}
+	if (wanted & BIT(EBTOP_SYSCALL))
+		collect |= EBTOP_COLLECT_SYSCALLS;
+	else if (!(wanted & BIT(EBTOP_OPEN)))
+		leave_off(&set->probes[EBTOP_SYSCALL], "not asked for");
+	set->settings.probes = (set->settings.probes & ~COMES_AND_GOES) | (wanted & COMES_AND_GOES);
+	config_collect(set->config, collect);
+}
+
+/* ---- all of them ---- */
+
+static int nothing_works(const struct probeset *set)
+{
+	for (int i = 0; i < EBTOP_PROBES; i++)
+		if (set->probes[i].state == EBTOP_PROBE_ON)
+			return 0;
+	return 1;
+}
+
+static int say_why(const struct probeset *set, __u32 wanted, struct ebtop_error *err)
+{
+	const struct probe *first = NULL;
+
+	for (int i = EBTOP_PROBES - 1; i >= 0; i--)
+		if (wanted & BIT(i))
+			first = &set->probes[i];
+	if (!first)
+		return error_set(err, -EINVAL, "probes", "no probe was asked for");
+	return error_set(err, first->state == EBTOP_PROBE_DENIED ? -EPERM : -EOPNOTSUPP,
+			 first->kind->name, "%s", first->reason);
+}
+
+/* The busiest hooks last: attaching stalls CPUs, and events before the others are ready are noise. */
+int probeset_open(struct probeset *set, const struct ebtop_settings *settings, struct maps *maps,
+		  struct config *config, struct ebtop_error *err)
+{
+	static const enum ebtop_probe order[] = { EBTOP_TASKS, EBTOP_LIFE, EBTOP_SCHED };
+	__u32 wanted = settings->probes;
+
+	set->settings = *settings;
+	set->maps = maps;
+	set->config = config;
+	/* their counts lie beside the slots of threads */
+	if (wanted & COMES_AND_GOES)
+		wanted |= BIT(EBTOP_SCHED);
+	for (int i = 0; i < EBTOP_PROBES; i++) {
+		set->probes[i].kind = &probe_kinds[i];
+		leave_off(&set->probes[i], "not asked for");
+	}
+	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
+		if (wanted & BIT(order[i]))
+			open_one(set, order[i]);
+	open_tasks(set);
+	probeset_switch(set, wanted);
+	return nothing_works(set) ? say_why(set, wanted, err) : 0;
+}
+
+void probeset_close(struct probeset *set)
+{
+	if (set->syscalls.on)
+		close_syscall(set);
+	for (int i = EBTOP_PROBES - 1; i >= 0; i--)
+		probe_close(&set->probes[i]);
+	tasks_close(&set->tasks);
+}

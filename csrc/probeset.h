@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+
+/*
+ * Owns which probes of a session run: the order in which they are opened, which of them bring others
+ * with them, and what is collected. What a probe is, is in probe.h.
+ */
+#ifndef EBTOP_PROBESET_H
+#define EBTOP_PROBESET_H
+
+#include "config.h"
+#include "probe.h"
+#include "syscalls.h"
+#include "tasks.h"
+
+struct probeset {
+	struct probe probes[EBTOP_PROBES];
+	struct ebtop_settings settings;
+	struct maps *maps;
+	struct config *config;
+	struct tasks tasks;
+	struct syscalls syscalls;
+};
+
+/* Opens what settings->probes names; an error only when nothing of it works. */
+int probeset_open(struct probeset *set, const struct ebtop_settings *settings, struct maps *maps,
+		  struct config *config, struct ebtop_error *err);
+/* Opens and closes those that may come and go (syscall, open); the others stay as they are. */
+void probeset_switch(struct probeset *set, __u32 wanted);
+void probeset_close(struct probeset *set);
+int probeset_has(const struct probeset *set, enum ebtop_probe probe);
+
+#endif
