@@ -131,7 +131,8 @@ struct accounts {
 	__u64 attached_boot_ns;  /* threads started later must have a slot */
 	__u64 *cpu_switched_ns;  /* when each CPU had switched last as the scan began */
 	__u64 *cpu_busy;         /* the refresh that last found a thread running on each CPU */
-	__u64 switches;          /* context switches of the interval */
+	__u8 *cpu_online; /* of each CPU: whether it is there; a CPU that leaves says nothing */
+	__u64 switches;   /* context switches of the interval */
 	__u64 lost_memory;
 	int have_sched, have_life, have_tasks;
 };

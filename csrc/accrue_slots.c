@@ -154,13 +154,16 @@ void accounts_slot(struct accounts *accounts, __u32 index, const struct ebtop_sl
 /*
  * A CPU runs one thread: the one it switched to last. A slot that says running although its CPU had
  * switched since, before the scan began, missed the switch away (a recursion miss, or a kernel that
- * runs no programs for some tasks): its slice is not open.
+ * runs no programs for some tasks): its slice is not open. Nor is it on a CPU that has been taken
+ * offline: tracepoints are silent there, also for the last switch to the idle thread.
  */
 static void close_missed_slice(struct accounts *accounts, struct ebtop_slot *slot)
 {
 	if (slot->cpu >= accounts->slots->cpus)
 		return;
-	if (slot->since_ns < accounts->cpu_switched_ns[slot->cpu])
+	if (!accounts->cpu_online[slot->cpu])
+		slot->state = EBTOP_SLOT_OFF;
+	else if (slot->since_ns < accounts->cpu_switched_ns[slot->cpu])
 		slot->state = EBTOP_SLOT_FREE;
 	else
 		accounts->cpu_busy[slot->cpu] = accounts->refresh;

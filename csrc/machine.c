@@ -4,6 +4,7 @@
  * Owns the machine's own row: CPUs, context switches, counts of processes and threads, losses.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,6 +29,26 @@ void machine_close(struct machine *machine)
 	machine->idle_ns = NULL;
 }
 
+/* "0,3-7"; where that cannot be read, all are. */
+void machine_find_online(struct accounts *accounts)
+{
+	FILE *file = fopen("/sys/devices/system/cpu/online", "re");
+	__u32 cpus = accounts->slots->cpus, first, last;
+
+	memset(accounts->cpu_online, !file, cpus);
+	if (!file)
+		return;
+	while (fscanf(file, "%u", &first) == 1) {
+		if (fscanf(file, "-%u", &last) != 1)
+			last = first;
+		for (__u32 cpu = first; cpu <= last && cpu < cpus; cpu++)
+			accounts->cpu_online[cpu] = 1;
+		if (fgetc(file) != ',')
+			break;
+	}
+	fclose(file);
+}
+
 /* Idle time of a CPU since the start; ~0 when nothing is known of it yet. */
 static __u64 idle_so_far(const struct machine *machine, const struct accounts *accounts, __u32 cpu)
 {
@@ -49,14 +70,18 @@ static void pack_cpus(struct machine *machine, const struct accounts *accounts)
 
 	machine->cpus.count = 0;
 	for (__u32 cpu = 0; accounts->have_sched && cpu < accounts->slots->cpus; cpu++) {
-		struct ebtop_cpu_row *row = buffer_add(&machine->cpus);
 		__u64 last = machine->idle_ns[cpu], idle = idle_so_far(machine, accounts, cpu);
+		struct ebtop_cpu_row *row;
 
+		/* while it is away its idle time stands still, and would be taken for work */
+		machine->idle_ns[cpu] = accounts->cpu_online[cpu] ? idle : ~0ull;
+		if (!accounts->cpu_online[cpu])
+			continue;
+		row = buffer_add(&machine->cpus);
 		if (!row)
 			return;
 		memset(row, 0, sizeof(*row));
 		row->cpu = cpu;
-		machine->idle_ns[cpu] = idle;
 		if (last == ~0ull || idle < last)
 			continue;
 		row->known = 1;

@@ -22,6 +22,8 @@ struct machine {
 
 int machine_open(struct machine *machine, const struct maps *maps);
 void machine_close(struct machine *machine);
+/* Which CPUs are there from now on. */
+void machine_find_online(struct accounts *accounts);
 /* Adds the switches of the idle threads to those of the interval. */
 void machine_count_switches(struct machine *machine, struct accounts *accounts);
 /* Packs the settled interval; `rows` must be packed already. */

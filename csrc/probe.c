@@ -65,6 +65,9 @@ static int attach(struct probe *probe, const struct probe_variant *variant)
 		if (used >= sizeof(probe->hook))
 			used = sizeof(probe->hook) - 1;
 	}
+	if (variant->lacks)
+		snprintf(probe->hook + used, sizeof(probe->hook) - used, " (without %s)",
+			 variant->lacks);
 	return 0;
 }
 

@@ -21,6 +21,7 @@ struct bpf_object;
 /* Programs in the order in which they are attached: the busiest hook last. */
 struct probe_variant {
 	const char *programs[PROBE_PROGRAMS_MAX + 1];
+	const char *lacks; /* what the best variant has; said with the hook */
 };
 
 struct probe_kind {

@@ -49,14 +49,14 @@ const struct probe_kind probe_kinds[EBTOP_PROBES] = {
 		.elf_bytes = life_bpf__elf_bytes,
 		.variants = {
 			{ { "fork_btf", "exec_args_btf", "exit_btf" } },
-			{ { "fork_btf", "exec_btf", "exit_btf" } },
+			{ { "fork_btf", "exec_btf", "exit_btf" }, "arguments of execs" },
 		},
 	},
 	[EBTOP_TASKS] = {
 		.name = "tasks",
 		.elf_bytes = tasks_bpf__elf_bytes,
 		.is_iterator = 1,
-		.variants = { { { "tasks_iter" } }, { { "tasks_bare_iter" } } },
+		.variants = { { { "tasks_iter" } }, { { "tasks_bare_iter" }, "resident memory" } },
 	},
 	[EBTOP_SYSCALL] = {
 		.name = "syscall",

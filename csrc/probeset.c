@@ -153,6 +153,11 @@ static int nothing_works(const struct probeset *set)
 
 static int say_why(const struct probeset *set, __u32 wanted, struct ebtop_error *err)
 {
+	static const int codes[] = {
+		[EBTOP_PROBE_DENIED] = -EPERM,
+		[EBTOP_PROBE_UNSUPPORTED] = -EOPNOTSUPP,
+		[EBTOP_PROBE_FAILED] = -EIO,
+	};
 	const struct probe *first = NULL;
 
 	for (int i = EBTOP_PROBES - 1; i >= 0; i--)
@@ -160,8 +165,7 @@ static int say_why(const struct probeset *set, __u32 wanted, struct ebtop_error 
 			first = &set->probes[i];
 	if (!first)
 		return error_set(err, -EINVAL, "probes", "no probe was asked for");
-	return error_set(err, first->state == EBTOP_PROBE_DENIED ? -EPERM : -EOPNOTSUPP,
-			 first->kind->name, "%s", first->reason);
+	return error_set(err, codes[first->state], first->kind->name, "%s", first->reason);
 }
 
 /* The busiest hooks last: attaching stalls CPUs, and events before the others are ready are noise. */

@@ -378,6 +378,7 @@ int ebtop_refresh(ebtop_session *session, __u32 flags, struct ebtop_snapshot *re
 		accounts->before_ns = accounts->now_ns;
 	take_filter(session);
 	if (accounts->have_sched) {
+		machine_find_online(accounts);
 		accounts_scan(accounts, 0);
 		machine_count_switches(&session->machine, accounts);
 		slots_provide(&session->slots);

@@ -141,12 +141,17 @@ def _report(machine: dict[str, Any], probes: list[ProbeStatus], source: str) -> 
             "state": probe.state,
             "hook": probe.hook or None,
             "reason": probe.reason,
-            "help": None if probe.state == "on" else "; ".join(_help(machine, probe)),
+            "help": "; ".join(_help(machine, probe)) if _has_less(probe) else None,
             "gives": _GIVES.get(probe.name, ""),
         }
         for probe in probes
     ]
     return {"schema": 1, "type": "doctor", "source": source, "machine": machine, "probes": rows}
+
+
+def _has_less(probe: ProbeStatus) -> bool:
+    """Whether it is less than it could be: not on, or with something that was refused."""
+    return probe.state != "on" or "(without " in probe.hook
 
 
 def _help(machine: dict[str, Any], probe: ProbeStatus) -> Iterator[str]:
@@ -189,13 +194,12 @@ def _lines(report: dict[str, Any]) -> Iterator[str]:
 def _probe_lines(probe: dict[str, Any]) -> Iterator[str]:
     head = f"probe {probe['name']:<6} {probe['state']}"
     yield f"{head:<24}{displayable(probe['hook'] or '')}".rstrip()
-    if probe["state"] == "on":
-        return
     if probe["reason"]:
         yield f"    why:    {displayable(probe['reason'])}"
     if probe["help"]:
         yield f"    helps:  {displayable(probe['help'])}"
-    yield f"    lost:   {probe['gives']}"
+    if probe["state"] != "on":
+        yield f"    lost:   {probe['gives']}"
 
 
 def _machine_lines(machine: dict[str, Any]) -> Iterator[str]:

@@ -54,7 +54,6 @@ def read_host(root: str = "/proc", sys_root: str = "/sys") -> Host:
         memory_total_bytes=total,
         memory_available_bytes=available,
         cpus=len(online) if online else (os.cpu_count() or 1),
-        online=None if online is None else tuple(online),
     )
 
 

@@ -178,7 +178,6 @@ class Session:
         system = _table(SYSTEM, raw.system).row(0)
         probes = tuple(_probe_status(row) for row in _table(PROBE, raw.probes).rows())
         events = _table(EVENT, raw.events)
-        machine = host.read_host()
         return Snapshot(
             time=time.time(),
             taken_ns=raw.taken_ns,
@@ -186,13 +185,13 @@ class Session:
             source="bpf",
             source_reason=None,
             cumulative=cumulative,
-            host=machine,
+            host=host.read_host(),
             system=_system(system, cpus, interval_s, _is_on(probes, "open")),
             self_cost=self._cost(system, probes, interval_s),
             probes=probes,
             processes=processes,
             threads=_table(ROW, raw.threads),
-            cpus=_online(cpus, machine.online),
+            cpus=cpus,
             events=events,
             text=_text(raw.text),
             since_ns=self._since_ns,
@@ -226,14 +225,6 @@ class Session:
             lost={name: system["lost_" + name] for name in LOSSES},
             lost_total={name: system["lost_total_" + name] for name in LOSSES},
         )
-
-
-def _online(cpus: Table, online: Optional[tuple[int, ...]]) -> Table:
-    """The rows of CPUs that are there: the collector has one for each that could be."""
-    if online is None or len(online) == len(cpus):
-        return cpus
-    there = set(online)
-    return Table(CPU, b"".join(CPU.pack(row) for row in cpus.rows() if row["cpu"] in there))
 
 
 def filter_other(pid: int, filter: Optional[Filter]) -> None:

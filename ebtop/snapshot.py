@@ -23,8 +23,6 @@ class Host:
     memory_total_bytes: Optional[int]
     memory_available_bytes: Optional[int]
     cpus: int
-    online: Optional[tuple[int, ...]] = None
-    """The numbers of the CPUs that are online: there may be holes."""
 
 
 @dataclass(frozen=True)

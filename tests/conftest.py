@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """Owns the tiers: which folder of tests needs what, and the account at the end of a run.
 
-A tier that this machine cannot run is skipped with its reason. With EBTOP_LIVE=1 the machine is
+A tier that this machine cannot run is skipped with its reason. The faults are for guests only, and
+of them those that fit the way the guest was booted. With EBTOP_LIVE=1 the machine is
 said to be capable: then a skip in the live tier is a failure, and so is, in a run of everything, a
 tier that ran nothing. What the tests check is not decided here.
 """
@@ -16,8 +17,10 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).resolve().parent
-TIERS = ("unit", "screens", "live")
+TIERS = ("unit", "screens", "live", "faults")
 FORCED = os.environ.get("EBTOP_LIVE") == "1"
+SETTING = os.environ.get("EBTOP_VM_SETTING") if os.environ.get("EBTOP_VM") == "1" else None
+"""How this guest was booted, where this is one: a name of the table of settings."""
 
 
 def tier_of(path: os.PathLike[str] | str) -> str | None:
@@ -36,6 +39,17 @@ def why_no_live() -> str | None:
     if not os.access("/sys/kernel/btf/vmlinux", os.R_OK):
         return "this kernel has no BTF (/sys/kernel/btf/vmlinux)"
     return None
+
+
+def why_no_faults() -> str | None:
+    """What keeps the faults from being made here; None in a guest that was booted for them."""
+    return None if SETTING else "only in a guest: they change the whole machine (make test-vm)"
+
+
+def _of_other_settings(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Tests of faults that need this guest to have been booted in another way."""
+    marks = [(item, item.get_closest_marker("setting")) for item in items]
+    return [item for item, mark in marks if mark and SETTING not in mark.args]
 
 
 class Account:
@@ -68,15 +82,18 @@ _account = pytest.StashKey[Account]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_account] = Account()
+    config.addinivalue_line("markers", "setting(*names): how a guest must have been booted")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.name != "test_environment_is_capable")
-    reason = why_no_live()
-    if reason is None or FORCED:
-        return
+    if SETTING:
+        config.hook.pytest_deselected(items=(others := _of_other_settings(items)))
+        items[:] = [item for item in items if item not in others]
+    reasons = {"live": None if FORCED else why_no_live(), "faults": why_no_faults()}
     for item in items:
-        if tier_of(item.path) == "live":
+        reason = reasons.get(tier_of(item.path) or "")
+        if reason:
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
@@ -120,7 +137,8 @@ def _idle_tiers(config: pytest.Config) -> list[str]:
     narrowed = config.option.keyword or config.option.markexpr or config.option.collectonly
     if not FORCED or not whole or narrowed:
         return []
-    return [tier for tier in TIERS if not config.stash[_account].ran(tier)]
+    expected = [tier for tier in TIERS if tier != "faults" or SETTING]
+    return [tier for tier in expected if not config.stash[_account].ran(tier)]
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns how tests start ebtop as a process: this tree's, with nothing else on the path."""
+"""Owns how tests start ebtop as a process: this tree's, with nothing else on the path. And how they
+read what it says."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 TREE = Path(__file__).resolve().parents[1]
 _START = f"import sys; sys.path.insert(0, {str(TREE)!r}); from ebtop.cli import main;"
@@ -40,3 +43,25 @@ def ebtop(*arguments: str, timeout: float = 30, **options: object) -> subprocess
         **options,
     }
     return subprocess.run(command(*arguments), timeout=timeout, check=False, **settings)
+
+
+def sample(done: subprocess.CompletedProcess[bytes]) -> dict[str, Any]:
+    """The only sample of a run that went well, with something true in it."""
+    assert done.returncode == 0, done.stderr
+    assert b"Traceback" not in done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert found["processes"] and found["system"]["processes"] >= 1
+    return found
+
+
+def said(done: subprocess.CompletedProcess[bytes]) -> str:
+    """The one line on standard error."""
+    lines = done.stderr.decode().splitlines()
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+def doctor(done: subprocess.CompletedProcess[bytes]) -> dict[str, dict[str, Any]]:
+    """What `doctor --json` says of each probe."""
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    return {probe["name"]: probe for probe in json.loads(done.stdout)["probes"]}

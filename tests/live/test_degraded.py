@@ -5,14 +5,12 @@ something true, and names the cause in one line; the doctor says the same, and w
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
 import subprocess
-from typing import Any
 
 import pytest
-from running import TREE, command, ebtop
+from running import TREE, command, doctor, ebtop, said, sample
 
 NO_BTF = 'mount -t tmpfs none /sys/kernel/btf && exec "$@"'
 NO_TRACEFS = """
@@ -36,26 +34,6 @@ def within(preparation: str, *arguments: str) -> subprocess.CompletedProcess[byt
 def refusing(what: dict[str, int], *arguments: str) -> subprocess.CompletedProcess[bytes]:
     refused = ",".join(f"{name}:{code}" for name, code in what.items())
     return ebtop(*arguments, env={**os.environ, "LC_ALL": "C.UTF-8", "EBTOP_FAIL": refused})
-
-
-def sample(done: subprocess.CompletedProcess[bytes]) -> dict[str, Any]:
-    assert done.returncode == 0, done.stderr
-    assert b"Traceback" not in done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    assert os.getpid() in {process["pid"] for process in found["processes"]}
-    return found
-
-
-def said(done: subprocess.CompletedProcess[bytes]) -> str:
-    """The one line on standard error."""
-    lines = done.stderr.decode().splitlines()
-    assert len(lines) == 1, lines
-    return lines[0]
-
-
-def doctor(done: subprocess.CompletedProcess[bytes]) -> dict[str, dict[str, Any]]:
-    assert done.returncode == 0 and not done.stderr, done.stderr
-    return {probe["name"]: probe for probe in json.loads(done.stdout)["probes"]}
 
 
 JSON = ("--json", "-n", "1", "-d", "0.2")

@@ -17,7 +17,20 @@ SKIPS = "import pytest\ndef test_it():\n    pytest.skip('no such hook')\n"
 SKIPS_WHOLE = "import pytest\npytest.skip('no such hook', allow_module_level=True)\n"
 
 
-def run(root: Path, forced: bool, **tiers: str) -> subprocess.CompletedProcess[str]:
+FAULTS = """if True:
+    import pytest
+    @pytest.mark.setting("small")
+    def test_small(): pass
+    @pytest.mark.setting("small", "hotplug")
+    def test_both(): pass
+    @pytest.mark.setting("hotplug")
+    def test_other(): assert False
+"""
+
+
+def run(
+    root: Path, forced: bool, guest: dict[str, str] | None = None, **tiers: str
+) -> subprocess.CompletedProcess[str]:
     """pytest in a tree of its own, with one test file in each of the tiers named."""
     settings = '[tool.pytest.ini_options]\ntestpaths = ["tests"]\n'
     (root / "pyproject.toml").write_text(settings, "ascii")
@@ -27,6 +40,8 @@ def run(root: Path, forced: bool, **tiers: str) -> subprocess.CompletedProcess[s
         (root / "tests" / tier).mkdir()
         (root / "tests" / tier / f"test_{tier}.py").write_text(text, "ascii")
     environment = {**os.environ, "EBTOP_LIVE": "1" if forced else "0"}
+    environment.pop("EBTOP_VM_SETTING", None)
+    environment.update(guest or {})
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"],
         cwd=root, env=environment, capture_output=True, text=True, check=False,
@@ -55,3 +70,16 @@ def test_a_forced_run_of_everything_passes(tmp_path: Path) -> None:
     done = run(tmp_path, True, unit=PASSES, screens=PASSES, live=PASSES)
     assert done.returncode == 0
     assert done.stdout.splitlines()[-1].startswith("=")
+
+
+def test_faults_are_made_only_in_a_guest_booted_for_them(tmp_path: Path) -> None:
+    tiers = {"unit": PASSES, "screens": PASSES, "live": PASSES, "faults": FAULTS}
+    (tmp_path / "host").mkdir()
+    (tmp_path / "guest").mkdir()
+    host = run(tmp_path / "host", True, **tiers)
+    assert host.returncode == 0
+    assert "faults:  3 skipped (only in a guest" in host.stdout
+    setting = {"EBTOP_VM": "1", "EBTOP_VM_SETTING": "small"}
+    guest = run(tmp_path / "guest", True, setting, **tiers)
+    assert guest.returncode == 0
+    assert "faults:  2 passed" in guest.stdout

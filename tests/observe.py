@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns what the live tests share: workloads compiled once, and a session that is read properly."""
+"""Owns what tests on a real kernel share: workloads compiled once, and sessions read properly."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ebtop.layout import EXITED, KNOWN_BIT
 from ebtop.session import Session
 from ebtop.snapshot import Snapshot
 
-WORKLOADS = Path(__file__).resolve().parent / "workloads"
+WORKLOADS = Path(__file__).resolve().parent / "live" / "workloads"
 _built: dict[str, str] = {}
 _folder = tempfile.TemporaryDirectory(prefix="ebtop-live-")
 
@@ -42,7 +42,7 @@ def start(*arguments: str, **options: Any) -> subprocess.Popen[str]:
 
 def python(code: str) -> subprocess.Popen[str]:
     """A Python process that can import ebtop; its standard output and input are pipes."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
     pipe = subprocess.PIPE
     command = [sys.executable, "-c", code]
     return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment)
