@@ -64,7 +64,7 @@ const struct probe_kind probe_kinds[EBTOP_PROBES] = {
 		.prepare = prepare_syscall,
 		.variants = {
 			{ { "return_btf", "enter_btf" } },
-			{ { "return_bare_btf", "enter_bare_btf" } },
+			{ { "return_bare_btf", "enter_bare_btf" }, "names of opened files" },
 		},
 	},
 	[EBTOP_OPEN] = { .name = "open" },

@@ -62,6 +62,15 @@ def said(done: subprocess.CompletedProcess[bytes]) -> str:
 
 
 def doctor(done: subprocess.CompletedProcess[bytes]) -> dict[str, dict[str, Any]]:
-    """What `doctor --json` says of each probe."""
+    """What `doctor --json` says of each probe that was asked for."""
     assert done.returncode == 0 and not done.stderr, done.stderr
-    return {probe["name"]: probe for probe in json.loads(done.stdout)["probes"]}
+    return asked_for(json.loads(done.stdout))
+
+
+def asked_for(said: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The probes of a sample or a report by name, without those that nobody wanted."""
+    return {probe["name"]: probe for probe in said["probes"] if probe["state"] != "off"}
+
+
+def all_on(said: dict[str, Any]) -> bool:
+    return {probe["state"] for probe in asked_for(said).values()} == {"on"}

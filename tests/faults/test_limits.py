@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from observe import start, until_done
 from proof import JSON, MEMLOCK_COUNTS, proves_exact
-from running import NOBODY, command, doctor, ebtop, said, sample, why_not_as_nobody
+from running import NOBODY, all_on, command, doctor, ebtop, said, sample, why_not_as_nobody
 
 from ebtop.layout import EXITED
 from ebtop.session import Session
@@ -31,7 +31,7 @@ def run(*words: str) -> subprocess.CompletedProcess[bytes]:
 def test_64_kib_of_locked_memory_are_raised_with_sys_resource() -> None:
     found = sample(done := run(*LIMIT, *command(*JSON)))
     assert found["source"] == "bpf" and not done.stderr
-    assert {probe["state"] for probe in found["probes"]} == {"on"}
+    assert all_on(found)
 
 
 def test_64_kib_of_locked_memory_are_named_where_they_count() -> None:
