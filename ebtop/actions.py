@@ -14,12 +14,15 @@ from ebtop.columns import BY_NAME, SETS
 from ebtop.errors import UsageError
 from ebtop.keys import Action
 from ebtop.snapshot import Snapshot
+from ebtop.syscalltable import BY_NAME as SYSCALL_COLUMNS
 from ebtop.viewstate import (
     CONNECTIONS,
     EVENTS,
     PROCESSES,
+    SWITCHABLE,
     SYSCALLS,
     TO_THE_END,
+    WINDOWS,
     Filter,
     ViewState,
 )
@@ -32,6 +35,8 @@ SHIFT_CELLS = 8
 def apply(state: ViewState, action: Action) -> ViewState:
     """The view after `action`; whatever was said before is answered by it, and goes."""
     state = state.with_(message=None)
+    if state.probes_open and action in _IN_PROBES:
+        return _IN_PROBES[action](state)
     if action in _CHANGES:
         return _CHANGES[action](state)
     if action is Action.GO_BACK:
@@ -100,6 +105,8 @@ def _go_back(state: ViewState) -> ViewState:
     """One step back a key, from what lies on top to what was chosen first."""
     if state.help_open:
         return state.with_(help_open=False, help_scroll=0)
+    if state.probes_open:
+        return state.with_(probes_open=False)
     if state.zoom:
         return state.with_(zoom=False)
     if state.search:
@@ -108,7 +115,10 @@ def _go_back(state: ViewState) -> ViewState:
         return state.with_(tagged=frozenset())
     if state.filter:
         return state.with_(filter=Filter())
-    return state.with_(selected=None, scroll=0, cursor=0, events_scroll=0, shift=0)
+    return state.with_(
+        selected=None, scroll=0, cursor=0, events_scroll=0, shift=0, syscall_selected=None,
+        syscall_scroll=0,
+    )  # fmt: skip
 
 
 def _move(rows: int) -> Callable[[ViewState], ViewState]:
@@ -124,7 +134,7 @@ def _shift(cells: int) -> Callable[[ViewState], ViewState]:
 
 
 def _focus(panel: int) -> Callable[[ViewState], ViewState]:
-    return lambda state: state.with_(focus=panel, help_open=False)
+    return lambda state: state.with_(focus=panel, help_open=False, probes_open=False)
 
 
 def _sort_by(name: str) -> Callable[[ViewState], ViewState]:
@@ -156,12 +166,44 @@ def _sort_beside(step: int) -> Callable[[ViewState], ViewState]:
     """Walks over the columns of the set in use; from a column of another set, to the first."""
 
     def sort(state: ViewState) -> ViewState:
+        if state.focus == SYSCALLS:
+            return _sort_syscalls(state, step)
         names = [column.name for column in SETS[state.column_set % len(SETS)]]
         at = names.index(state.sort) + step if state.sort in names else 0
         name = names[at % len(names)]
         return state.with_(sort=name, message=(f"sorted by {BY_NAME[name].title}", False))
 
     return sort
+
+
+def _sort_syscalls(state: ViewState, step: int) -> ViewState:
+    names = list(SYSCALL_COLUMNS)
+    name = names[(names.index(state.syscall_sort) + step) % len(names)]
+    said = f"system calls sorted by {SYSCALL_COLUMNS[name].phrase}"
+    return state.with_(syscall_sort=name, syscall_scroll=0, message=(said, False))
+
+
+def _reverse(state: ViewState) -> ViewState:
+    if state.focus == SYSCALLS:
+        return state.with_(syscall_reverse=not state.syscall_reverse)
+    return state.with_(reverse=not state.reverse)
+
+
+def _next_window(state: ViewState) -> ViewState:
+    at = WINDOWS.index(state.window) + 1
+    return state.with_(window=WINDOWS[at % len(WINDOWS)])
+
+
+def _move_in_probes(step: int) -> Callable[[ViewState], ViewState]:
+    return lambda state: state.with_(probes_at=(state.probes_at + step) % len(SWITCHABLE))
+
+
+def _switch_probe(state: ViewState) -> ViewState:
+    return state.with_(probes_off=state.probes_off ^ {SWITCHABLE[state.probes_at]})
+
+
+def _unchanged(state: ViewState) -> ViewState:
+    return state
 
 
 def _change_pace(step: int) -> Callable[[ViewState], ViewState]:
@@ -226,11 +268,20 @@ _CHANGES: dict[Action, Callable[[ViewState], ViewState]] = {
     Action.SORT_CPU: _sort_by("cpu"),
     Action.SORT_MEMORY: _sort_by("rss"),
     Action.SORT_TIME: _sort_by("oncpu"),
-    Action.REVERSE_SORT: _toggle("reverse"),
+    Action.REVERSE_SORT: _reverse,
     Action.TOGGLE_TREE: _toggle("tree"),
     Action.TOGGLE_CUMULATIVE: _toggle("cumulative"),
     Action.TOGGLE_THREADS: _toggle("threads"),
     Action.TOGGLE_ZOOM: _toggle("zoom"),
     Action.NEXT_COLUMNS: _next_columns,
+    Action.NEXT_WINDOW: _next_window,
+    Action.TOGGLE_PROBES: _toggle("probes_open"),
+    Action.CHOOSE: _unchanged,
     Action.TAG: _tag,
+}
+_IN_PROBES: dict[Action, Callable[[ViewState], ViewState]] = {
+    Action.MOVE_UP: _move_in_probes(-1),
+    Action.MOVE_DOWN: _move_in_probes(1),
+    Action.CHOOSE: _switch_probe,
+    Action.TAG: _switch_probe,
 }

@@ -125,6 +125,7 @@ def state_letter(row: Row) -> str | None:
 
 
 _ONCPU = 1 << KNOWN_BIT["oncpu_ns"]
+_SYSCALLS = 1 << KNOWN_BIT["syscalls"]
 _UID = 1 << KNOWN_BIT["uid"]
 _EXIT_CODE = 1 << KNOWN_BIT["exit_code"]
 _STATE = 1 << KNOWN_BIT["state"]
@@ -145,6 +146,13 @@ def _number(name: str, write: Callable[[float], str]) -> Callable[[Row, Context]
 def _cpu(row: Row, context: Context) -> str:
     value = cpu_percent(row, context.snapshot.counted_s)
     return UNKNOWN if value is None else units.percent(value)
+
+
+def _calls_rate(row: Row, context: Context) -> str:
+    seconds = context.snapshot.counted_s
+    if seconds <= 0 or not row["known"] & _SYSCALLS:
+        return UNKNOWN
+    return units.rate(row["syscalls"] / seconds)
 
 
 def _user(row: Row, context: Context) -> str:
@@ -181,7 +189,11 @@ def _fact(
     return Column(name, title, width, member, show, help, "tasks", importance=importance)
 
 
-_SAMPLED = "sampled by the kernel's tick"
+def _syscalls(name: str, title: str, member: str, importance: int, help: str) -> Column:
+    return _counter(name, title, 7, member, importance, help, probe="syscall")
+
+
+_SAMPLED = "sampled by the kernel's tick; counted while the probe syscall runs"
 
 COLUMNS: tuple[Column, ...] = (
     Column(
@@ -227,6 +239,20 @@ COLUMNS: tuple[Column, ...] = (
         "start", "AGE", 6, "start_ns", _age,
         "how long ago it began", "tasks", importance=64,
     ),
+    Column(
+        "sysc", "SYSC/S", 7, "syscalls", _calls_rate,
+        "system calls a second", "syscall", counter=True, importance=90,
+    ),
+    _syscalls("syserr", "SYSERR", "syscall_errors", 75, "system calls that failed"),
+    _syscalls("systime", "SYSTIME", "syscall_ns", 80, "time inside system calls, waits included"),
+    _syscalls("fileio", "FILE-IO", "syscalls_file_io", 60, "calls on files and descriptors"),
+    _syscalls("memory", "MEMORY", "syscalls_memory", 54, "calls on memory"),
+    _syscalls("network", "NETWORK", "syscalls_network", 59, "calls on sockets"),
+    _syscalls("process", "PROCESS", "syscalls_process", 53, "calls on processes and their rights"),
+    _syscalls("timers", "TIME", "syscalls_time", 52, "calls on clocks and timers"),
+    _syscalls("sync", "SYNC", "syscalls_sync", 58, "calls on futexes, semaphores, queues"),
+    _syscalls("signal", "SIGNAL", "syscalls_signal", 51, "calls on signals"),
+    _syscalls("other", "OTHER", "syscalls_other", 50, "all other system calls"),
     _fact("cgroup", "CGROUP", 8, "cgroup_id", 40, "number of its cgroup", lambda n: str(int(n))),
 )  # fmt: skip
 
@@ -237,6 +263,8 @@ SETS: tuple[tuple[Column, ...], ...] = tuple(
     for names in (
         "pid user cpu oncpu offcpu runq vol invol migr utime kern thr state rss cmd",
         "pid user cpu rss virt peak minflt majflt thr ppid start cgroup cmd",
+        "pid user cpu sysc syserr systime fileio memory network process timers sync signal"
+        " other cmd",
     )
 )
 

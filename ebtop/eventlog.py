@@ -7,19 +7,21 @@ counts nothing itself: the counts are the kernel's, taken from each snapshot.
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import NamedTuple
 
 from ebtop.layout import EVENT_TYPES
 from ebtop.snapshot import Snapshot
 
 KEPT_LINES = 1000
-LOGGED = ("exec", "exit")
+LOGGED = ("exec", "exit", "open")
 
 
 class EventLine(NamedTuple):
-    """One exec or exit. `time` is seconds since the epoch; names and arguments are raw bytes."""
+    """One exec, exit or open. `time` is seconds since the epoch; names and texts are raw bytes."""
 
     time: float
     type: str
@@ -27,10 +29,15 @@ class EventLine(NamedTuple):
     ppid: int
     uid: int
     comm: bytes
-    args: bytes
+    text: bytes
+    """Arguments, or the name of the file."""
     exit_code: int
     """As wait(2) gives it."""
     duration_ns: int
+    result: int = 0
+    """Of an open: the descriptor or -errno."""
+    marks: int = 0
+    """TEXT_CUT, TEXT_UNREAD."""
 
 
 @dataclass(frozen=True)
@@ -39,54 +46,60 @@ class EventTotals:
 
     counts: dict[str, int | None] = field(default_factory=dict)
     rates: dict[str, float | None] = field(default_factory=dict)
+    losing: int = 0
+    """Intervals in a row, the last one included, in which events were lost."""
 
 
 class EventLog:
-    """Absorbs snapshots; `lines` are oldest first."""
+    """Absorbs snapshots; `lines` are oldest first. Of each type as many are kept."""
 
     def __init__(self, kept: int = KEPT_LINES) -> None:
-        self._lines: deque[EventLine] = deque(maxlen=kept)
+        self._kept = kept
+        self.reset()
+        self._losing = 0
+
+    def reset(self) -> None:
+        """Forgets the lines and counts from 0."""
+        self._by_type = {name: deque[EventLine](maxlen=self._kept) for name in LOGGED}
+        self.lines: tuple[EventLine, ...] = ()
         self._counts: dict[str, int | None] = dict.fromkeys(EVENT_TYPES)
         self._rates: dict[str, float | None] = dict.fromkeys(EVENT_TYPES)
 
     @property
-    def lines(self) -> tuple[EventLine, ...]:
-        return tuple(self._lines)
-
-    @property
     def totals(self) -> EventTotals:
-        return EventTotals(dict(self._counts), dict(self._rates))
-
-    def reset(self) -> None:
-        """Forgets the lines and counts from 0."""
-        self._lines.clear()
-        self._counts = dict.fromkeys(EVENT_TYPES)
-        self._rates = dict.fromkeys(EVENT_TYPES)
+        return EventTotals(dict(self._counts), dict(self._rates), self._losing)
 
     def absorb(self, snapshot: Snapshot) -> None:
         """Adds what happened in the interval of this snapshot."""
         system = snapshot.system
-        known = (system.started, system.execs, system.exited, system.opens)
-        for name, count in zip(EVENT_TYPES, known):
+        numbers = (system.started, system.execs, system.exited, system.opens)
+        for name, count in zip(EVENT_TYPES, numbers):
             if count is None:
                 self._rates[name] = None
                 continue
             self._counts[name] = (self._counts[name] or 0) + count
             self._rates[name] = count / snapshot.interval_s if snapshot.interval_s > 0 else None
-        self._append(snapshot)
+        lost = snapshot.self_cost.lost
+        is_losing = lost.get("ring_buffer") or lost.get("event_rows")
+        self._losing = self._losing + 1 if is_losing else 0
+        if len(snapshot.events):
+            self._append(snapshot)
 
     def _append(self, snapshot: Snapshot) -> None:
-        first = max(0, len(snapshot.events) - 2 * (self._lines.maxlen or 0))
-        for index in range(first, len(snapshot.events)):
-            row = snapshot.events.row(index)
-            name = EVENT_TYPES[row["type"]] if row["type"] < len(EVENT_TYPES) else "?"
-            if name not in LOGGED:
-                continue
-            when = snapshot.time - (snapshot.taken_ns - row["time_ns"]) / 1e9
-            args = snapshot.text[row["text"] : row["text"] + row["text_bytes"]]
-            self._lines.append(
-                EventLine(
-                    when, name, row["pid"], row["ppid"], row["uid"], row["comm"], args,
-                    row["exit_code"], row["duration_ns"],
-                )
-            )  # fmt: skip
+        """The newest of each type: so a flood of one drives out no other."""
+        types = snapshot.events.column("type")
+        for name, lines in self._by_type.items():
+            number = EVENT_TYPES.index(name)
+            rows = [index for index, kind in enumerate(types) if kind == number]
+            lines.extend(_line(snapshot, name, index) for index in rows[-self._kept :])
+        self.lines = tuple(heapq.merge(*self._by_type.values(), key=attrgetter("time")))
+
+
+def _line(snapshot: Snapshot, name: str, index: int) -> EventLine:
+    row = snapshot.events.row(index)
+    when = snapshot.time - (snapshot.taken_ns - row["time_ns"]) / 1e9
+    text = snapshot.text[row["text"] : row["text"] + row["text_bytes"]]
+    return EventLine(
+        when, name, row["pid"], row["ppid"], row["uid"], row["comm"], text, row["exit_code"],
+        row["duration_ns"], row["result"], row["marks"],
+    )  # fmt: skip

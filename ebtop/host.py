@@ -18,6 +18,7 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 _MOST_CPUS = 1 << 16
 _MOST_NAMES = 10_000
+NO_UID = 0xFFFFFFFF
 _FIRST_PID_NAMESPACE = 0xEFFFFFFC  # PROC_PID_INIT_INO, a fixed number of the kernel
 
 
@@ -129,6 +130,17 @@ def _floats(data: bytes | None, count: int) -> list[float] | None:
 
 
 _names: dict[int, str | None] = {}
+
+
+def uid_of(user: str) -> int | None:
+    """The number of a user given by name or number; None when there is no such user."""
+    import pwd
+
+    try:
+        return pwd.getpwnam(user).pw_uid
+    except (KeyError, ValueError):
+        is_number = user.isascii() and user.isdigit() and len(user) <= 10
+        return int(user) if is_number and int(user) < NO_UID else None
 
 
 def users(uids: Iterable[int]) -> dict[int, str]:

@@ -47,6 +47,9 @@ class Action(Enum):
     TOGGLE_THREADS = "a row a thread"
     TOGGLE_ZOOM = "give the focused panel the whole screen"
     NEXT_COLUMNS = "the next set of columns"
+    NEXT_WINDOW = "system calls: of the interval, of ten seconds, since reset"
+    TOGGLE_PROBES = "switch probes on and off"
+    CHOOSE = "in the menu of probes: switch (as Space)"
     TAG = "tag the row"
     GO_BACK = "back; then clear search, filter and tags"
     REDRAW = "draw the screen anew"
@@ -104,6 +107,9 @@ KEYS: dict[str, Action] = {
     "KEY_F2": Action.NEXT_COLUMNS,
     "z": Action.TOGGLE_ZOOM,
     "\t": Action.NEXT_COLUMNS,
+    "W": Action.NEXT_WINDOW,
+    "s": Action.TOGGLE_PROBES,
+    "KEY_ENTER": Action.CHOOSE,
     " ": Action.TAG,
     "\x1b": Action.GO_BACK,
     "\x0c": Action.REDRAW,

@@ -23,8 +23,9 @@ from ebtop.model import column_view
 from ebtop.screen import Screen
 from ebtop.screendump import write_text
 from ebtop.signals import ENDING, Signals
-from ebtop.snapshot import Snapshot
+from ebtop.snapshot import Filter, Snapshot
 from ebtop.sources import Source
+from ebtop.steering import Steering
 from ebtop.text import cells
 from ebtop.views.frame import Frame, frame_text, render
 from ebtop.views.line import line_text
@@ -34,7 +35,7 @@ FIRST_INTERVAL_S = 0.1
 _CMDLINE_WAIT_S = 0.02
 _HANG_UP = select.POLLHUP | select.POLLERR | select.POLLNVAL
 # These change what has to be collected: the last snapshot cannot answer them.
-_COLLECTED = ("cumulative", "threads")
+_COLLECTED = ("cumulative", "threads", "window")
 
 
 class Loop:
@@ -57,11 +58,14 @@ class Loop:
         self._left = iterations
         self._log = EventLog()
         self._commands = CommandLines()
+        self._steering = Steering(source)
         self._ended = False
         self._due = 0.0
         self._took_s = 0.0
         self._snapshot: Snapshot
         self._frame: Frame
+        if state.filter:
+            self._steering.set_filter(state.filter, Filter())
         self._poller = select.poll()
         for fd in (0, signals.fd, lifeline.parent_fd):
             self._poller.register(fd, select.POLLIN)
@@ -170,6 +174,8 @@ class Loop:
             self._collect(reset=True)
         elif any(getattr(before, name) != getattr(self._state, name) for name in _COLLECTED):
             self._collect()
+        elif self._state.filter != before.filter:
+            self._filter()
         if self._state.pace != before.pace:
             self._due = time.monotonic() + self._state.pace.interval_s
         if self._state.prompt is not None:
@@ -183,6 +189,8 @@ class Loop:
         kind, text = self._state.prompt
         if key == "KEY_ENTER":
             self._state = actions.accept_prompt(self._state, self._snapshot)
+            if kind == "filter" and self._state.prompt is None:
+                self._filter()
             if kind == "file" and text:
                 self._render()
                 said = write_text(text, frame_text(self._frame))
@@ -194,6 +202,11 @@ class Loop:
         if self._state.prompt is None:
             self._screen.show_cursor(False)
         self._render()
+
+    def _filter(self) -> None:
+        """Collects at once, for the last snapshot was filtered otherwise."""
+        self._steering.set_filter(self._state.filter, self._snapshot.filter)
+        self._collect()
 
     # ---- refreshing and drawing ----
 
@@ -223,8 +236,9 @@ class Loop:
         if hasattr(self, "_snapshot"):
             del self._snapshot  # before the next: two at once are megabytes where there are many
         self._snapshot = self._source.refresh(
-            threads=state.threads, cost=True, cumulative=state.cumulative, reset=reset
-        )
+            threads=state.threads, cost=True, cumulative=state.cumulative, reset=reset,
+            window=state.window,
+        )  # fmt: skip
         self._log.absorb(self._snapshot)
 
     def _render(self) -> None:
@@ -233,6 +247,7 @@ class Loop:
         if self._read_commands(self._frame.visible):
             self._frame = self._rendered(width, height)
         self._state = self._frame.state
+        self._steering.run_probes(self._frame.probes)
 
     def _read_commands(self, visible: Sequence[tuple[int, int]]) -> bool:
         """Asks for the command lines of the rows shown; whether some came that were not known."""

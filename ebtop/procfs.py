@@ -29,7 +29,7 @@ from ebtop.proctask import (
     read_sched,
     totals,
 )
-from ebtop.snapshot import Host, ProbeStatus, SelfCost, Snapshot, System
+from ebtop.snapshot import Filter, Host, ProbeStatus, SelfCost, Snapshot, System
 
 PROBE_NAMES = ("sched", "life", "tasks")
 _ZEROS: Counts = (0,) * len(COUNTERS)
@@ -118,6 +118,12 @@ class ProcSource:
         """Files have no events."""
         return 0
 
+    def switch(self, probes: Iterable[str]) -> None:
+        """There are no probes."""
+
+    def set_filter(self, filter: Filter) -> None:
+        """There is nothing in the kernel to filter."""
+
     def refresh(
         self,
         *,
@@ -125,6 +131,7 @@ class ProcSource:
         cost: bool = False,  # no program of ours runs in the kernel: none has a cost
         cumulative: bool = False,
         reset: bool = False,
+        window: str = "interval",  # no table of system calls either
     ) -> Snapshot:
         """Ends the interval that the refresh before began."""
         taken_ns = time.monotonic_ns()

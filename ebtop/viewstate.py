@@ -17,6 +17,10 @@ Identity = tuple[int, int, int]
 """(pid, start_ns, tid): a reused pid is somebody else."""
 
 PROCESSES, SYSCALLS, CONNECTIONS, EVENTS = (1, 2, 3, 4)
+WINDOWS = ("interval", "ten_seconds", "reset")
+"""What the table of system calls can cover."""
+SWITCHABLE = ("syscall", "open")
+"""Probes that run only while something shows what they see; the user can keep them off."""
 TO_THE_END = 1 << 30
 """A `move` that reaches the last row; negated, the first."""
 
@@ -104,6 +108,18 @@ class ViewState:
     """Index of the selected row in the frame before; where to go when its process is gone."""
     events_scroll: int = 0
     """Lines back from the newest event; 0 follows the log."""
+    syscall_sort: str = "total"
+    syscall_reverse: bool = False
+    syscall_selected: tuple[int, int] | None = None
+    """(number, compat); None until the user moves: then the first row's histogram is shown."""
+    syscall_scroll: int = 0
+    window: str = WINDOWS[0]
+    probes_off: frozenset[str] = frozenset({"open"})
+    """Those of SWITCHABLE that do not run even where they are shown."""
+    probes_open: bool = False
+    """The menu of probes lies over the panels."""
+    probes_at: int = 0
+    """Index in SWITCHABLE of the selected one."""
     move: int = 0
     """Wish: rows down (negative: up) in the focused panel."""
     move_pages: int = 0

@@ -21,6 +21,9 @@ from ebtop.layout import (
     LOSSES,
     RAN,
     ROW,
+    SYSCALL,
+    TEXT_CUT,
+    TEXT_UNREAD,
     Table,
 )
 from ebtop.snapshot import Host, ProbeStatus, SelfCost, Snapshot, System
@@ -90,6 +93,26 @@ def event(kind: str, pid: int, comm: bytes, **values: Any) -> dict[str, Any]:
 
 def events(rows: Iterable[dict[str, Any]]) -> Table:
     return Table(EVENT, b"".join(EVENT.pack(row) for row in rows))
+
+
+def syscall(number: int, buckets: dict[int, int], **values: Any) -> dict[str, Any]:
+    """One system call whose returned calls are in these log2 buckets."""
+    spread = [1 << bucket for bucket, count in buckets.items() for _ in range(count)]
+    at = {name: spread[len(spread) * part // 100] for name, part in _PARTS.items() if spread}
+    row: dict[str, Any] = {
+        "number": number, "calls": len(spread), "total_ns": sum(spread) * 3 // 2, **at,
+        "min_ns": min(spread, default=0), "max_ns": max(spread, default=0) * 3 // 2,
+    }  # fmt: skip
+    row.update({f"histogram_{bucket}": count for bucket, count in buckets.items()})
+    row.update(values)
+    return row
+
+
+_PARTS = {"p50_ns": 50, "p95_ns": 95, "p99_ns": 99}
+
+
+def syscalls(rows: Iterable[dict[str, Any]]) -> Table:
+    return Table(SYSCALL, b"".join(SYSCALL.pack(row) for row in rows))
 
 
 PROBES = (
@@ -162,6 +185,41 @@ def office() -> Snapshot:
         ]
     )
     return replace(snapshot(rows), events=log, text=text)
+
+
+def calling() -> Snapshot:
+    """The office with its system calls and opens counted; numbers are those of x86-64."""
+    names = (b"/etc/hostname", b"", b"/no/such\x1b[2J", b"/very/long", b"relative.txt")
+    text = b"".join(names)
+    marks = (0, 0, 0, TEXT_CUT, TEXT_UNREAD)
+    results = (3, -2, -13, 17, -14)
+    opens = [
+        event("open", 501, b"python3", result=result, marks=mark, text=text.index(name),
+              text_bytes=len(name), duration_ns=9000)
+        for name, mark, result in zip(names, marks, results)
+    ]  # fmt: skip
+    table = syscalls([
+        syscall(0, {8: 40, 9: 300, 10: 800, 11: 90, 14: 12, 20: 3}, errors=7),
+        syscall(1, {9: 500, 10: 100}),
+        syscall(202, {8: 700, 12: 50, 22: 41, 25: 2}, errors=130),
+        syscall(257, {11: 31, 12: 96, 13: 4}, errors=64),
+        syscall(60, {}, calls=17),
+        syscall(295, {12: 5}, compat=1),
+        syscall(999, {7: 1}, errors=1),
+    ])  # fmt: skip
+    quiet = [process(1000 + n, b"idle") for n in range(3)]
+    busy = running(501, b"python3", 981, syscalls=1245, syscall_errors=7, syscall_ns=900 * MS,
+                   syscalls_file_io=1131, syscalls_sync=110, syscalls_other=4)  # fmt: skip
+    base = snapshot([busy, *quiet])
+    probes = (
+        *PROBES,
+        ProbeStatus("syscall", "on", "tp_btf/sys_enter,tp_btf/sys_exit", None, 9, 9000),
+        ProbeStatus("open", "on", "tp_btf/sys_enter,tp_btf/sys_exit", None, 9, 9000),
+    )
+    return replace(
+        base, events=events(opens), text=text, syscalls=table, window_s=1.0, probes=probes,
+        system=replace(base.system, opens=5),
+    )  # fmt: skip
 
 
 OFFICE_CMDLINES = {

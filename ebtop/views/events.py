@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns the lower panels: events (counts, rates, the log), and those that have no probe yet.
+"""Owns the panel of events: counts and rates by type, what was lost, and the log.
 
 The history comes from `eventlog.py` as values; nothing is remembered here.
 """
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,26 +14,17 @@ from dataclasses import replace
 from ebtop import units
 from ebtop.columns import SHOWN_BYTES, exit_status
 from ebtop.eventlog import EventLine, EventTotals
-from ebtop.layout import EVENT_TYPES
+from ebtop.layout import EVENT_TYPES, TEXT_CUT, TEXT_UNREAD
 from ebtop.snapshot import Snapshot
 from ebtop.text import displayable, fit
 from ebtop.units import UNKNOWN
 from ebtop.views.line import Line, Span, Style
-from ebtop.viewstate import CONNECTIONS, EVENTS, SYSCALLS, ViewState
-
-_NAMES = {SYSCALLS: "2 System calls", CONNECTIONS: "3 Connections", EVENTS: "4 Events"}
-_WITHOUT = {
-    SYSCALLS: "no probe for system calls yet in this version",
-    CONNECTIONS: "no probe for connections yet in this version",
-}
+from ebtop.views.losses import LASTING, advice, lost_text
+from ebtop.views.panels import title
+from ebtop.viewstate import EVENTS, ViewState
 
 
-def lower_panel(state: ViewState) -> int:
-    """Which panel stands under the processes."""
-    return state.focus if state.focus in _NAMES else EVENTS
-
-
-def panel(
+def events_panel(
     snapshot: Snapshot,
     state: ViewState,
     height: int,
@@ -40,14 +32,12 @@ def panel(
     totals: EventTotals,
 ) -> tuple[list[Line], ViewState]:
     """The panel in `height` lines, its title first, and the state with its wishes done."""
-    which = lower_panel(state)
-    if which != EVENTS:
-        return [_title(which, state), (Span("  " + _WITHOUT[which], Style.DIM),)][:height], state
-    title = (*_title(which, state), *_counts(totals, snapshot))
-    state = scrolled(state, len(log), height - 1)
+    top = [(*title(EVENTS, state), *_counts(totals, snapshot, state)), *_lost(snapshot, totals)]
+    room = height - len(top)
+    state = scrolled(state, len(log), room)
     end = len(log) - state.events_scroll
-    shown = log[max(0, end - (height - 1)) : end] if height > 1 else ()
-    return [title, *(_event_line(event, snapshot, state) for event in shown)], state
+    shown = log[max(0, end - room) : end] if room > 0 else ()
+    return [*top, *(_event_line(event, snapshot, state) for event in shown)], state
 
 
 def scrolled(state: ViewState, count: int, height: int) -> ViewState:
@@ -59,13 +49,7 @@ def scrolled(state: ViewState, count: int, height: int) -> ViewState:
     return replace(state, events_scroll=max(0, min(back, count - height)))
 
 
-def _title(which: int, state: ViewState) -> Line:
-    focused = state.focus == which
-    mark = ">" if focused else " "
-    return (Span(mark + _NAMES[which], Style.TITLE_FOCUSED if focused else Style.TITLE),)
-
-
-def _counts(totals: EventTotals, snapshot: Snapshot) -> Line:
+def _counts(totals: EventTotals, snapshot: Snapshot, state: ViewState) -> Line:
     spans: list[Span] = []
     for name in EVENT_TYPES:
         count, rate = totals.counts.get(name), totals.rates.get(name)
@@ -74,17 +58,33 @@ def _counts(totals: EventTotals, snapshot: Snapshot) -> Line:
         spans.append(Span(shown if rate is None else f"{shown} ({units.rate(rate)}/s)"))
     if not len(snapshot.events) and totals.counts.get("exec") is None:
         spans.append(Span("  no events from this source", Style.DIM))
+    elif "open" in state.probes_off:
+        spans.append(Span("  s: log opens", Style.DIM))
     return tuple(spans)
+
+
+def _lost(snapshot: Snapshot, totals: EventTotals) -> list[Line]:
+    """What was lost and why; when the loss lasts, also what helps."""
+    cost = snapshot.self_cost
+    text = lost_text(cost.lost_total, cost.lost)
+    if not text:
+        return []
+    lines: list[Line] = [(Span("  " + text, Style.BAD),)]
+    if totals.losing >= LASTING and advice(cost.lost):
+        lines.append((Span("  what helps: ", Style.LABEL), Span(advice(cost.lost), Style.WARNING)))
+    return lines
 
 
 def _event_line(event: EventLine, snapshot: Snapshot, state: ViewState) -> Line:
     clock = time.strftime("%H:%M:%S", time.localtime(event.time))
     name = snapshot.users.get(event.uid)
     user = str(event.uid) if name is None else displayable(name, state.ascii)
-    comm = displayable(event.comm, state.ascii)
     head = f" {clock} {event.type:<4} {event.pid:>7} {fit(user, 9)} "
+    if event.type == "open":
+        return _open_line(event, head, state)
+    comm = displayable(event.comm, state.ascii)
     if event.type == "exec":
-        args = displayable(event.args[:SHOWN_BYTES], state.ascii) if event.args else f"[{comm}]"
+        args = displayable(event.text[:SHOWN_BYTES], state.ascii) if event.text else f"[{comm}]"
         return (Span(f"{head}ppid {event.ppid}  {args}"),)
     status = exit_status(event.exit_code)
     signal = event.exit_code & 0x7F
@@ -92,3 +92,18 @@ def _event_line(event: EventLine, snapshot: Snapshot, state: ViewState) -> Line:
     lived = units.duration(event.duration_ns)
     style = Style.DIM if status == 0 else Style.WARNING
     return (Span(f"{head}{how} after {lived}  {comm}", style),)
+
+
+def _open_line(event: EventLine, head: str, state: ViewState) -> Line:
+    """The descriptor or the error's name, who, and which file; a cut name says so."""
+    failed = event.result < 0
+    how = errno.errorcode.get(-event.result, f"error {-event.result}") if failed else None
+    shown = f"fd {event.result}" if how is None else how
+    path = displayable(event.text[:SHOWN_BYTES], state.ascii)
+    if event.marks & TEXT_UNREAD:
+        path = "[name not readable]"
+    elif event.marks & TEXT_CUT or len(event.text) > SHOWN_BYTES:
+        path += " [cut]"
+    comm = fit(displayable(event.comm, state.ascii), 15)
+    style = Style.WARNING if failed else Style.NORMAL
+    return (Span(f"{head}{shown:<8} {comm} {path or '[empty name]'}", style),)

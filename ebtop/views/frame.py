@@ -14,14 +14,17 @@ from ebtop.columns import Cmdlines, Context, by_name
 from ebtop.eventlog import EventLine, EventTotals
 from ebtop.model import Wanted, order_rows
 from ebtop.snapshot import Snapshot
-from ebtop.views.events import panel
+from ebtop.views.events import events_panel
 from ebtop.views.header import header
 from ebtop.views.help import help_lines
 from ebtop.views.line import Line, Style, fit_line, line, line_text
+from ebtop.views.panels import NEEDS, connections_panel, lower_panel
+from ebtop.views.probes import probes_menu
 from ebtop.views.scroll import place
 from ebtop.views.status import footer, status_line
+from ebtop.views.syscalls import syscalls_panel
 from ebtop.views.table import heading, row_line, shown_columns
-from ebtop.viewstate import PROCESSES, ViewState
+from ebtop.viewstate import EVENTS, PROCESSES, SWITCHABLE, SYSCALLS, ViewState
 
 MIN_WIDTH, MIN_HEIGHT = 40, 10
 _LEAST_TABLE = 8
@@ -39,6 +42,8 @@ class Frame:
     """The state with wishes carried out and selection and scrolling corrected."""
     visible: tuple[tuple[int, int], ...] = ()
     """(pid, start_ns) of the processes shown: whose command lines are worth reading."""
+    probes: frozenset[str] = frozenset()
+    """Those of SWITCHABLE that have to run for what is in sight."""
 
 
 class _Shares(NamedTuple):
@@ -67,6 +72,8 @@ def render(
     visible: tuple[tuple[int, int], ...] = ()
     if state.help_open:
         body, state = help_lines(snapshot, state, shares.table + shares.panel)
+    elif state.probes_open:
+        body = probes_menu(snapshot, state, shares.table + shares.panel)
     else:
         body = []
         if shares.table:
@@ -75,15 +82,41 @@ def render(
             cursor_row = None if at is None else len(top) + at
         if shares.panel:
             body += [()] * (shares.table - len(body))
-            below, state = panel(snapshot, state, shares.panel, log, totals)
-            body += below
+            below, state = _panel(snapshot, state, shares.panel, width, log, totals)
+            body += below[: shares.panel]
     body += [()] * (shares.table + shares.panel - len(body))
     lines = [*top, *body, status_line(snapshot, state, width), footer(width)]
     if state.prompt is not None:
         cursor_row = height - 2
     fitted = [fit_line(spans, width) for spans in lines[:-1]]
     fitted.append(fit_line(lines[-1], width, Style.KEY_LABEL))
-    return Frame(tuple(fitted), cursor_row, state, visible)
+    return Frame(tuple(fitted), cursor_row, state, visible, _needs(state, shares, width))
+
+
+def _panel(
+    snapshot: Snapshot,
+    state: ViewState,
+    height: int,
+    width: int,
+    log: Sequence[EventLine],
+    totals: EventTotals,
+) -> tuple[list[Line], ViewState]:
+    which = lower_panel(state)
+    if which == SYSCALLS:
+        return syscalls_panel(snapshot, state, height, width)
+    if which == EVENTS:
+        return events_panel(snapshot, state, height, log, totals)
+    return connections_panel(state), state
+
+
+def _needs(state: ViewState, shares: _Shares, width: int) -> frozenset[str]:
+    """What help or menu cover goes on: they are looked at for moments."""
+    needed = set()
+    if shares.table:
+        needed |= {column.probe for column in (*shown_columns(state, width), by_name(state.sort))}
+    if shares.panel:
+        needed.add(NEEDS.get(lower_panel(state), ""))
+    return frozenset(needed.intersection(SWITCHABLE) - state.probes_off)
 
 
 def _header_lines(height: int) -> int:

@@ -13,16 +13,8 @@ from ebtop.text import displayable
 from ebtop.units import UNKNOWN
 from ebtop.views.bars import cpu_lines, memory_bar
 from ebtop.views.line import Line, Span, Style, line_cells
+from ebtop.views.losses import lost_text
 from ebtop.viewstate import ViewState
-
-_CAUSES = {
-    "ring_buffer": "ring buffer full",
-    "thread_slots": "more threads than slots",
-    "pid_range": "pid above pid_max",
-    "clock_order": "clock out of order",
-    "event_rows": "log full",
-    "memory": "out of memory",
-}
 
 
 def header(snapshot: Snapshot, state: ViewState, width: int, most: int) -> list[Line]:
@@ -141,14 +133,5 @@ def _cost(snapshot: Snapshot) -> Line:
 def _lost(snapshot: Snapshot) -> Line:
     """All that was lost since the start stays in sight; what is being lost now stands out."""
     cost = snapshot.self_cost
-    total = sum(cost.lost_total.values())
-    if not total and not any(cost.lost.values()):
-        return _value("  lost ", "0", Style.GOOD)
-    now = sum(cost.lost.values())
-    causes = ", ".join(
-        f"{_CAUSES.get(name, name)} {units.count(count)}"
-        for name, count in cost.lost_total.items()
-        if count
-    )
-    text = f"LOST {units.count(max(total, now))}: {causes}"
-    return (Span("  "), Span(text + (f" (now {units.count(now)})" if now else ""), Style.BAD))
+    text = lost_text(cost.lost_total, cost.lost)
+    return (Span("  "), Span(text, Style.BAD)) if text else _value("  lost ", "0", Style.GOOD)

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from ebtop.model import Order, comm_of, identity_of
 from ebtop.text import raw_bytes
-from ebtop.viewstate import EVENTS, PROCESSES, ViewState
+from ebtop.viewstate import EVENTS, PROCESSES, SYSCALLS, ViewState
 
 
 def place(order: Order, state: ViewState, height: int) -> ViewState:
@@ -18,7 +18,7 @@ def place(order: Order, state: ViewState, height: int) -> ViewState:
     count = len(order)
     at = _selected(order, state)
     step = state.move + state.move_pages * max(1, height - 1)
-    if state.focus != EVENTS:
+    if state.focus not in (SYSCALLS, EVENTS):  # these move in their own panel
         state = replace(state, move=0, move_pages=0)
     if not count:
         return replace(state, selected=None, scroll=0, cursor=0, search_step=0)

@@ -6,10 +6,12 @@ What a key does is `keys.py`'s; the footer only names the most useful ones.
 
 from __future__ import annotations
 
+from ebtop import units
+from ebtop.layout import EXITED
 from ebtop.snapshot import Snapshot
 from ebtop.text import cells, displayable, shifted
 from ebtop.views.line import Line, Span, Style
-from ebtop.viewstate import EVENTS, FILTER_HELP, PROCESSES, Filter, ViewState
+from ebtop.viewstate import FILTER_HELP, SWITCHABLE, Filter, ViewState
 
 _PROMPTS = {
     "filter": f"Filter ({FILTER_HELP}): ",
@@ -19,6 +21,7 @@ _PROMPTS = {
 _FOOTER = (
     ("h", "Help"), ("q", "Quit"), ("f", "Filter"), ("/", "Search"), ("<>", "Sort"),
     ("t", "Tree"), ("p", "Pause"), ("1-4", "Panel"), ("z", "Zoom"), ("Tab", "Columns"),
+    ("s", "Probes"),
     ("I", "Reverse"), ("H", "Threads"), ("c", "Totals"), ("r", "Reset"), ("+-", "Pace"),
     ("Space", "Tag"), ("w", "Write"),
 )  # fmt: skip
@@ -32,7 +35,8 @@ def status_line(snapshot: Snapshot, state: ViewState, width: int) -> Line:
         return (*_prompt(*state.prompt, width, state.ascii), *said)
     if state.message is not None:
         return _message(state)
-    return (*_modes(state), *_filter(state.filter, state), *_probes(snapshot, state))
+    shown = (*_filter(state.filter, snapshot, state), *_kernel_filter(snapshot, state))
+    return (*_modes(state), *shown, *_probes(snapshot, state))
 
 
 def _message(state: ViewState) -> Line:
@@ -68,17 +72,16 @@ def _modes(state: ViewState) -> Line:
         modes.append("search " + displayable(state.search, state.ascii))
     if state.tagged:
         modes.append(f"{len(state.tagged)} tagged")
-    if state.focus not in (PROCESSES, EVENTS):
-        modes.append(f"panel {state.focus}")
     return (Span(" " + ", ".join(modes)),)
 
 
-def _filter(shown: Filter, state: ViewState) -> Line:
+def _filter(shown: Filter, snapshot: Snapshot, state: ViewState) -> Line:
+    """Which rows are shown."""
     if not shown:
         return ()
     words = []
     if shown.pids:
-        words.append("pid " + ",".join(str(pid) for pid in sorted(shown.pids)))
+        words.append("pid " + ",".join(_pid(pid, snapshot) for pid in sorted(shown.pids)))
     if shown.user is not None:
         words.append("user " + displayable(shown.user, state.ascii))
     if shown.comm is not None:
@@ -88,10 +91,39 @@ def _filter(shown: Filter, state: ViewState) -> Line:
     return (Span("  filter: ", Style.LABEL), Span(" and ".join(words), Style.NOTICE))
 
 
+def _kernel_filter(snapshot: Snapshot, state: ViewState) -> Line:
+    """Whose calls and opens are counted; perhaps another process has set that."""
+    held = snapshot.filter
+    if not held:
+        return ()
+    words = []
+    if held.pid:
+        below = " and descendants" if held.descendants else ""
+        words.append(f"pid {_pid(held.pid, snapshot)}{below}")
+    if held.uid is not None:
+        name = snapshot.users.get(held.uid)
+        shown = str(held.uid) if name is None else displayable(name, state.ascii)
+        words.append(f"user {shown}")
+    if held.min_latency_ns:
+        words.append(f"from {units.latency(held.min_latency_ns, state.ascii)} on")
+    return (Span("  in the kernel: ", Style.LABEL), Span(", ".join(words), Style.NOTICE))
+
+
+def _pid(pid: int, snapshot: Snapshot) -> str:
+    """A pid in a filter; that its process has ended is said."""
+    pids = snapshot.processes.column("pid")
+    if pid not in pids:
+        return f"{pid} (no such process)"
+    ended = snapshot.processes.column("flags")[pids.index(pid)] & EXITED
+    return f"{pid} (ended)" if ended else str(pid)
+
+
 def _probes(snapshot: Snapshot, state: ViewState) -> Line:
     """Those that run, then the others with why, said once for all that share it."""
     groups: dict[tuple[str, str], list[str]] = {}
     for probe in sorted(snapshot.probes, key=lambda probe: probe.state != "on"):
+        if probe.name in SWITCHABLE and probe.state == "off":
+            continue  # nothing shows it now, and that is no fault
         why = displayable(probe.reason or "", state.ascii)
         groups.setdefault((probe.state, why), []).append(displayable(probe.name, state.ascii))
     spans = [Span("  probes:", Style.LABEL)]

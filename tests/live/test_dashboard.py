@@ -5,9 +5,12 @@ nothing of it stays in the kernel or on the terminal however it ends."""
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from terminal import Terminal, restored
@@ -76,6 +79,61 @@ def test_reset_totals_and_threads() -> None:
         terminal.wait("counters start from 0")
         terminal.type("H")
         terminal.wait("threads")
+        terminal.type("q")
+        assert terminal.end() == 0
+
+
+def test_system_calls_are_counted_while_their_panel_shows() -> None:
+    code = "import time\nwhile True: time.sleep(0.005)"
+    sleeper = subprocess.Popen([sys.executable, "-c", code])
+    try:
+        with Terminal(*BPF, "--max-delay", "0.5", size=(160, 50)) as terminal:
+            terminal.wait("Quit")
+            before = held(terminal)
+            terminal.type(f"2f{sleeper.pid}\r")
+            terminal.wait(lambda text: re.search(r"^ clock_nanosleep +\d+ +0 ", text, re.M))
+            terminal.wait(f"in the kernel: pid {sleeper.pid}")
+            terminal.wait(lambda text: "[4.19ms, 8.39ms)" in text and " p50" in text)
+            assert held(terminal) > before
+            terminal.type("W")
+            terminal.wait(lambda text: "2 System calls  last " in text and "interval" not in text)
+            terminal.type("W")
+            terminal.wait("since reset")
+            sleeper.kill()
+            sleeper.wait()
+            terminal.wait(f"pid {sleeper.pid} (")
+            terminal.type("1")
+            terminal.wait(lambda text: "4 Events" in text)
+            until = time.monotonic() + 2.0
+            while held(terminal) > before:
+                terminal.read()
+                assert time.monotonic() < until, "the probe runs though nothing shows it"
+            terminal.type("q")
+            assert terminal.end() == 0
+    finally:
+        sleeper.kill()
+        sleeper.wait()
+
+
+def held(terminal: Terminal) -> int:
+    """How many BPF links and programs the dashboard holds."""
+    return sum("link" in name or "prog" in name for name in programs_of(*terminal.children()))
+
+
+def test_opens_are_logged_when_switched_on(tmp_path: Path) -> None:
+    missing = tmp_path / "no-such-file"
+    line = re.compile(rf"open +{os.getpid()} +\S+ +ENOENT +\S+ +{missing}")
+
+    def is_logged(text: str) -> bool:
+        with pytest.raises(FileNotFoundError):
+            missing.open()
+        return line.search(text) is not None
+
+    with Terminal(*BPF, "--max-delay", "0.5", "-p", str(os.getpid()), size=(200, 50)) as terminal:
+        terminal.wait("open -")
+        assert "s: log opens" in terminal.text
+        terminal.type("sj \x1b4")
+        terminal.wait(is_logged)
         terminal.type("q")
         assert terminal.end() == 0
 

@@ -11,7 +11,9 @@ import hostile
 import pytest
 import synthetic
 
+from ebtop import syscallnames
 from ebtop.eventlog import EventLog
+from ebtop.snapshot import Filter as KernelFilter
 from ebtop.snapshot import ProbeStatus, Snapshot
 from ebtop.views.frame import Frame, frame_text, render
 from ebtop.views.line import line_cells
@@ -74,6 +76,31 @@ def _hostile() -> Snapshot:
     return replace(base, host=replace(base.host, name=b"ho\x1b]0;st\x07"))
 
 
+def _calling() -> Snapshot:
+    return synthetic.calling()
+
+
+def _filtered() -> Snapshot:
+    """A filter that another process set, on a process that has ended since."""
+    held = KernelFilter(pid=4242, uid=33, descendants=True, min_latency_ns=1_500_000)
+    return replace(synthetic.calling(), filter=held)
+
+
+def _losing() -> Snapshot:
+    office = synthetic.calling()
+    lost = {**office.self_cost.lost, "ring_buffer": 120, "event_rows": 9}
+    total = {**office.self_cost.lost_total, "ring_buffer": 4000, "event_rows": 90}
+    return replace(office, self_cost=replace(office.self_cost, lost=lost, lost_total=total))
+
+
+def _denied() -> Snapshot:
+    """The probe of system calls alone may not run."""
+    office = synthetic.office()
+    why = "the kernel has no tracepoint sys_enter"
+    status = ProbeStatus("syscall", "unsupported", "", why, None, None)
+    return replace(office, probes=(*office.probes, status))
+
+
 def _threads() -> Snapshot:
     rows = [synthetic.running(501, b"python3", 400, tid=501 + i) for i in range(4)]
     rows.append(synthetic.process(501, b"io-worker", tid=777))
@@ -89,7 +116,8 @@ def _big() -> Snapshot:
 
 MACHINES = {
     "office": _office, "proc": _proc, "unknown": _unknown, "lost": _lost, "hostile": _hostile,
-    "threads": _threads, "big": _big,
+    "threads": _threads, "big": _big, "calling": _calling, "filtered": _filtered,
+    "losing": _losing, "denied": _denied,
 }  # fmt: skip
 
 _SELECTED = (501, 501 * 1_000_003, 501)
@@ -120,6 +148,30 @@ SCREENS = (
     Screen("help", (80, 40), ViewState(help_open=True)),
     Screen("help-end", (80, 24), ViewState(help_open=True, move=TO_THE_END)),
     Screen("syscalls", (80, 24), ViewState(focus=2)),
+    Screen("syscalls-beside", (160, 45), ViewState(focus=2), "calling"),
+    Screen("syscalls-usual", (80, 24), ViewState(focus=2, move=2), "calling"),
+    Screen("syscalls-zoom", (80, 24), ViewState(focus=2, zoom=True, move=1), "calling"),
+    Screen(
+        "syscalls-ascii", (120, 30), ViewState(focus=2, zoom=True, ascii=True, move=3), "calling"
+    ),
+    Screen(
+        "syscalls-sorted",
+        (120, 30),
+        ViewState(focus=2, syscall_sort="p99", syscall_reverse=True, window="reset"),
+        "calling",
+    ),
+    Screen("syscalls-small", (40, 10), ViewState(focus=2), "calling"),
+    Screen("syscalls-huge", (200, 60), ViewState(focus=2, zoom=True, move=TO_THE_END), "calling"),
+    Screen("syscalls-off", (80, 24), ViewState(focus=2, probes_off=frozenset({"syscall"}))),
+    Screen("syscalls-denied", (100, 24), ViewState(focus=2), "denied"),
+    Screen("syscalls-proc", (80, 24), ViewState(focus=2), "proc"),
+    Screen("syscall-columns", (160, 24), ViewState(column_set=2), "calling"),
+    Screen("opens", (100, 30), ViewState(focus=4, probes_off=frozenset()), "calling"),
+    Screen("losing", (100, 30), ViewState(focus=4, probes_off=frozenset()), "losing"),
+    Screen("probes", (100, 24), ViewState(probes_open=True, probes_at=1), "calling"),
+    Screen("probes-proc", (80, 24), ViewState(probes_open=True), "proc"),
+    Screen("filter-kernel", (120, 24), machine="filtered"),
+    Screen("filter-dead", (80, 24), ViewState(filter=Filter.parse("4242,501"))),
     Screen("connections", (80, 24), ViewState(focus=3)),
     Screen("events", (100, 30), ViewState(focus=4)),
     Screen("events-small", (40, 10), ViewState(focus=4)),
@@ -134,10 +186,17 @@ SCREENS = (
 )
 
 
+@pytest.fixture(autouse=True)
+def _x86_64(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names of system calls are those of the machine that recorded the screens."""
+    monkeypatch.setattr(syscallnames, "_architecture", lambda compat: ("x86_64", "i386")[compat])
+
+
 def draw(screen: Screen) -> Frame:
     snapshot = MACHINES[screen.machine]()
     log = EventLog()
-    log.absorb(snapshot)
+    for _ in range(3 if screen.machine == "losing" else 1):
+        log.absorb(snapshot)
     return render(
         snapshot, screen.state, *screen.size, log.lines, log.totals, synthetic.OFFICE_CMDLINES
     )
@@ -162,7 +221,8 @@ SIZES = [(1, 1), (5, 2), (39, 40), (40, 9), (40, 10), (41, 11), (79, 17), (80, 2
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_any_size_gives_whole_lines(machine: str, size: tuple[int, int]) -> None:
     states: list[dict[str, Any]] = [
-        {}, {"focus": 2}, {"focus": 4, "zoom": True}, {"help_open": True}, {"tree": True},
+        {}, {"focus": 2}, {"focus": 2, "zoom": True, "move": 4}, {"probes_open": True},
+        {"focus": 4, "zoom": True}, {"help_open": True}, {"tree": True},
         {"threads": True}, {"column_set": 1}, {"prompt": ("filter", "x" * 600)},
         {"message": ("日" * 400, False)}, {"move": TO_THE_END, "shift": 3},
     ]  # fmt: skip

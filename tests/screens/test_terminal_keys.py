@@ -95,6 +95,30 @@ def test_sort_pause_pace_zoom_and_panels() -> None:
         terminal.wait("VIRT")
 
 
+def test_menu_of_probes_opens_switches_and_closes() -> None:
+    with Terminal(*PROC) as terminal:
+        terminal.wait("PID")
+        terminal.type("s")
+        terminal.wait("> [x] syscall")
+        terminal.type(" ")
+        terminal.wait("> [ ] syscall")
+        terminal.type("j\r")
+        terminal.wait("> [x] open")
+        terminal.type("s")
+        terminal.wait("PID")
+        terminal.type("2")
+        terminal.wait("switched off: s switches probes")
+        terminal.type("s\x1b")
+        terminal.wait("PID")
+
+
+def test_panel_of_system_calls_says_that_there_are_none_here() -> None:
+    with Terminal(*PROC) as terminal:
+        terminal.wait("PID")
+        terminal.type("2W>Ijkz")
+        terminal.wait(lambda text: "knows nothing of system calls" in text and "PID" not in text)
+
+
 def test_every_key_of_the_table_is_survived() -> None:
     from ebtop.keys import KEYS, Action
 

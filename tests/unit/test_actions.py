@@ -9,7 +9,8 @@ from synthetic import crowd
 from ebtop.actions import accept_prompt, apply, filter_text, type_key
 from ebtop.columns import SETS
 from ebtop.keys import Action
-from ebtop.viewstate import EVENTS, Filter, Pace, ViewState
+from ebtop.syscalltable import COLUMNS as SYSCALL_COLUMNS
+from ebtop.viewstate import EVENTS, SYSCALLS, WINDOWS, Filter, Pace, ViewState
 
 SOMEBODY = (1, 1000003, 1)
 
@@ -140,3 +141,42 @@ def test_wrong_filter_keeps_the_prompt_and_what_was_typed() -> None:
 def test_filter_is_offered_again_as_it_was_typed(text: str) -> None:
     wanted = Filter.parse(text)
     assert Filter.parse(filter_text(wanted)) == wanted
+
+
+def test_sort_keys_in_the_panel_of_system_calls_sort_system_calls() -> None:
+    state, seen = ViewState(focus=SYSCALLS), []
+    for _ in SYSCALL_COLUMNS:
+        state = apply(state, Action.SORT_NEXT)
+        seen.append(state.syscall_sort)
+        assert state.message is not None
+    assert sorted(seen) == sorted(column.name for column in SYSCALL_COLUMNS)
+    reversed_ = apply(state, Action.REVERSE_SORT)
+    assert reversed_.syscall_reverse and not reversed_.reverse
+    assert reversed_.sort == ViewState().sort
+
+
+def test_windows_go_round() -> None:
+    state, seen = ViewState(), []
+    for _ in WINDOWS:
+        state = apply(state, Action.NEXT_WINDOW)
+        seen.append(state.window)
+    assert seen == ["ten_seconds", "reset", "interval"]
+
+
+def test_menu_of_probes_takes_movement_and_space_and_nothing_else() -> None:
+    state = apply(ViewState(), Action.TOGGLE_PROBES)
+    down = apply(state, Action.MOVE_DOWN)
+    assert down.probes_at == 1 and down.move == 0
+    on = apply(down, Action.TAG)
+    assert on.probes_off == frozenset() and not on.tagged and on.message is None
+    assert apply(on, Action.CHOOSE).probes_off == {"open"}
+    off = apply(apply(on, Action.MOVE_UP), Action.CHOOSE)
+    assert off.probes_off == {"syscall"}
+    assert apply(on, Action.TOGGLE_PAUSE).paused
+    assert not apply(on, Action.GO_BACK).probes_open
+    assert not apply(on, Action.TOGGLE_PROBES).probes_open
+    assert not apply(on, Action.FOCUS_SYSCALLS).probes_open
+
+
+def test_enter_outside_the_menu_does_nothing() -> None:
+    assert apply(ViewState(), Action.CHOOSE) == ViewState()

@@ -166,6 +166,60 @@ def test_event_counts_unknown_to_a_source_stay_unknown() -> None:
     assert log.totals.counts == dict.fromkeys(EVENT_TYPES)
 
 
+def test_a_flood_of_opens_drives_no_exit_out_of_the_log() -> None:
+    log = EventLog(kept=50)
+    rows = [synthetic.event("exit", 7, b"true")]
+    rows += [synthetic.event("open", pid, b"cat", time_ns=synthetic.NOW_NS) for pid in range(500)]
+    log.absorb(synthetic.snapshot([], events=synthetic.events(rows)))
+    assert [line.type for line in log.lines] == ["exit"] + ["open"] * 50
+    assert log.lines[-1].pid == 499
+
+
+def test_a_loss_lasts_when_it_comes_again_and_again() -> None:
+    log, base = EventLog(), synthetic.snapshot([])
+    losing = replace(base, self_cost=replace(base.self_cost, lost={"ring_buffer": 5}))
+    for _ in range(3):
+        log.absorb(losing)
+    assert log.totals.losing == 3
+    log.absorb(base)
+    assert log.totals.losing == 0
+
+
+@pytest.mark.parametrize("state, size, probes", [
+    (ViewState(), (160, 50), ""),
+    (ViewState(probes_off=frozenset()), (160, 50), "open"),
+    (ViewState(probes_off=frozenset(), zoom=True), (160, 50), ""),
+    (ViewState(probes_off=frozenset(), focus=2), (160, 50), "syscall"),
+    (ViewState(probes_off=frozenset({"syscall"}), focus=2), (160, 50), ""),
+    (ViewState(focus=2, zoom=True), (80, 24), "syscall"),
+    (ViewState(focus=2, help_open=True), (80, 24), "syscall"),
+    (ViewState(focus=3), (80, 24), ""),
+    (ViewState(column_set=2), (160, 50), "syscall"),
+    (ViewState(column_set=2, focus=4, zoom=True), (160, 50), ""),
+    (ViewState(sort="syserr"), (80, 24), "syscall"),
+    (ViewState(focus=2), (20, 5), ""),
+])  # fmt: skip
+def test_a_probe_is_needed_only_where_something_shows_it(
+    state: ViewState, size: tuple[int, int], probes: str
+) -> None:
+    assert render(synthetic.calling(), state, *size).probes == frozenset(probes.split())
+
+
+def test_selection_of_a_system_call_follows_it_and_scrolls() -> None:
+    calls = synthetic.calling()
+    first = render(calls, ViewState(focus=2, move=1), 80, 24).state
+    assert first.syscall_selected == (202, 0) and first.move == 0
+    assert first.selected is None
+    again = render(calls, replace(first, syscall_sort="calls"), 80, 24).state
+    assert again.syscall_selected == (202, 0)
+    last = render(calls, replace(first, move=TO_THE_END), 80, 20).state
+    assert last.syscall_selected == (60, 0) and last.syscall_scroll > 0
+    top = render(calls, replace(last, move=-TO_THE_END), 80, 20).state
+    assert top.syscall_selected == (202, 0) and top.syscall_scroll == 0
+    gone = replace(calls, syscalls=synthetic.syscalls([]))
+    assert render(gone, first, 80, 24).state.move == 0
+
+
 @pytest.mark.parametrize("width", range(12))
 def test_lines_are_cut_and_padded_in_cells(width: int) -> None:
     spans = (Span("ab"), Span("日本", Style.BAD), Span("xyz"))

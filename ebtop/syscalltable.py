@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns the table of system calls: its columns as data, and the order of its rows.
+
+What is drawn of it, and where, is the views'. The rows are the collector's, one a system call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ebtop import units
+from ebtop.columns import Row
+from ebtop.layout import Table
+from ebtop.syscallnames import name_of
+from ebtop.units import UNKNOWN
+
+BUCKETS = tuple(f"histogram_{index}" for index in range(64))
+PERCENTILES = ("p50", "p95", "p99")
+NAME_WIDTH = 18
+
+
+@dataclass(frozen=True)
+class SyscallColumn:
+    """One column of numbers. `phrase` says in words what it sorts by."""
+
+    name: str
+    title: str
+    width: int
+    value: Callable[[Row], float | None]
+    write: Callable[[float, bool], str]
+    phrase: str
+    importance: int
+
+
+def call_name(row: Row) -> str:
+    """The name; a 32-bit call is marked as one."""
+    name = name_of(row["number"], bool(row["compat"]))
+    return name + " (32)" if row["compat"] else name
+
+
+def histogram(row: Row) -> list[int]:
+    """The 64 counts."""
+    return [row[name] for name in BUCKETS]
+
+
+def percentiles(row: Row) -> dict[str, int]:
+    """Nanoseconds by name; empty where no call is in the histogram."""
+    return {name: row[name + "_ns"] for name in PERCENTILES} if _is_timed(row) else {}
+
+
+def order(table: Table, sort: str, reverse: bool = False) -> list[int]:
+    """The rows, largest first unless reversed; an unknown value is last either way."""
+    column = BY_NAME[sort]
+    rows = list(table.rows())
+    values = {index: column.value(row) for index, row in enumerate(rows)}
+    known = [index for index, value in values.items() if value is not None]
+    known.sort(key=lambda index: values[index] or 0, reverse=not reverse)
+    return known + [index for index, value in values.items() if value is None]
+
+
+def fitting(width: int) -> tuple[SyscallColumn, ...]:
+    """The columns that fit beside the name; the least important go first."""
+    kept = list(COLUMNS)
+    while kept and sum(column.width + 1 for column in kept) > width - NAME_WIDTH:
+        kept.remove(min(kept, key=lambda column: column.importance))
+    return tuple(kept)
+
+
+def shown(column: SyscallColumn, row: Row, ascii: bool) -> str:
+    """The value in words, `-` where there is none."""
+    value = column.value(row)
+    return UNKNOWN if value is None else column.write(value, ascii)
+
+
+def _is_timed(row: Row) -> bool:
+    """Whether a call of this kind has returned, so that there are latencies."""
+    return bool(row["max_ns"] or any(row[name] for name in BUCKETS))
+
+
+def _count(number: float, ascii: bool) -> str:
+    return units.count(number)
+
+
+def _field(name: str) -> Callable[[Row], float | None]:
+    return lambda row: row[name]
+
+
+def _timed(name: str) -> Callable[[Row], float | None]:
+    return lambda row: row[name] if _is_timed(row) else None
+
+
+def _average(row: Row) -> float | None:
+    return row["total_ns"] / row["calls"] if row["calls"] and _is_timed(row) else None
+
+
+COLUMNS = (
+    SyscallColumn("calls", "CALLS", 7, _field("calls"), _count, "calls", 100),
+    SyscallColumn("errors", "ERRORS", 7, _field("errors"), _count, "errors", 80),
+    SyscallColumn("total", "TOTAL", 7, _timed("total_ns"), units.latency, "total time", 90),
+    SyscallColumn("avg", "AVG", 7, _average, units.latency, "average", 60),
+    SyscallColumn("p50", "P50", 7, _timed("p50_ns"), units.latency, "median", 75),
+    SyscallColumn("p95", "P95", 7, _timed("p95_ns"), units.latency, "95th percentile", 65),
+    SyscallColumn("p99", "P99", 7, _timed("p99_ns"), units.latency, "99th percentile", 70),
+    SyscallColumn("max", "MAX", 7, _timed("max_ns"), units.latency, "longest call", 55),
+)
+BY_NAME = {column.name: column for column in COLUMNS}

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns the panel under the processes: which one it is, its title, and what it needs to run.
+
+What is in a panel belongs to the view of that name; connections have no probe yet.
+"""
+
+from __future__ import annotations
+
+from ebtop.views.line import Line, Span, Style
+from ebtop.viewstate import CONNECTIONS, EVENTS, SYSCALLS, ViewState
+
+_NAMES = {SYSCALLS: "2 System calls", CONNECTIONS: "3 Connections", EVENTS: "4 Events"}
+NEEDS = {SYSCALLS: "syscall", EVENTS: "open"}
+"""The probe that runs only while the panel is in sight."""
+
+
+def lower_panel(state: ViewState) -> int:
+    """Which panel stands under the processes."""
+    return state.focus if state.focus in _NAMES else EVENTS
+
+
+def title(which: int, state: ViewState) -> Line:
+    """`>` marks the panel that has the keys."""
+    focused = state.focus == which
+    mark = ">" if focused else " "
+    return (Span(mark + _NAMES[which], Style.TITLE_FOCUSED if focused else Style.TITLE),)
+
+
+def connections_panel(state: ViewState) -> list[Line]:
+    """What there is of it: nothing, and that is said."""
+    text = "  no probe for connections yet in this version"
+    return [title(CONNECTIONS, state), (Span(text, Style.DIM),)]
