@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Optional
 
 from ebtop.errors import EXIT_FAILED, EXIT_IMPOSSIBLE, EbtopError, UsageError
-from ebtop.options import Options, parse
+from ebtop.options import DEFAULT_PROBES, Options, parse
 from ebtop.output import OutputClosed, fill_standard_fds, locale_is_utf8, say
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def _dashboard(options: Options) -> int:
     def open_source() -> Source:
         from ebtop import sources
 
-        return sources.open_source(options)
+        return sources.open_source(_with_standing_probes(options))
 
     try:
         return dashboard.run(open_source, view_state(options), options)
@@ -99,11 +100,21 @@ def _dashboard(options: Options) -> int:
         return _sample(options.as_command("batch"))
 
 
+def _with_standing_probes(options: Options) -> Options:
+    """The dashboard begins with what always runs; the rest comes when something shows it."""
+    from ebtop.viewstate import SWITCHABLE
+
+    wanted = options.probes or DEFAULT_PROBES
+    standing = tuple(name for name in wanted if name not in SWITCHABLE)
+    return replace(options, probes=standing or wanted)
+
+
 def view_state(options: Options) -> ViewState:
     """What the user chose on the command line."""
-    from ebtop.viewstate import Filter, Pace, ViewState
+    from ebtop.viewstate import SWITCHABLE, Filter, Pace, ViewState
 
     delay = options.delay_s
+    probes = options.probes or DEFAULT_PROBES
     return ViewState(
         sort=options.sort,
         reverse=options.ascending,
@@ -112,6 +123,7 @@ def view_state(options: Options) -> ViewState:
         cumulative=options.cumulative,
         threads=options.threads,
         tree=options.tree,
+        probes_off=frozenset(SWITCHABLE).difference(probes),
         ascii=options.ascii or not locale_is_utf8(),
         color=_wants_color(options.color),
     )
