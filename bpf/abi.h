@@ -166,7 +166,8 @@ enum ebtop_loss {
 	EBTOP_LOST_EVENT_ROWS = 4,   /* events counted, but not kept for the log */
 	EBTOP_LOST_MEMORY = 5,       /* rows dropped because the collector had no memory */
 	EBTOP_LOST_SYSCALLS = 6,     /* calls not accounted because their thread has no slot */
-	EBTOP_LOSSES = 7,
+	EBTOP_LOST_FORKS = 7,        /* births dropped because the ring buffer was full */
+	EBTOP_LOSSES = 8,
 };
 
 /* ---- events: records in the ring buffer ---- */
@@ -204,8 +205,9 @@ struct ebtop_exec {
 	__u32 ppid;
 	__u32 args_bytes; /* 0 when arguments cannot be read here */
 	__u32 args_cut;   /* 1 when there were more than fit */
-	__u32 pad;
+	__u32 name_bytes; /* without the NUL; 0 when it cannot be read here */
 	char args[EBTOP_ARGS_BYTES]; /* NUL between the arguments, as in /proc/PID/cmdline */
+	char name[EBTOP_ARGS_BYTES]; /* the path given to execve(2) */
 };
 
 struct ebtop_exit {
@@ -215,6 +217,7 @@ struct ebtop_exit {
 	__u64 minor_faults;
 	__u64 major_faults;
 	__u64 peak_rss_pages; /* as ru_maxrss; 0 for a kernel thread */
+	__u64 others_oncpu_ns; /* of its other threads, which have ended */
 	__u32 ppid;
 	__s32 exit_code; /* as wait(2) gives it: code << 8 | signal */
 };
@@ -338,6 +341,7 @@ struct ebtop_event_row {
 	__u64 start_ns;
 	__u64 duration_ns; /* exit: how long the process lived; open: how long it took */
 	__s64 result;      /* open: descriptor or -errno */
+	__s64 oncpu_ns;    /* exit, in a stream: of the whole process; -1: not known */
 	__u32 type;        /* enum ebtop_event_type */
 	__u32 pid;
 	__u32 tid;
@@ -346,6 +350,8 @@ struct ebtop_event_row {
 	__s32 exit_code;
 	__u32 text; /* arguments, or the file name */
 	__u32 text_bytes;
+	__u32 name; /* exec: the program's path, in the same texts */
+	__u32 name_bytes;
 	__u32 open_flags;
 	__u32 marks; /* EBTOP_TEXT_* */
 	char comm[EBTOP_COMM_BYTES];

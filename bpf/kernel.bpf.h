@@ -54,6 +54,7 @@ struct signal_struct {
 	unsigned long min_flt;
 	unsigned long maj_flt;
 	unsigned long maxrss;
+	unsigned long long sum_sched_runtime;
 };
 
 struct mm_struct {
@@ -87,7 +88,10 @@ struct task_struct {
 	struct css_set *cgroups;
 };
 
-struct linux_binprm;
+struct linux_binprm {
+	const char *filename;
+};
+
 struct seq_file;
 
 struct bpf_iter_meta {

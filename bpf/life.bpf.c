@@ -15,7 +15,7 @@ static __always_inline int account_fork(struct task_struct *child)
 		return 0;
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
-		count_loss(EBTOP_LOST_RING_BUFFER);
+		count_loss(EBTOP_LOST_FORKS);
 		return 0;
 	}
 	fill_head(&event->head, child, EBTOP_EVENT_FORK, sizeof(*event));
@@ -43,6 +43,15 @@ static __always_inline void copy_args(struct ebtop_exec *event, struct task_stru
 		event->args_bytes = bytes;
 }
 
+/* The path as the caller gave it: of a script its own, not that of its interpreter. */
+static __always_inline void copy_name(struct ebtop_exec *event, struct linux_binprm *program)
+{
+	long bytes = bpf_probe_read_kernel_str(event->name, sizeof(event->name), program->filename);
+
+	if (bytes > 1)
+		event->name_bytes = (__u32)bytes - 1;
+}
+
 /*
  * A thread that executes a program takes the pid of its leader, and its own tid is free: the slot
  * found by it would never end. It is the running thread's own, so nobody else writes it now.
@@ -58,7 +67,9 @@ static __always_inline void end_former_slot(struct task_struct *task, __u32 form
 		*index = 0;
 }
 
-static __always_inline int account_exec(struct task_struct *task, __u32 former_tid, bool with_args)
+/* Without `program` neither arguments nor its path are read. */
+static __always_inline int account_exec(struct task_struct *task, __u32 former_tid,
+					struct linux_binprm *program)
 {
 	struct ebtop_exec *event;
 
@@ -74,10 +85,12 @@ static __always_inline int account_exec(struct task_struct *task, __u32 former_t
 	event->ppid = task->real_parent->tgid;
 	event->args_bytes = 0;
 	event->args_cut = 0;
-	event->pad = 0;
-	__builtin_memset(event->args, 0, sizeof(event->args));
-	if (with_args)
+	event->name_bytes = 0;
+	__builtin_memset(event->args, 0, sizeof(event->args) + sizeof(event->name));
+	if (program) {
 		copy_args(event, task);
+		copy_name(event, program);
+	}
 	submit(event);
 	return 0;
 }
@@ -93,6 +106,15 @@ static __always_inline void copy_faults(struct ebtop_exit *event, struct task_st
 		event->minor_faults += leader->min_flt;
 		event->major_faults += leader->maj_flt;
 	}
+}
+
+/* Threads that were reaped are in the sum; a leader stays until the last thread has ended. */
+static __always_inline __u64 oncpu_of_others(struct task_struct *task)
+{
+	struct task_struct *leader = task->group_leader;
+	__u64 sum = task->signal->sum_sched_runtime;
+
+	return leader->pid == task->pid ? sum : sum + leader->se.sum_exec_runtime;
 }
 
 static __always_inline int account_exit(struct task_struct *task)
@@ -112,6 +134,7 @@ static __always_inline int account_exit(struct task_struct *task)
 	event->duration_ns = bpf_ktime_get_boot_ns() - event->start_ns;
 	copy_faults(event, task);
 	event->peak_rss_pages = task->signal->maxrss;
+	event->others_oncpu_ns = oncpu_of_others(task);
 	event->ppid = task->real_parent->tgid;
 	event->exit_code = exit_code_of(task);
 	submit(event);
@@ -126,14 +149,14 @@ int BPF_PROG(fork_btf, struct task_struct *parent, struct task_struct *child)
 
 /* Reading another address space is refused under lockdown: then exec_btf alone is loaded. */
 SEC("?tp_btf/sched_process_exec")
-int BPF_PROG(exec_args_btf, struct task_struct *task, int former_tid)
+int BPF_PROG(exec_args_btf, struct task_struct *task, int former_tid, struct linux_binprm *program)
 {
-	return account_exec(task, former_tid, true);
+	return account_exec(task, former_tid, program);
 }
 
 SEC("?tp_btf/sched_process_exec") int BPF_PROG(exec_btf, struct task_struct *task, int former_tid)
 {
-	return account_exec(task, former_tid, false);
+	return account_exec(task, former_tid, NULL);
 }
 
 SEC("?tp_btf/sched_process_exit") int BPF_PROG(exit_btf, struct task_struct *task)

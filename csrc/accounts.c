@@ -142,6 +142,9 @@ void accounts_bury(struct accounts *accounts, struct thread *thread)
 	if (thread->dead)
 		return;
 	thread->dead = 1;
+	thread->process->ended_oncpu_ns += thread->oncpu_ns;
+	thread->process->last_oncpu_ns = thread->oncpu_ns;
+	thread->process->last_tid = thread->node.id;
 	thread->process->live--;
 	thread->process->touched--;
 	if (thread->slot) {

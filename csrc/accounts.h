@@ -92,6 +92,9 @@ struct process {
 	__u64 known_ns; /* without sums, all its threads have slept since then */
 	struct sums *sums;
 	__u64 rss_pages, virtual_pages, peak_rss_pages, cgroup_id;
+	__u64 ended_oncpu_ns, last_oncpu_ns; /* of the threads that ended, and of the last one */
+	__u64 others_oncpu_ns;               /* as the exit event has it */
+	__u32 last_tid, pad0;
 	__u32 ppid, uid;
 	__u32 task_state, task_flags;
 	__s32 exit_code;

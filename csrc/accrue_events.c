@@ -61,6 +61,7 @@ void accounts_exit(struct accounts *accounts, const struct ebtop_exit *exit)
 	process->ppid = exit->ppid;
 	process->uid = exit->head.uid;
 	process->exit_code = exit->exit_code;
+	process->others_oncpu_ns = exit->others_oncpu_ns;
 	memcpy(process->comm, exit->head.comm, sizeof(process->comm));
 	process->faults_pass = accounts->refresh;
 	process->faults_sum[0] = exit->minor_faults;

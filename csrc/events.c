@@ -15,6 +15,8 @@
 
 #define ROWS_MAX 32768
 #define TEXT_MAX (2u << 20)
+#define TEXT_MOST 4096          /* what one event may bring */
+#define EXIT_WAIT_NS 100000000u /* an exit's on-CPU time is worth so much delay */
 
 __u32 events_add_text(struct events *events, const char *text, __u32 *bytes)
 {
@@ -45,6 +47,7 @@ static struct ebtop_event_row *add_row(struct events *events, const struct ebtop
 	row->pid = head->pid;
 	row->tid = head->tid;
 	row->uid = head->uid;
+	row->oncpu_ns = -1;
 	memcpy(row->comm, head->comm, sizeof(row->comm));
 	return row;
 }
@@ -71,6 +74,9 @@ static void take_exec(struct events *events, const struct ebtop_exec *exec)
 	row->ppid = exec->ppid;
 	row->text_bytes = exec->args_bytes <= EBTOP_ARGS_BYTES ? exec->args_bytes : 0;
 	row->text = events_add_text(events, exec->args, &row->text_bytes);
+	row->name_bytes = exec->name_bytes < EBTOP_ARGS_BYTES ? exec->name_bytes : 0;
+	row->name = events_add_text(events, exec->name, &row->name_bytes);
+	row->marks = exec->args_cut ? EBTOP_TEXT_CUT : 0;
 }
 
 static void take_exit(struct events *events, const struct ebtop_exit *exit)
@@ -102,6 +108,11 @@ static void take_open(struct events *events, const struct ebtop_open *open, size
 	row->text = events_add_text(events, open->name, &row->text_bytes);
 }
 
+static int is_full(const struct events *events)
+{
+	return events->rows.count >= ROWS_MAX || events->text.count + TEXT_MOST > TEXT_MAX;
+}
+
 static int take(void *context, void *data, size_t size)
 {
 	static const size_t sizes[EBTOP_EVENT_TYPES] = {
@@ -127,7 +138,7 @@ static int take(void *context, void *data, size_t size)
 		take_exit(events, data);
 	else
 		take_open(events, data, size);
-	return 0;
+	return events->bounded && is_full(events) ? -ENOBUFS : 0;
 }
 
 int events_open(struct events *events, const struct maps *maps, struct accounts *accounts,
@@ -161,10 +172,82 @@ int events_drain(struct events *events)
 	return events->ring ? ring_buffer__consume(events->ring) : 0;
 }
 
+/* Where the texts of the rows from `first` on begin. */
+static size_t text_from(const struct events *events, size_t first)
+{
+	for (size_t i = first; i < events->rows.count; i++) {
+		const struct ebtop_event_row *row = buffer_at(&events->rows, i);
+
+		if (row->text_bytes || row->name_bytes)
+			return row->text_bytes ? row->text : row->name;
+	}
+	return events->text.count;
+}
+
+/* What waits moves to the front. */
+static void forget_first(struct events *events)
+{
+	size_t gone = events->handed_out, text = text_from(events, gone);
+	size_t stride = sizeof(struct ebtop_event_row);
+
+	events->rows.count -= gone;
+	events->text.count -= text;
+	memmove(events->rows.data, events->rows.data + gone * stride, events->rows.count * stride);
+	memmove(events->text.data, events->text.data + text, events->text.count);
+	for (size_t i = 0; i < events->rows.count; i++) {
+		struct ebtop_event_row *row = buffer_at(&events->rows, i);
+
+		row->text -= row->text_bytes ? (__u32)text : 0;
+		row->name -= row->name_bytes ? (__u32)text : 0;
+	}
+}
+
 void events_reset(struct events *events)
 {
-	events->rows.count = 0;
-	events->text.count = 0;
+	if (events->handed_out < events->rows.count) {
+		forget_first(events);
+	} else {
+		events->rows.count = 0;
+		events->text.count = 0;
+	}
+	events->handed_out = 0;
 	events->dropped_rows = 0;
 	memset(events->counts, 0, sizeof(events->counts));
+}
+
+/* -1 when not all of it was seen. */
+static __s64 oncpu_of(const struct accounts *accounts, const struct process *process, __u32 tid)
+{
+	__u64 oncpu = process->ended_oncpu_ns;
+
+	if (!accounts->have_sched || process->flags & PROCESS_UNTRACKED)
+		return -1;
+	if (process->last_tid != tid)
+		return process->born ? (__s64)oncpu : -1;
+	/* what the kernel sums knows threads that ended before us, but may lack one just ended */
+	if (process->others_oncpu_ns + process->last_oncpu_ns > oncpu)
+		oncpu = process->others_oncpu_ns + process->last_oncpu_ns;
+	return (__s64)oncpu;
+}
+
+size_t events_ready(struct events *events, __u64 now_ns)
+{
+	const struct accounts *accounts = events->accounts;
+	size_t ready = events->rows.count;
+
+	/* those behind the first that waits are filled too: their processes are forgotten now */
+	for (size_t i = 0; i < events->rows.count; i++) {
+		struct ebtop_event_row *row = buffer_at(&events->rows, i);
+		const struct process *process;
+
+		if (row->type != EBTOP_EVENT_EXIT || row->oncpu_ns >= 0)
+			continue;
+		process = (void *)hash_find(&accounts->processes, row->pid, row->start_ns);
+		if (process && process->flags & PROCESS_ENDED)
+			row->oncpu_ns = oncpu_of(accounts, process, row->tid);
+		else if (process && accounts->have_sched && i < ready &&
+			 now_ns < row->time_ns + EXIT_WAIT_NS)
+			ready = i;
+	}
+	return ready;
 }

@@ -217,20 +217,30 @@ int ebtop_poll(ebtop_session *session)
 
 int ebtop_stream(ebtop_session *session, struct ebtop_snapshot *ret, struct ebtop_error *err)
 {
-	int drained = ebtop_poll(session);
+	struct events *events = &session->events;
+	int drained;
 
 	memset(ret, 0, sizeof(*ret));
+	events->bounded = 1;
+	drained = ebtop_poll(session);
+	events->bounded = 0;
 	ret->taken_ns = session->accounts.now_ns;
-	if (drained < 0)
+	if (drained < 0 && drained != -ENOBUFS)
 		return error_set(err, drained, "events", "cannot read the ring buffer: %s",
 				 strerror(-drained));
 	machine_pack_losses(&session->machine, &session->accounts, &session->events,
 			    &session->maps);
 	ret->system = (struct ebtop_table){ &session->machine.system, 1,
 					    sizeof(session->machine.system) };
-	ret->events = buffer_table(&session->events.rows);
-	ret->text = buffer_table(&session->events.text);
+	accounts_find_ended(&session->accounts);
+	events->handed_out = events_ready(events, ret->taken_ns);
+	ret->events = buffer_table(&events->rows);
+	ret->events.count = (__u32)events->handed_out;
+	ret->text = buffer_table(&events->text);
 	session->handed_out = 1;
+	/* what is still in the ring buffer may speak of them */
+	if (drained != -ENOBUFS)
+		accounts_next(&session->accounts);
 	return 0;
 }
 
@@ -398,6 +408,7 @@ int ebtop_refresh(ebtop_session *session, __u32 flags, struct ebtop_snapshot *re
 	machine_pack(&session->machine, accounts, &session->events, &session->rows, &session->maps);
 	pack_probes(session, !!(flags & EBTOP_WANT_COST));
 	give(session, ret);
+	session->events.handed_out = session->events.rows.count;
 	session->handed_out = 1;
 	give_memory_back(accounts->refresh);
 	accounts_next(accounts);
