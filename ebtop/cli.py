@@ -72,7 +72,13 @@ def _run(options: Options) -> int:
         from ebtop import doctor
 
         return doctor.run(options)
+    if options.command == "set":
+        from ebtop import remote
+
+        return remote.run(options)
     _check_exist(options)
+    if options.command == "exec":
+        return _stream(options)
     if options.command == "dashboard":
         return _dashboard(options)
     return _sample(options)
@@ -137,22 +143,11 @@ def _wants_color(choice: str) -> bool:
 
 
 def _check_exist(options: Options) -> None:
-    """What a filter names has to exist now, or the filter is a mistake."""
-    for pid in options.pids:
-        try:
-            os.kill(pid, 0)  # asks only; hidepid cannot hide the answer
-        except ProcessLookupError:
-            raise UsageError(f"argument -p/--pid: there is no process {pid}") from None
-        except PermissionError:
-            pass
-    if options.user is not None:
-        import pwd
+    """What options name has to exist now, or they are a mistake."""
+    from ebtop.chosen import check_pids, uid_of
 
-        try:
-            pwd.getpwnam(options.user)
-        except (KeyError, ValueError):
-            if not options.user.isdigit():
-                raise UsageError(f"argument -u/--user: there is no user {options.user!r}") from None
+    check_pids(options.pids)
+    uid_of(options.user)
     if options.sort != Options.sort:
         _check_column(options.sort)
 
@@ -179,4 +174,15 @@ def _sample(options: Options) -> int:
             if about:
                 say(about)
             write_samples(source, options, view_state(options), ending)
+    return 0
+
+
+def _stream(options: Options) -> int:
+    """Commands that write what happens, as it happens."""
+    from ebtop.sampling import Ending
+
+    with Ending() as ending:  # before the session: a signal while it opens must find a handler
+        from ebtop import streaming
+
+        streaming.run(options.as_ascii(not locale_is_utf8()), ending)
     return 0

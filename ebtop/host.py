@@ -143,6 +143,23 @@ def uid_of(user: str) -> int | None:
         return int(user) if is_number and int(user) < NO_UID else None
 
 
+def descendants(pids: set[int], root: str = "/proc") -> set[int]:
+    """What these processes have started, directly or not, as far as it lives and /proc shows it."""
+    children: dict[int, list[int]] = {}
+    for entry in os.listdir(root):
+        stat = read_small(f"{root}/{entry}/stat") if entry.isdigit() else None
+        if stat:
+            parent = int(stat.rpartition(b")")[2].split()[1])
+            children.setdefault(parent, []).append(int(entry))
+    found: set[int] = set()
+    left = list(pids)
+    while left:
+        new = [pid for pid in children.get(left.pop(), ()) if pid not in found]
+        found.update(new)
+        left += new
+    return found
+
+
 def users(uids: Iterable[int]) -> dict[int, str]:
     """Names of the given uids; a uid without a name is missing. Each is looked up once."""
     known = {}

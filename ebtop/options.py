@@ -7,11 +7,11 @@ It looks at nothing but the arguments: whether a pid or a user exists is asked i
 from __future__ import annotations
 
 import argparse
-import math
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn, Optional
 
 from ebtop import __version__
+from ebtop.arguments import count, delay, pids, shown, size, wrong
 from ebtop.errors import UsageError
 from ebtop.output import write_all
 from ebtop.text import displayable
@@ -19,25 +19,32 @@ from ebtop.text import displayable
 PROBES = ("sched", "life", "tasks", "syscall", "open")
 DEFAULT_PROBES = ("sched", "life", "tasks", "syscall")
 """Without the logs of events, which run when they are asked for."""
-COMMANDS = ("doctor",)
-NOT_YET = ("open", "exec", "tcp", "mem", "kprobe", "syscalls", "run", "record", "replay", "export",
-           "set")  # fmt: skip
+COMMANDS = {
+    "doctor": "what this machine can trace, probe by probe, and why not the rest",
+    "exec": "a line a process that starts a program or ends",
+    "set": "changes the filter of an ebtop that runs",
+}
+NOT_YET = ("open", "syscalls", "tcp", "mem", "kprobe", "run", "record", "replay", "export")
 OPTIONS_NOT_YET = ("--port", "--budget")
-LEAST_DELAY_S, MOST_DELAY_S = 0.01, 86400.0
 _DEFAULT_MIN_S, _DEFAULT_MAX_S = 0.1, 10.0
-_MOST_PID = 1 << 22
-_MOST_COUNT = (1 << 31) - 1
-_MOST_SIDE = 1000
 _MODES = ("once", "batch", "json")
+
+
+_EPILOG = """\
+With no command and none of --once, -b, --json: the dashboard; press h there for its keys.
+Exit status: 0 done, 1 a failure while running, 2 wrong usage, 77 not possible here.
+
+commands (ebtop COMMAND --help says more):
+"""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What was asked for. `command` is dashboard, once, batch, json or doctor."""
+    """What was asked for. `command` is dashboard, once, batch, json, or one of COMMANDS."""
 
     command: str = "dashboard"
     json: bool = False
-    """`doctor` as one JSON object; for samples the command is `json`."""
+    """Of a command; for samples the command is `json`."""
     delay_s: float = 1.0
     min_delay_s: float = _DEFAULT_MIN_S
     max_delay_s: float = _DEFAULT_MAX_S
@@ -60,17 +67,35 @@ class Options:
     """Columns and rows of `--once`."""
     debug: bool = False
     sudo: bool = False
+    descendants: bool = False
+    min_latency_ns: int = 0
+    buffer_bytes: int = 0
+    """Of the ring buffer; 0: the collector's choice."""
+    syscalls: tuple[str, ...] = ()
+    """Only these; empty: all."""
+    changes: tuple[tuple[str, str], ...] = ()
+    """What `set` is to set: key and value."""
+    instance: Optional[int] = None
+    """Whose filter `set` changes; None: that of the only one that runs."""
 
     def as_command(self, command: str) -> Options:
         """The same, for another command."""
         return replace(self, command=command)
 
+    def as_ascii(self, needed: bool) -> Options:
+        """The same, with ASCII also where the terminal needs it."""
+        return replace(self, ascii=self.ascii or needed)
+
 
 def parse(arguments: list[str]) -> Options:
     """Raises UsageError; `--help` and `--version` print and raise SystemExit."""
+    if arguments and arguments[0] in COMMANDS and arguments[0] != "doctor":
+        from ebtop import subcommands
+
+        return subcommands.parse(arguments[0], arguments[1:])
     given, unknown = _parser().parse_known_args(_join_sort(arguments))
     if unknown:
-        raise UsageError(_unknown(unknown[0]))
+        raise UsageError(unknown_option(unknown[0]))
     command, as_json = _command(given)
     if given.size and command != "once":
         raise UsageError("--size goes with --once only")
@@ -87,7 +112,9 @@ def parse(arguments: list[str]) -> Options:
     )  # fmt: skip
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """What argparse says goes the way of all messages and output."""
+
     def _print_message(self, message: str, file: Any = None) -> None:
         write_all(message.encode())  # help and version: `| head` and a full disk as everywhere
 
@@ -96,19 +123,17 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="ebtop",
         allow_abbrev=False,
         description="Exact CPU accounting of every process, from the scheduler's own events.",
-        epilog="With no command and none of --once, -b, --json: the dashboard; press h there for"
-        " its keys. Exit status: 0 done, 1 a failure while running, 2 wrong usage, 77 --source bpf"
-        " is not possible here.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=_EPILOG + "\n".join(f"  {name:<10}{what}" for name, what in COMMANDS.items()),
     )
     add = parser.add_argument
-    add("command", nargs="*", metavar="doctor",
-        help="say what this machine can trace, probe by probe, and why not the rest")  # fmt: skip
+    add("command", nargs="*", metavar="COMMAND", help="one of those below")
     add("--once", action="store_true", help="one frame of the dashboard as plain text")
-    add("--size", type=_size, metavar="COLSxROWS", help="size of that frame (--once)")
+    add("--size", type=size, metavar="COLSxROWS", help="size of that frame (--once)")
     add("-b", "--batch", action="store_true", help="a text table per sample")
     add("--json", action="store_true", help="one JSON object per line per sample")
     _add_sampling(parser)
@@ -119,13 +144,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_sampling(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("sampling").add_argument
-    add("-d", "--delay", type=_delay, default=1.0, metavar="SECONDS",
+    add("-d", "--delay", type=delay, default=1.0, metavar="SECONDS",
         help="time between samples (default: 1.0)")  # fmt: skip
-    add("--min-delay", type=_delay, metavar="SECONDS",
+    add("--min-delay", type=delay, metavar="SECONDS",
         help="the dashboard's refresh never gets faster (default: 0.1)")  # fmt: skip
-    add("--max-delay", type=_delay, metavar="SECONDS",
+    add("--max-delay", type=delay, metavar="SECONDS",
         help="nor slower (default: 10)")  # fmt: skip
-    add("-n", "--iterations", type=_count, metavar="N", help="stop after N samples")
+    add("-n", "--iterations", type=count, metavar="N", help="stop after N samples")
     add("--cumulative", action="store_true", help="totals since the start, not of the interval")
     add("--probes", type=_names, metavar="A,B", help=f"only these of: {', '.join(PROBES)}")
     add("--no-probes", type=_names, default=(), metavar="A,B", help="all but these")
@@ -135,13 +160,13 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
 
 def _add_choosing(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("rows").add_argument
-    add("-p", "--pid", type=_pids, action="append", default=[], metavar="PID[,PID]",
+    add("-p", "--pid", type=pids, action="append", default=[], metavar="PID[,PID]",
         help="only these processes")  # fmt: skip
     add("-u", "--user", metavar="NAME", help="only this user's processes")
     add("-c", "--comm", metavar="TEXT", help="only processes with TEXT in their name")
     add("-s", "--sort", type=_sort, default="cpu", metavar="COLUMN",
         help="sort column, -COLUMN for ascending (default: cpu)")  # fmt: skip
-    add("--limit", type=_count, metavar="N", help="rows at most")
+    add("--limit", type=count, metavar="N", help="rows at most")
     add("-H", "--threads", action="store_true", help="a row a thread")
     add("--tree", action="store_true", help="process tree")
 
@@ -172,30 +197,39 @@ def _join_sort(arguments: list[str]) -> list[str]:
 
 def _command(given: Any) -> tuple[str, bool]:
     modes = [mode for mode in _MODES if getattr(given, mode)]
-    words = given.command
-    if words and words[0] in NOT_YET:
-        raise UsageError(
-            f"the command {words[0]!r} does not exist yet in {__version__};"
-            " there are: doctor, and without a command the dashboard, --once, -b and --json"
-        )
-    if words and words[0] not in COMMANDS:
-        raise UsageError(f"unknown command {_shown(words[0])}; the only one is doctor")
-    if len(words) > 1:
-        raise UsageError(f"doctor takes no argument, but got {_shown(words[1])}")
-    if words:
-        if modes not in ([], ["json"]):
-            raise UsageError(f"doctor takes --json, but not --{modes[0]}")
-        return "doctor", bool(modes)
+    if given.command:
+        return _doctor(given.command, modes)
     if len(modes) > 1:
         raise UsageError(f"--{modes[0]} and --{modes[1]} exclude each other")
     return (modes or ["dashboard"])[0], False
 
 
-def _unknown(option: str) -> str:
+def _doctor(words: list[str], modes: list[str]) -> tuple[str, bool]:
+    """The one command that takes no option but --json, before or after its name."""
+    if words[0] in NOT_YET:
+        raise UsageError(
+            f"the command {words[0]!r} does not exist yet in {__version__};"
+            f" there are: {', '.join(COMMANDS)}, and without a command the dashboard, --once, -b"
+            " and --json"
+        )
+    if words[0] not in COMMANDS:
+        raise UsageError(f"unknown command {shown(words[0])}; there are: {', '.join(COMMANDS)}")
+    if words[0] != "doctor":
+        raise UsageError(f"the command comes first, then its options: ebtop {words[0]} ...")
+    if len(words) > 1:
+        raise UsageError(f"doctor takes no argument, but got {shown(words[1])}")
+    if modes not in ([], ["json"]):
+        raise UsageError(f"doctor takes --json, but not --{modes[0]}")
+    return "doctor", bool(modes)
+
+
+def unknown_option(option: str, command: str = "") -> str:
+    """The line that says so."""
     name = option.partition("=")[0]
+    where = " ".join(["ebtop", command, "--help"] if command else ["ebtop", "--help"])
     if name in OPTIONS_NOT_YET:
-        return f"the option {name} does not exist yet in {__version__}; ebtop --help lists all"
-    return f"unknown option {_shown(option)}; ebtop --help lists all"
+        return f"the option {name} does not exist yet in {__version__}; {where} lists all"
+    return f"unknown option {shown(option)}; {where} lists all"
 
 
 def _bounds(given: Any) -> tuple[float, float]:
@@ -218,60 +252,15 @@ def _probes(only: Optional[tuple[str, ...]], without: tuple[str, ...]) -> Option
     return left
 
 
-# ---- one value: a ValueError of these types becomes "argument X: <text>" ----
-
-
-def _shown(text: str) -> str:
-    return "'" + displayable(text) + "'"
-
-
-def _wrong(text: str, allowed: str) -> argparse.ArgumentTypeError:
-    return argparse.ArgumentTypeError(f"{_shown(text)} is not {allowed}")
-
-
-def _delay(text: str) -> float:
-    allowed = f"a number of seconds from {LEAST_DELAY_S:g} to {MOST_DELAY_S:g}"
-    try:
-        value = float(text)
-    except ValueError:
-        raise _wrong(text, allowed) from None
-    if "_" in text or not math.isfinite(value) or not LEAST_DELAY_S <= value <= MOST_DELAY_S:
-        raise _wrong(text, allowed)
-    return value
-
-
-def _integer(text: str, low: int, high: int, what: str) -> int:
-    plain = text.isascii() and text.isdigit() and len(text) <= 10
-    if not plain or not low <= int(text) <= high:
-        raise _wrong(text, f"{what} from {low} to {high}")
-    return int(text)
-
-
-def _count(text: str) -> int:
-    return _integer(text, 1, _MOST_COUNT, "a whole number")
-
-
-def _pids(text: str) -> tuple[int, ...]:
-    return tuple(_integer(part, 1, _MOST_PID, "a pid") for part in text.split(","))
-
-
-def _size(text: str) -> tuple[int, int]:
-    columns, x, rows = text.partition("x")
-    if not x:
-        raise _wrong(text, "COLSxROWS, as in 160x50")
-    what = "a number of cells"
-    return _integer(columns, 1, _MOST_SIDE, what), _integer(rows, 1, _MOST_SIDE, what)
-
-
 def _names(text: str) -> tuple[str, ...]:
     names = tuple(text.split(","))
     for name in names:
         if name not in PROBES:
-            raise _wrong(name, f"a probe; there are {', '.join(PROBES)}")
+            raise wrong(name, f"a probe; there are {', '.join(PROBES)}")
     return names
 
 
 def _sort(text: str) -> str:
     if not text.lstrip("-"):
-        raise _wrong(text, "a column")
+        raise wrong(text, "a column")
     return text

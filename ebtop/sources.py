@@ -34,11 +34,15 @@ def open_source(options: Options) -> Source:
     try:
         return Session(options.probes)
     except EbtopError as error:
-        reason = _reason(error)
         if options.source == "bpf":
-            kind = PermissionDenied if isinstance(error, PermissionDenied) else Unsupported
-            raise kind(reason) from error
-        return ProcSource(reason=reason, probes=_refused(options, error))
+            raise refusal(error) from error
+        return ProcSource(reason=_reason(error), probes=_refused(options, error))
+
+
+def refusal(error: EbtopError) -> EbtopError:
+    """The error that ends a command which has no other source."""
+    kind = PermissionDenied if isinstance(error, PermissionDenied) else Unsupported
+    return kind(_reason(error))
 
 
 def _reason(error: EbtopError) -> str:

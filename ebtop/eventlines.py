@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns how an event is written: one line of text for people, or one JSON object with every key.
+
+Which events are written is streaming.py's concern. Names are hostile: they come out as text.py
+has them, so that no name can make a line of its own.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import signal
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Optional
+
+from ebtop import units
+from ebtop.columns import exit_status
+from ebtop.layout import EVENT_TYPES, TEXT_CUT, TEXT_UNREAD
+from ebtop.text import data_text, displayable
+
+Row = dict[str, Any]
+_CORE_DUMPED = 0x80
+_CUT = "..."
+_UNREAD = "?"
+
+
+def json_line(value: dict[str, Any]) -> str:
+    """ASCII without control characters, the newline at its end included."""
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    # the encoder leaves this one control character, which can only stand inside a string
+    return text.replace("\x7f", "\\u007f") + "\n"
+
+
+def json_event(row: Row, text: bytes, time_ns: int) -> str:
+    """`text` is what rows point into, `time_ns` since the epoch."""
+    kind = EVENT_TYPES[row["type"]]
+    event = {
+        "type": kind,
+        "time": f"{_utc(time_ns // 10**9)}.{time_ns // 1000 % 10**6:06d}Z",
+        "monotonic_ns": row["time_ns"],
+        "pid": row["pid"],
+        "tid": row["tid"],
+        "uid": row["uid"],
+        "comm": data_text(row["comm"]),
+    }
+    event.update(_JSON[kind](row, text))
+    return json_line(event)
+
+
+def text_event(row: Row, text: bytes, time_ns: int, ascii: bool) -> str:
+    """`[15:30:45.123] PID 1234 (bash) UID 1000 started: /bin/ls -l`, in local time."""
+    clock = f"{_local(time_ns // 10**9)}.{time_ns // 10**6 % 1000:03d}"
+    comm = displayable(row["comm"], ascii)
+    what = _TEXT[EVENT_TYPES[row["type"]]](row, text, ascii)
+    return f"[{clock}] PID {row['pid']} ({comm}) UID {row['uid']} {what}\n"
+
+
+def json_lost(cause: str, count: int) -> str:
+    return json_line({"type": "lost", "count": count, "cause": cause})
+
+
+def text_lost(cause: str, count: int) -> str:
+    return f"[lost] {count} events: {_CAUSES.get(cause, cause)}\n"
+
+
+_CAUSES = {
+    "ring_buffer": "the buffer was full",
+    "event_rows": "more at once than ebtop keeps",
+    "forks": "births of processes, for the buffer was full",
+}
+
+
+@lru_cache(maxsize=64)
+def _utc(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+
+
+@lru_cache(maxsize=64)
+def _local(second: int) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(second))
+
+
+def signal_name(number: int) -> str:
+    """`SIGKILL`, `SIGRTMIN+3`."""
+    first = int(signal.SIGRTMIN)
+    if first < number < int(signal.SIGRTMAX):
+        return f"SIGRTMIN+{number - first}"
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"SIG{number}"
+
+
+def _raw(row: Row, text: bytes) -> bytes:
+    return text[row["text"] : row["text"] + row["text_bytes"]]
+
+
+def arguments(raw: bytes) -> list[bytes]:
+    """One after the other, each ended by a NUL; the last of those that were cut has none."""
+    return (raw[:-1] if raw.endswith(b"\0") else raw).split(b"\0") if raw else []
+
+
+# ---- exec ----
+
+
+def _json_exec(row: Row, text: bytes) -> dict[str, Any]:
+    raw = _raw(row, text)
+    name = text[row["name"] : row["name"] + row["name_bytes"]]
+    cut = {"args_cut": True} if row["marks"] & TEXT_CUT else {}
+    return {
+        "ppid": row["ppid"],
+        "filename": data_text(name) if name else None,
+        "args": [data_text(word) for word in arguments(raw)] if raw else None,
+        **cut,
+    }
+
+
+def _text_exec(row: Row, text: bytes, ascii: bool) -> str:
+    raw = _raw(row, text)
+    words = displayable(raw, ascii) if raw else f"[{displayable(row['comm'], ascii)}]"
+    return f"started: {words}{_CUT if row['marks'] & TEXT_CUT else ''}"
+
+
+# ---- exit ----
+
+
+def _json_exit(row: Row, text: bytes) -> dict[str, Any]:
+    number = row["exit_code"] & 0x7F
+    return {
+        "ppid": row["ppid"],
+        "exit_code": exit_status(row["exit_code"]),
+        "signal": signal_name(number) if number else None,
+        "duration_ns": row["duration_ns"],
+        "oncpu_ns": _oncpu_ns(row),
+    }
+
+
+def _text_exit(row: Row, text: bytes, ascii: bool) -> str:
+    code = row["exit_code"]
+    how = f"exited: {exit_status(code)}"
+    if code & 0x7F:
+        core = " (core dumped)" if code & _CORE_DUMPED else ""
+        how = f"killed: {signal_name(code & 0x7F)}{core}"
+    oncpu_ns = _oncpu_ns(row)
+    on_cpu = units.UNKNOWN if oncpu_ns is None else units.duration(oncpu_ns)
+    return f"{how} after {units.duration(row['duration_ns'])}, on CPU {on_cpu}"
+
+
+def _oncpu_ns(row: Row) -> Optional[int]:
+    return row["oncpu_ns"] if row["oncpu_ns"] >= 0 else None
+
+
+# ---- open ----
+
+
+def _json_open(row: Row, text: bytes) -> dict[str, Any]:
+    result, marks = row["result"], row["marks"]
+    event: dict[str, Any] = {
+        "filename": None if marks & TEXT_UNREAD else data_text(_raw(row, text)),
+        "flags": row["open_flags"],
+        "result": result,
+        "error": error_name(result),
+    }
+    if marks & TEXT_CUT:
+        event["filename_cut"] = True
+    return event
+
+
+def _text_open(row: Row, text: bytes, ascii: bool) -> str:
+    marks = row["marks"]
+    name = _UNREAD if marks & TEXT_UNREAD else displayable(_raw(row, text), ascii)
+    cut = _CUT if marks & TEXT_CUT else ""
+    failed = error_name(row["result"])
+    result = row["result"] if failed is None else f"-1 {failed}"
+    return f"opened: {name}{cut} = {result}"
+
+
+@lru_cache(maxsize=256)
+def error_name(result: int) -> Optional[str]:
+    """`ENOENT` of -2; None of what is no error."""
+    return None if result >= 0 else errno.errorcode.get(-result, f"E{-result}")
+
+
+_JSON: dict[str, Callable[[Row, bytes], dict[str, Any]]] = {
+    "exec": _json_exec,
+    "exit": _json_exit,
+    "open": _json_open,
+}
+_TEXT: dict[str, Callable[[Row, bytes, bool], str]] = {
+    "exec": _text_exec,
+    "exit": _text_exit,
+    "open": _text_open,
+}

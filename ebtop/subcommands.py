@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns what can be said after the commands that have options of their own: streams and `set`.
+
+Samples, the dashboard and `doctor` are in options.py, single values in arguments.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from ebtop.arguments import buffer_bytes, count, delay, latency, pid, pids, shown, uid, wrong
+from ebtop.errors import UsageError
+from ebtop.options import COMMANDS, Options, Parser, unknown_option
+
+LOOK_S = 0.08
+"""How long an event may wait for its line: streams look so often."""
+_STATUS = (
+    "Ends with SIGINT, SIGTERM or SIGHUP. Exit status: 0 done, 1 a failure while running, 2 wrong"
+    " usage, 77 not possible here."
+)
+
+
+def parse(command: str, arguments: list[str]) -> Options:
+    """Raises UsageError; `--help` prints and raises SystemExit."""
+    describe, finish = _COMMANDS[command]
+    parser = Parser(prog=f"ebtop {command}", allow_abbrev=False, epilog=_STATUS)
+    parser.description = COMMANDS[command].capitalize() + "."
+    describe(parser)
+    given, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        if unknown[0].startswith("-"):
+            raise UsageError(unknown_option(unknown[0], command))
+        raise UsageError(f"{command} takes no argument, but got {shown(unknown[0])}")
+    return Options(command=command, **finish(given))
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("other").add_argument
+    add("--sudo", action="store_true", help="start again as root, through sudo")
+    add("--debug", action="store_true", help="show a traceback when something breaks")
+
+
+def _common(given: Any) -> dict[str, Any]:
+    return {"debug": given.debug, "sudo": given.sudo}
+
+
+# ---- streams ----
+
+
+def _add_choosing(parser: argparse.ArgumentParser, latency_of: str = "") -> None:
+    add = parser.add_argument_group("which").add_argument
+    add("-p", "--pid", type=pids, action="append", default=[], metavar="PID[,PID]",
+        help="only these processes")  # fmt: skip
+    add("--descendants", action="store_true",
+        help="with one -p: also what it starts, and what that starts")  # fmt: skip
+    add("-u", "--user", metavar="NAME", help="only this user's processes, by name or number")
+    add("-c", "--comm", metavar="TEXT", help="only processes with TEXT in their name")
+    if latency_of:
+        add("--min-latency", type=latency, default=0, metavar="TIME",
+            help=f"only {latency_of} that took at least so long, as in 5ms or 100us")  # fmt: skip
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("output").add_argument
+    add("-n", "--iterations", type=count, metavar="N", help="end after N events")
+    add("--json", action="store_true", help="one JSON object a line")
+    add("-d", "--delay", type=delay, default=LOOK_S, metavar="SECONDS",
+        help=f"events wait so long for their line at most (default: {LOOK_S:g})")  # fmt: skip
+    add("--buffer-size", type=buffer_bytes, default=0, metavar="BYTES",
+        help="size of the buffer of events, as in 8M; rounded up to a power of two")  # fmt: skip
+    add("--ascii", action="store_true", help="write ASCII only")
+    add("--source", choices=("auto", "bpf"), default="auto", help="this command needs BPF always")
+
+
+def _stream(given: Any) -> dict[str, Any]:
+    chosen = tuple(pid for pids in given.pid for pid in pids)
+    if given.descendants and len(set(chosen)) != 1:
+        raise UsageError("--descendants goes with one -p PID")
+    return {
+        **_common(given), "pids": chosen, "descendants": given.descendants, "user": given.user,
+        "comm": given.comm, "min_latency_ns": getattr(given, "min_latency", 0),
+        "iterations": given.iterations, "json": given.json, "delay_s": given.delay,
+        "buffer_bytes": given.buffer_size, "ascii": given.ascii, "source": given.source,
+    }  # fmt: skip
+
+
+def _exec(parser: argparse.ArgumentParser) -> None:
+    _add_choosing(parser)
+    _add_output(parser)
+    _add_common(parser)
+
+
+# ---- set ----
+
+
+def _flag(text: str) -> bool:
+    if text not in ("0", "1"):
+        raise wrong(text, "0 or 1")
+    return text == "1"
+
+
+_KEYS: dict[str, Callable[[str], object]] = {
+    "pid": pid,
+    "uid": uid,
+    "user": str,
+    "min_latency": latency,
+    "descendants": _flag,
+}
+
+
+def _set(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Sets the filter of an ebtop that runs: what is not named here is not filtered any more."
+        " Only its user and root can. Keys: pid=PID, descendants=1 (also what it starts),"
+        " uid=NUMBER or user=NAME, min_latency=5ms. The word none alone ends all filtering."
+    )
+    add = parser.add_argument
+    add("changes", nargs="+", metavar="KEY=VALUE")
+    add("--instance", type=pid, metavar="PID", help="which ebtop, when several run")
+    _add_common(parser)
+
+
+def _changes(given: Any) -> dict[str, Any]:
+    if given.changes in (["none"], [""]):
+        return {**_common(given), "instance": given.instance}
+    changes: dict[str, str] = {}
+    for word in given.changes:
+        key, equals, value = word.partition("=")
+        if not equals or key not in _KEYS:
+            raise UsageError(f"{shown(word)} is not KEY=VALUE; keys: {', '.join(_KEYS)}")
+        if key in changes:
+            raise UsageError(f"{key} is given twice")
+        if value:  # an empty one clears, as not naming it does
+            _check(key, value)
+            changes[key] = value
+    if "uid" in changes and "user" in changes:
+        raise UsageError("uid and user exclude each other")
+    return {**_common(given), "instance": given.instance, "changes": tuple(changes.items())}
+
+
+def _check(key: str, value: str) -> None:
+    try:
+        _KEYS[key](value)
+    except argparse.ArgumentTypeError as error:
+        raise UsageError(f"{key}: {error}") from None
+
+
+_Finish = Callable[[Any], dict[str, Any]]
+_COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], _Finish]] = {
+    "exec": (_exec, _stream),
+    "set": (_set, _changes),
+}

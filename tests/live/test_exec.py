@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""`ebtop exec` on the real kernel: every start and end once, as it was, and no loss unsaid."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from following import Event, Follower, lost
+from observe import workload
+
+TESTS = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(TESTS / "screens"))
+import hostile  # noqa: E402 - it lives with the screens
+
+MARK = "/bin/true"
+
+
+def follow(*words: str) -> Follower:
+    return Follower(lambda: subprocess.run([MARK], check=True), "exec", "--json", *words)
+
+
+def of_parent(events: list[Event], kind: str, ppid: int) -> list[Event]:
+    return [event for event in events if event["type"] == kind and event["ppid"] == ppid]
+
+
+def run(*words: str, **options: Any) -> subprocess.Popen[bytes]:
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, **options)
+    process.communicate()
+    return process
+
+
+def test_every_start_and_end_has_a_line():
+    with follow() as follower:
+        spawner = run(workload("spawn"), "103", "/bin/true", "an argument", "")
+        events = follower.end()
+    assert follower.process.returncode == 0 and follower.errors == b""
+    starts = of_parent(events, "exec", spawner.pid)
+    ends = of_parent(events, "exit", spawner.pid)
+    assert len(starts) == len(ends) == 103 and lost(events) == 0
+    assert {tuple(event["args"]) for event in starts} == {("/bin/true", "an argument", "")}
+    assert {event["filename"] for event in starts} == {"/bin/true"}
+    assert [event["pid"] for event in starts] == [event["pid"] for event in ends]
+    for event in ends:
+        assert (event["exit_code"], event["signal"], event["comm"]) == (0, None, "true")
+    times = [event["monotonic_ns"] for event in events if event["type"] != "lost"]
+    assert times == sorted(times)
+
+
+def test_ends_say_how():
+    shell = "exit 3"
+    with follow() as follower:
+        codes = [run("/bin/sh", "-c", shell).pid]
+        for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV):
+            codes.append(run("/bin/sh", "-c", f"ulimit -c 0; kill -{int(number)} $$").pid)
+        events = follower.end()
+    ends = {event["pid"]: event for event in events if event["type"] == "exit"}
+    assert [(ends[pid]["exit_code"], ends[pid]["signal"]) for pid in codes] == [
+        (3, None), (137, "SIGKILL"), (143, "SIGTERM"), (139, "SIGSEGV"),
+    ]  # fmt: skip
+
+
+def test_time_on_the_cpu_is_the_kernels_own():
+    spinner = workload("act")  # compiling it takes time too
+    with follow() as follower:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        burner = run(spinner, "spin", "97")
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        events = follower.end()
+    (end,) = (event for event in events if event["type"] == "exit" and event["pid"] == burner.pid)
+    spent = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
+    # the last thread's way out of the kernel is in ours and not all of it in wait(2)'s
+    assert end["oncpu_ns"] == pytest.approx(spent * 1e9, abs=3_000_000)
+    assert end["duration_ns"] >= 90_000_000
+
+
+def test_a_process_from_before_has_its_whole_time_on_the_cpu():
+    early = subprocess.Popen(
+        [sys.executable, "-c", "import time\nwhile time.process_time() < 0.3: pass\ninput()"],
+        stdin=subprocess.PIPE,
+    )
+    time.sleep(0.6)
+    with follow() as follower:
+        early.communicate(b"\n")
+        events = follower.end()
+    (end,) = (event for event in events if event["type"] == "exit" and event["pid"] == early.pid)
+    assert end["oncpu_ns"] >= 300_000_000
+
+
+def test_hostile_names_and_arguments_come_through(tmp_path):
+    names = [name for name in dict.fromkeys(hostile.names()) if b"\0" not in name][:211]
+    with follow() as follower:
+        for name in names:
+            run("/bin/true", os.fsdecode(name[:200]))
+        events = follower.end()
+    assert follower.data.isascii() and b"\x7f" not in follower.data
+    got = [event["args"][1] for event in of_parent(events, "exec", os.getpid())
+           if len(event["args"]) == 2]  # fmt: skip
+    assert got == [name[:200].decode("utf-8", "backslashreplace") for name in names]
+
+
+def test_long_arguments_are_marked_as_cut():
+    with follow() as follower:
+        run("/bin/true", "x" * 1000)
+        events = follower.end()
+    (cut,) = (event for event in of_parent(events, "exec", os.getpid()) if event.get("args_cut"))
+    assert len("".join(cut["args"])) in range(240, 257)
+
+
+def test_a_pid_and_its_descendants():
+    shell = subprocess.Popen(
+        ["/bin/sh"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    assert shell.stdin is not None
+
+    def mark() -> None:
+        shell.stdin.write("/bin/true\n")
+        shell.stdin.flush()
+
+    with Follower(mark, "exec", "--json", "--descendants", "-p", str(shell.pid)) as follower:
+        run("/bin/true", "not of the shell")
+        shell.stdin.write("sh -c 'true; /bin/true of the grandchild; true'\n")
+        shell.stdin.close()
+        shell.wait()
+        events = follower.end()
+    words = [event["args"] for event in events if event["type"] == "exec"]
+    assert ["/bin/true", "of", "the", "grandchild"] in words
+    assert ["/bin/true", "not of the shell"] not in words
+    assert f"process {shell.pid} has ended".encode() in follower.errors
+
+
+def test_printed_and_lost_are_all_there_were():
+    with follow("--buffer-size", "64K", "-d", "1") as follower:
+        before = len(follower.data)
+        follower.process.send_signal(signal.SIGSTOP)  # a reader that does not look
+        spawner = run(workload("spawn"), "307", "/bin/true")
+        follower.process.send_signal(signal.SIGCONT)
+        events = follower.end()
+    assert len(follower.data) > before
+    printed = sum(event.get("ppid") == spawner.pid for event in events)
+    own = sum(event.get("pid") == spawner.pid for event in events)
+    assert 0 < lost(events) < 2 * 307 + 2
+    assert printed + own + lost(events) == 2 * 307 + 2
+
+
+def test_a_slow_reader_loses_nothing_unsaid():
+    with follow("--buffer-size", "64K") as follower:
+        spawner = run(workload("spawn"), "2003", "/bin/true")  # nobody reads meanwhile
+        events = follower.end()
+    printed = sum(spawner.pid in (event.get("ppid"), event.get("pid")) for event in events)
+    assert lost(events) > 0
+    assert printed + lost(events) == 2 * 2003 + 2
+
+
+def test_a_line_comes_soon():
+    with follow() as follower:
+        times = []
+        for number in range(11):
+            word = f"mark-{number}"
+            run("/bin/true", word)
+            times.append(follower.until(lambda data, word=word: word.encode() in data))
+    assert sorted(times)[5] < 0.2
+
+
+def test_waiting_costs_next_to_nothing():
+    with follow() as follower:
+        stat = Path(f"/proc/{follower.process.pid}/schedstat")
+        before = int(stat.read_text().split()[0])
+        follower.take(2)
+        assert int(stat.read_text().split()[0]) - before < 40_000_000  # 2 %
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_with_whole_lines(number):
+    with follow() as follower:
+        spawner = subprocess.Popen([workload("spawn"), "500", "/bin/true"], stdout=-1)
+        follower.take(0.2)
+        events = follower.end(number)
+        spawner.communicate()
+    assert (follower.process.returncode, follower.errors) == (0, b"")
+    assert of_parent(events, "exec", spawner.pid)
+
+
+def test_a_closed_pipe_ends_it_quietly():
+    with follow() as follower:
+        follower.process.stdout.close()
+        follower.process.stdout = None
+        for _ in range(20):
+            run("/bin/true")
+        _, errors = follower.process.communicate(timeout=10)
+    assert (follower.process.returncode, errors) == (0, b"")
+
+
+def test_it_ends_after_so_many_events():
+    with follow("-n", "7") as follower:
+        for _ in range(8):
+            run("/bin/true")
+        assert len(follower.end(None)) == 7
+    assert follower.process.returncode == 0

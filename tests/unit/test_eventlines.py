@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Events as lines: the promised keys, readable text, and no name that makes a line of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import synthetic
+
+from ebtop.eventlines import (
+    arguments,
+    error_name,
+    json_event,
+    json_lost,
+    signal_name,
+    text_event,
+    text_lost,
+)
+from ebtop.layout import TEXT_CUT, TEXT_UNREAD
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "screens"))
+import hostile
+
+MS = 1_000_000
+TIME_NS = 1_700_000_000 * 10**9 + 123_456_789
+HEAD = ["type", "time", "monotonic_ns", "pid", "tid", "uid", "comm"]
+
+
+def opened(name: bytes, **values: object) -> tuple[dict[str, object], bytes]:
+    given = {"text": 3, "text_bytes": len(name), "ppid": 0, "open_flags": 0o2000000, **values}
+    return row("open", 1234, b"bash", **given), b"abc" + name + b"xyz"
+
+
+def row(kind: str, pid: int, comm: bytes, **values: object) -> dict[str, object]:
+    return synthetic.events([synthetic.event(kind, pid, comm, **values)]).row(0)
+
+
+def executed(args: bytes, name: bytes = b"/bin/x", **values: object):
+    given = {"text_bytes": len(args), "name": len(args), "name_bytes": len(name), **values}
+    return row("exec", 7, b"x", **given), args + name
+
+
+def as_json(event: tuple[dict[str, object], bytes]) -> dict[str, object]:
+    line = json_event(*event, TIME_NS)
+    assert line.endswith("\n") and line[:-1].isascii() and line[:-1].isprintable()
+    return json.loads(line)
+
+
+def as_text(event: tuple[dict[str, object], bytes], ascii: bool = False) -> str:
+    line = text_event(*event, TIME_NS, ascii)
+    assert line.endswith("\n") and line[:-1].isprintable()
+    return line[:-1]
+
+
+def test_an_open_has_the_promised_keys_in_order():
+    got = as_json(opened(b"/etc/hostname", result=3))
+    assert list(got) == [*HEAD, "filename", "flags", "result", "error"]
+    assert got["time"] == "2023-11-14T22:13:20.123456Z"
+    assert (got["filename"], got["flags"], got["result"], got["error"]) == (
+        "/etc/hostname", 0o2000000, 3, None,
+    )  # fmt: skip
+
+
+def test_an_open_reads_like_a_sentence():
+    clock = time.strftime("%H:%M:%S", time.localtime(1_700_000_000))
+    head = f"[{clock}.123] PID 1234 (bash) UID 1000 opened: "
+    assert as_text(opened(b"/etc/hostname", result=3)) == f"{head}/etc/hostname = 3"
+    assert as_text(opened(b"nothing", result=-2)) == f"{head}nothing = -1 ENOENT"
+
+
+def test_names_that_are_cut_or_unread_say_so():
+    cut = opened(b"x" * 4095, marks=TEXT_CUT)
+    assert as_json(cut)["filename_cut"] is True
+    assert as_text(cut).endswith("xx... = 0")
+    unread = opened(b"", marks=TEXT_UNREAD, result=-14)
+    assert as_json(unread)["filename"] is None
+    assert as_text(unread).endswith("opened: ? = -1 EFAULT")
+    assert as_json(opened(b"", result=-2))["filename"] == ""
+
+
+def test_an_exec_has_its_path_and_its_arguments_one_by_one():
+    got = as_json(executed(b"ls\0-l\0a b\0\0"))
+    assert list(got) == [*HEAD, "ppid", "filename", "args"]
+    assert (got["filename"], got["args"]) == ("/bin/x", ["ls", "-l", "a b", ""])
+    assert as_text(executed(b"ls\0-l\0")).endswith("UID 1000 started: ls -l")
+
+
+def test_an_exec_without_what_cannot_be_read_says_null():
+    got = as_json(executed(b"", b""))
+    assert (got["filename"], got["args"]) == (None, None)
+    assert as_text(executed(b"", b"")).endswith("started: [x]")
+
+
+def test_cut_arguments_say_so():
+    cut = executed(b"ls\0" + b"y" * 20, marks=TEXT_CUT)
+    assert as_json(cut)["args_cut"] is True
+    assert as_text(cut).endswith("yyy...")
+
+
+def ended(code: int, **values: object) -> tuple[dict[str, object], bytes]:
+    given = {"exit_code": code, "duration_ns": 1200_000, "oncpu_ns": 900_000, **values}
+    return row("exit", 9, b"x", **given), b""
+
+
+def test_an_exit_has_its_code_and_its_times():
+    got = as_json(ended(3 << 8))
+    assert list(got) == [*HEAD, "ppid", "exit_code", "signal", "duration_ns", "oncpu_ns"]
+    assert (got["exit_code"], got["signal"], got["oncpu_ns"]) == (3, None, 900_000)
+    assert as_text(ended(3 << 8)).endswith("exited: 3 after 1.2ms, on CPU 900us")
+
+
+def test_a_death_by_signal_is_named():
+    assert (as_json(ended(9))["exit_code"], as_json(ended(9))["signal"]) == (137, "SIGKILL")
+    assert "killed: SIGKILL after" in as_text(ended(9))
+    assert "killed: SIGSEGV (core dumped) after" in as_text(ended(11 | 0x80))
+    assert [signal_name(n) for n in (1, 32, 34, 37, 64)] == [
+        "SIGHUP", "SIG32", "SIGRTMIN", "SIGRTMIN+3", "SIGRTMAX",
+    ]  # fmt: skip
+
+
+def test_an_unknown_time_on_the_cpu_is_not_zero():
+    assert as_json(ended(0, oncpu_ns=-1))["oncpu_ns"] is None
+    assert as_text(ended(0, oncpu_ns=-1)).endswith("on CPU -")
+    assert as_json(ended(0, oncpu_ns=0))["oncpu_ns"] == 0
+
+
+def test_errors_have_their_names():
+    assert [error_name(code) for code in (0, 3, -2, -13, -4095)] == [
+        None, None, "ENOENT", "EACCES", "E4095",
+    ]  # fmt: skip
+
+
+def test_losses_are_lines_too():
+    assert json.loads(json_lost("ring_buffer", 7)) == {
+        "type": "lost", "count": 7, "cause": "ring_buffer",
+    }  # fmt: skip
+    assert text_lost("ring_buffer", 7) == "[lost] 7 events: the buffer was full\n"
+
+
+@pytest.mark.parametrize("ascii", [False, True])
+def test_hostile_names_stay_in_their_line(ascii):
+    for name in hostile.names():
+        name = name.replace(b"\0", b"")
+        got = as_json(opened(name))
+        assert got["filename"] == name.decode("utf-8", "backslashreplace")
+        line = as_text(opened(name), ascii)
+        assert line.isascii() or not ascii
+        as_text((row("exec", 1, name[:16], text_bytes=len(name)), name), ascii)
+        as_json((row("exec", 1, name[:16], text_bytes=len(name)), name))
+
+
+def test_random_bytes_stay_in_their_line():
+    for size in range(300):
+        raw = os.urandom(size)
+        as_json(opened(raw))
+        as_text(opened(raw))
+        assert b"\0".join(arguments(raw)) == (raw[:-1] if raw.endswith(b"\0") else raw)

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""`ebtop set`: which filter its words mean, and which ebtop gets it."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from ebtop import remote
+from ebtop.errors import EbtopError, PermissionDenied, Unsupported, UsageError
+from ebtop.options import parse
+from ebtop.snapshot import Filter
+
+
+def asked(*words: str) -> Filter:
+    return remote.asked_for(dict(parse(["set", *words]).changes))
+
+
+def test_words_become_a_filter():
+    own = os.getpid()
+    assert asked(f"pid={own}", "min_latency=5ms") == Filter(pid=own, min_latency_ns=5_000_000)
+    assert asked("uid=7") == asked("user=7") == Filter(uid=7)
+    assert asked("user=root", "min_latency=100us") == Filter(uid=0, min_latency_ns=100_000)
+    assert asked(f"pid={own}", "descendants=1") == Filter(pid=own, descendants=True)
+
+
+@pytest.mark.parametrize("words", [["none"], [""], ["pid="], ["pid=", "min_latency="]])
+def test_nothing_named_clears(words):
+    assert asked(*words) == Filter()
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ("frob=1", "pid, uid, user, min_latency, descendants"),
+        ("pid", "KEY=VALUE"),
+        ("pid=0", "a pid"),
+        ("pid=1 pid=2", "twice"),
+        ("pid=4194304", "no process 4194304"),
+        ("uid=-1", "a user's number"),
+        ("user=no-such-user", "no-such-user"),
+        ("uid=1 user=root", "exclude"),
+        ("min_latency=5", "5ms"),
+        ("min_latency=x", "5ms"),
+        ("descendants=yes", "0 or 1"),
+        ("descendants=1", "pid=PID"),
+    ],
+)
+def test_wrong_words_are_named(words, named):
+    with pytest.raises(UsageError, match=named):
+        asked(*words.split())
+
+
+def running(monkeypatch, **by_pid: EbtopError | None) -> list[tuple[int, Filter]]:
+    """Processes that answer so; what they are set to is in the list."""
+    told: list[tuple[int, Filter]] = []
+
+    def filter_other(pid, wanted):
+        answer = by_pid.get(f"p{pid}", Unsupported("no ebtop"))
+        if answer is not None:
+            raise answer
+        if wanted is not None:
+            told.append((pid, wanted))
+
+    monkeypatch.setattr(remote, "filter_other", filter_other)
+    monkeypatch.setattr(remote.os, "listdir", lambda _: ["1", "5", "6", "self"])
+    return told
+
+
+def test_the_only_one_is_found(monkeypatch):
+    told = running(monkeypatch, p5=None)
+    assert remote.run(parse(["set", "uid=3"])) == 0
+    assert told == [(5, Filter(uid=3))]
+
+
+def test_of_several_one_must_be_named(monkeypatch):
+    told = running(monkeypatch, p5=None, p6=None)
+    with pytest.raises(UsageError, match=r"--instance PID: 5 .*; 6 "):
+        remote.run(parse(["set", "uid=3"]))
+    assert remote.run(parse(["set", "uid=3", "--instance", "6"])) == 0
+    assert told == [(6, Filter(uid=3))]
+
+
+def test_none_is_a_failure(monkeypatch):
+    running(monkeypatch)
+    with pytest.raises(EbtopError, match="no ebtop"):
+        remote.run(parse(["set", "none"]))
+
+
+def test_what_is_no_ebtop_is_wrong_usage(monkeypatch):
+    running(monkeypatch)
+    with pytest.raises(UsageError):
+        remote.run(parse(["set", "none", "--instance", "1"]))
+
+
+def test_one_of_somebody_else_is_refused(monkeypatch):
+    running(monkeypatch, p5=PermissionDenied("not yours"))
+    with pytest.raises(PermissionDenied, match="not yours"):
+        remote.run(parse(["set", "none", "--instance", "5"]))

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""What the stream's loop makes of a look at the buffer: who is chosen, losses, and the end."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import synthetic
+
+from ebtop import streaming
+from ebtop.layout import LOSSES
+from ebtop.options import parse
+from ebtop.snapshot import Stream
+from ebtop.streaming import Lines, Loss, kernel_filter
+
+
+def stream(*rows: dict[str, object], **lost: int) -> Stream:
+    return Stream(synthetic.events(rows), b"", {**dict.fromkeys(LOSSES, 0), **lost})
+
+
+def event(kind: str, pid: int, comm: bytes = b"sh", **values: object) -> dict[str, object]:
+    return synthetic.event(kind, pid, comm, **values)
+
+
+def lines(words: str) -> Lines:
+    return Lines(parse(["exec", "--json", *words.split()]))
+
+
+def written(lines: Lines, stream: Stream) -> list[tuple[str, int]]:
+    got = [json.loads(line) for line in lines.of(stream).splitlines()]
+    return [(e["type"], e["count"] if e["type"] == "lost" else e["pid"]) for e in got]
+
+
+def test_births_get_no_line():
+    assert written(lines(""), stream(event("fork", 5), event("exec", 5), event("exit", 5))) == [
+        ("exec", 5), ("exit", 5),
+    ]  # fmt: skip
+
+
+def test_pid_user_and_name_choose():
+    many = stream(event("exec", 1, uid=0), event("exec", 2, b"bash"), event("exec", 3, uid=7))
+    assert written(lines("-p 1,3"), many) == [("exec", 1), ("exec", 3)]
+    assert written(lines("-u 7"), many) == [("exec", 3)]
+    assert written(lines("-c as"), many) == [("exec", 2)]
+    assert written(lines("-p 2 -u 7"), many) == []
+
+
+def test_descendants_are_followed_until_they_end(monkeypatch):
+    monkeypatch.setattr(streaming.host, "descendants", lambda pids: {20})
+    chosen = lines("-p 10 --descendants")
+    family = [
+        event("fork", 11, ppid=10), event("fork", 12, ppid=11), event("fork", 30, ppid=29),
+        event("exec", 12), event("exec", 30), event("exec", 20), event("exit", 12),
+    ]  # fmt: skip
+    assert written(chosen, stream(*family)) == [("exec", 12), ("exec", 20), ("exit", 12)]
+    assert written(chosen, stream(event("exec", 12), event("exec", 11))) == [("exec", 11)]
+
+
+def test_losses_come_after_what_was_read_by_cause():
+    some = stream(event("exec", 1), ring_buffer=3, event_rows=2, thread_slots=5)
+    assert written(lines(""), some) == [("exec", 1), ("lost", 3), ("lost", 2)]
+    assert lines("").of(stream()) == b""
+
+
+def test_lost_births_matter_to_who_follows_them_only():
+    assert written(lines(""), stream(forks=4)) == []
+    assert written(lines("-p 1 --descendants"), stream(forks=4)) == [("lost", 4)]
+
+
+def test_it_ends_after_so_many_events():
+    two = lines("-n 2")
+    assert written(two, stream(event("exec", 1), ring_buffer=1)) == [("exec", 1), ("lost", 1)]
+    assert not two.complete
+    assert written(two, stream(event("exec", 2), event("exec", 3))) == [("exec", 2)]
+    assert two.complete
+
+
+def test_the_kernel_filters_what_it_can():
+    one = kernel_filter(parse(["exec", "-p", "5", "--descendants", "-u", "7"]))
+    assert (one.pid, one.uid, one.descendants) == (5, 7, True)
+    assert kernel_filter(parse(["exec", "-p", "5,6"])).pid == 0
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(streaming.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_advice_comes_once_when_losses_last(clock, capfd):
+    loss = Loss()
+    for _ in range(80):
+        loss.note(1)
+        clock[0] += 0.1
+    said = capfd.readouterr().err
+    assert said.count("--buffer-size") == 1 and said.count("\n") == 1
+
+
+def test_a_short_loss_gives_no_advice(clock, capfd):
+    loss = Loss()
+    for step in range(300):
+        loss.note(step % 30 == 0)
+        clock[0] += 0.1
+    assert capfd.readouterr().err == ""
