@@ -203,9 +203,9 @@ struct ebtop_exec {
 	struct ebtop_event head;
 	__u64 start_ns;
 	__u32 ppid;
-	__u32 args_bytes; /* 0 when arguments cannot be read here */
-	__u32 args_cut;   /* 1 when there were more than fit */
-	__u32 name_bytes; /* without the NUL; 0 when it cannot be read here */
+	__u32 args_bytes;            /* 0 when arguments cannot be read here */
+	__u32 args_cut;              /* 1 when there were more than fit */
+	__u32 name_bytes;            /* without the NUL; 0 when it cannot be read here */
 	char args[EBTOP_ARGS_BYTES]; /* NUL between the arguments, as in /proc/PID/cmdline */
 	char name[EBTOP_ARGS_BYTES]; /* the path given to execve(2) */
 };
@@ -216,7 +216,7 @@ struct ebtop_exit {
 	__u64 duration_ns;
 	__u64 minor_faults;
 	__u64 major_faults;
-	__u64 peak_rss_pages; /* as ru_maxrss; 0 for a kernel thread */
+	__u64 peak_rss_pages;  /* as ru_maxrss; 0 for a kernel thread */
 	__u64 others_oncpu_ns; /* of its other threads, which have ended */
 	__u32 ppid;
 	__s32 exit_code; /* as wait(2) gives it: code << 8 | signal */
