@@ -221,7 +221,8 @@ class Loop:
     def _next_pace(self, took_s: float) -> Pace:
         snapshot = self._snapshot
         system = snapshot.system
-        events = sum(n for n in (system.started, system.execs, system.exited) if n is not None)
+        counts = (system.started, system.execs, system.exited, system.opens)
+        events = sum(count for count in counts if count is not None)
         load = snapshot.host.load
         signs = pace.Signs(
             events_per_s=events / snapshot.interval_s if snapshot.interval_s > 0 else 0.0,

@@ -22,7 +22,7 @@ NAME_WIDTH = 18
 
 @dataclass(frozen=True)
 class SyscallColumn:
-    """One column of numbers. `phrase` says in words what it sorts by."""
+    """One column of numbers. `phrase` says in words what it sorts by, `help` what it holds."""
 
     name: str
     title: str
@@ -31,6 +31,7 @@ class SyscallColumn:
     write: Callable[[float, bool], str]
     phrase: str
     importance: int
+    help: str
 
 
 def call_name(row: Row) -> str:
@@ -94,14 +95,22 @@ def _average(row: Row) -> float | None:
     return row["total_ns"] / row["calls"] if row["calls"] and _is_timed(row) else None
 
 
+def _column(
+    name: str, value: Callable[[Row], float | None], importance: int, phrase: str, help: str
+) -> SyscallColumn:
+    write = _count if name in ("calls", "errors") else units.latency
+    return SyscallColumn(name, name.upper(), 7, value, write, phrase, importance, help)
+
+
+_NEAR = "at most 6.25 % off"
 COLUMNS = (
-    SyscallColumn("calls", "CALLS", 7, _field("calls"), _count, "calls", 100),
-    SyscallColumn("errors", "ERRORS", 7, _field("errors"), _count, "errors", 80),
-    SyscallColumn("total", "TOTAL", 7, _timed("total_ns"), units.latency, "total time", 90),
-    SyscallColumn("avg", "AVG", 7, _average, units.latency, "average", 60),
-    SyscallColumn("p50", "P50", 7, _timed("p50_ns"), units.latency, "median", 75),
-    SyscallColumn("p95", "P95", 7, _timed("p95_ns"), units.latency, "95th percentile", 65),
-    SyscallColumn("p99", "P99", 7, _timed("p99_ns"), units.latency, "99th percentile", 70),
-    SyscallColumn("max", "MAX", 7, _timed("max_ns"), units.latency, "longest call", 55),
+    _column("calls", _field("calls"), 100, "calls", "how often it was called"),
+    _column("errors", _field("errors"), 80, "errors", "calls that failed"),
+    _column("total", _timed("total_ns"), 90, "total time", "time inside it, waits included"),
+    _column("avg", _average, 60, "average", "total time by calls"),
+    _column("p50", _timed("p50_ns"), 75, "median", f"half of the calls took less; {_NEAR}"),
+    _column("p95", _timed("p95_ns"), 65, "95th percentile", f"95 % took less; {_NEAR}"),
+    _column("p99", _timed("p99_ns"), 70, "99th percentile", f"99 % took less; {_NEAR}"),
+    _column("max", _timed("max_ns"), 55, "longest call", "the longest, exact"),
 )
 BY_NAME = {column.name: column for column in COLUMNS}

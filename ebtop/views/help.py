@@ -12,6 +12,7 @@ from functools import lru_cache
 from ebtop.columns import COLUMNS, Column
 from ebtop.keys import KEYS
 from ebtop.snapshot import Snapshot
+from ebtop.syscalltable import COLUMNS as SYSCALL_COLUMNS
 from ebtop.text import displayable
 from ebtop.views.line import Line, Span, Style
 from ebtop.viewstate import ViewState
@@ -46,6 +47,8 @@ def _static() -> tuple[Line, ...]:
         _title("Columns (name for --sort, probe: meaning)"),
     ]
     lines += [_entry(column.title, _column_text(column)) for column in COLUMNS]
+    lines.append(_title("System calls (panel 2)"))
+    lines += [_entry(column.title, column.help) for column in SYSCALL_COLUMNS]
     return tuple(lines)
 
 

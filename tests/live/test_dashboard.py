@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from terminal import Terminal, restored
+from terminal import MAIN, ROOT, Terminal, restored
 
 BPF = ("--source", "bpf", "-d", "0.5")
 
@@ -134,6 +134,21 @@ def test_opens_are_logged_when_switched_on(tmp_path: Path) -> None:
         assert "s: log opens" in terminal.text
         terminal.type("sj \x1b4")
         terminal.wait(is_logged)
+        terminal.type("q")
+        assert terminal.end() == 0
+
+
+def test_a_filter_set_from_outside_is_shown_and_cleared_here() -> None:
+    me = str(os.getpid())
+    with Terminal(*BPF, "--max-delay", "0.5", size=(160, 50)) as terminal:
+        terminal.wait("Quit")
+        (child,) = terminal.children()
+        assert "in the kernel" not in terminal.text
+        arguments = ["set", "--instance", str(child), f"pid={me}"]
+        subprocess.run([sys.executable, "-c", MAIN, *arguments], check=True, cwd=ROOT)
+        terminal.wait(f"in the kernel: pid {me}")
+        terminal.type("f\r")
+        terminal.wait(lambda text: "in the kernel" not in text)
         terminal.type("q")
         assert terminal.end() == 0
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ebtop.batch import batch_text
 from ebtop.eventlog import KEPT_LINES, EventLog
 from ebtop.jsonlines import sample_line
-from ebtop.layout import EVENT_TYPES, ROW, Table
+from ebtop.layout import EVENT, EVENT_TYPES, ROW, SYSCALL, Table
 from ebtop.snapshot import Snapshot
 from ebtop.views.frame import Frame, frame_text, render
 from ebtop.views.line import Span, Style, fit_line, line_cells, line_text
@@ -238,6 +238,26 @@ def test_rows_of_any_bits_can_be_shown(data: bytes, active: int) -> None:
         assert all(line_text(spans).isprintable() for spans in shown.lines)
         assert batch_text(snapshot, ViewState(**changes))  # type: ignore[arg-type]
     assert len(json.loads(sample_line(snapshot, ViewState(threads=True)))["processes"]) == 3
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.binary(min_size=SYSCALL.stride * 3, max_size=SYSCALL.stride * 3),
+    st.binary(min_size=EVENT.stride * 2, max_size=EVENT.stride * 2),
+    st.sampled_from([(80, 24), (160, 50), (40, 10)]),
+)
+def test_system_calls_and_events_of_any_bits_can_be_shown(
+    calls: bytes, events: bytes, size: tuple[int, int]
+) -> None:
+    base = synthetic.calling()
+    snapshot = replace(base, syscalls=Table(SYSCALL, calls), events=Table(EVENT, events))
+    log = EventLog()
+    log.absorb(snapshot)
+    for changes in ({"focus": 2}, {"focus": 2, "zoom": True, "move": 2}, {"focus": 4}):
+        state = ViewState(**changes)  # type: ignore[arg-type]
+        shown = render(snapshot, state, *size, log.lines, log.totals)
+        assert all(line_cells(spans) == size[0] for spans in shown.lines)
+        assert all(line_text(spans).isprintable() for spans in shown.lines)
 
 
 def cost_ms(snapshot: Snapshot, **state: Any) -> float:
