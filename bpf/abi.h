@@ -20,9 +20,12 @@
 #define EBTOP_ANY_UID 0xffffffffu
 #define EBTOP_FILTER_DESCENDANTS 1 /* the filtered process, and all that descend from it */
 
-enum ebtop_collect { /* bits of ebtop_config.collect */
-		     EBTOP_COLLECT_SYSCALLS = 1,
-		     EBTOP_COLLECT_OPENS = 2,
+/* Bits of ebtop_config.collect. */
+enum ebtop_collect {
+	EBTOP_COLLECT_SYSCALLS = 1,
+	EBTOP_COLLECT_OPENS = 2,
+	EBTOP_COLLECT_OPENS_BY_SYSCALLS = 4, /* where no function can be hooked */
+	EBTOP_COLLECT_CALLS = 8,
 };
 
 /* Written by user space alone, field by field; what it says holds from the next event on. */
@@ -232,6 +235,13 @@ struct ebtop_open {
 	__u32 name_cut;    /* 1: longer than fits */
 	__u32 name_unread; /* 1: its memory could not be read */
 	char name[EBTOP_FILENAME_BYTES];
+};
+
+/* An open in progress, where its function is hooked; beside the slots of threads. */
+struct ebtop_open_call {
+	__u64 began_ns; /* 0: none is */
+	__u64 filename;
+	__u64 flags;
 };
 
 /* ---- task records: what iter/task writes ---- */

@@ -38,7 +38,7 @@ struct mm_struct___rss_percpu {
 };
 
 struct pt_regs___x86 {
-	unsigned long bx, cx, dx, si, di, cs;
+	unsigned long bx, cx, dx, si, di, cs, ax, r8, r9;
 };
 
 struct pt_regs___arm64 {
@@ -135,6 +135,43 @@ static __always_inline __u64 syscall_argument(const struct pt_regs *regs, bool c
 	if (compat)
 		return which == 0 ? x86->bx : which == 1 ? x86->cx : x86->dx;
 	return which == 0 ? x86->di : which == 1 ? x86->si : x86->dx;
+}
+
+/*
+ * Argument `which`, 0 to 5, of the function that a kprobe is on, as its calling convention has it. By
+ * helper: the verifier does not let a relocated load go through the context.
+ */
+static __always_inline __u64 function_argument(const struct pt_regs *regs, int which)
+{
+	const struct pt_regs___x86 *x86 = (const void *)regs;
+	const struct pt_regs___arm64 *arm64 = (const void *)regs;
+
+	if (!bpf_core_field_exists(x86->di))
+		return BPF_CORE_READ(arm64, regs[which]);
+	switch (which) {
+	case 0:
+		return BPF_CORE_READ(x86, di);
+	case 1:
+		return BPF_CORE_READ(x86, si);
+	case 2:
+		return BPF_CORE_READ(x86, dx);
+	case 3:
+		return BPF_CORE_READ(x86, cx);
+	case 4:
+		return BPF_CORE_READ(x86, r8);
+	default:
+		return BPF_CORE_READ(x86, r9);
+	}
+}
+
+/* What the function returns that a kretprobe is on. */
+static __always_inline __u64 function_result(const struct pt_regs *regs)
+{
+	const struct pt_regs___x86 *x86 = (const void *)regs;
+	const struct pt_regs___arm64 *arm64 = (const void *)regs;
+
+	return bpf_core_field_exists(x86->ax) ? BPF_CORE_READ(x86, ax) :
+						BPF_CORE_READ(arm64, regs[0]);
 }
 
 #endif

@@ -92,6 +92,10 @@ struct linux_binprm {
 	const char *filename;
 };
 
+struct open_how {
+	__u64 flags;
+};
+
 struct seq_file;
 
 struct bpf_iter_meta {

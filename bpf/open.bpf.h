@@ -34,7 +34,8 @@ static __always_inline void copy_name(struct ebtop_open *event, __u64 filename)
 static __always_inline void emit_open(const struct ebtop_config *now, __u64 filename, __u32 flags,
 				      __u64 began_ns, __s64 result)
 {
-	__u32 key = 0, size;
+	__u32 key = 0;
+	__u64 size;
 	struct ebtop_open *event = bpf_map_lookup_elem(&open_scratch, &key);
 
 	if (!event)
@@ -47,8 +48,9 @@ static __always_inline void emit_open(const struct ebtop_config *now, __u64 file
 	event->flags = flags;
 	copy_name(event, filename);
 	size = offsetof(struct ebtop_open, name) + event->name_bytes;
+	barrier_var(size); /* or the compiler drops the bound that the verifier wants to see */
 	if (size > sizeof(*event))
-		return; /* never: for the verifier */
+		return;
 	event->head.size = size;
 	output(event, size);
 }

@@ -275,7 +275,8 @@ static __always_inline bool goes_on(const struct ebtop_config *now,
 
 static __always_inline int account_enter(const struct pt_regs *regs, long id, bool with_reads)
 {
-	const struct ebtop_config *now = config_for(EBTOP_COLLECT_SYSCALLS | EBTOP_COLLECT_OPENS);
+	const struct ebtop_config *now =
+		config_for(EBTOP_COLLECT_SYSCALLS | EBTOP_COLLECT_OPENS_BY_SYSCALLS);
 	struct ebtop_syscall_slot *calls;
 	struct caller caller = {};
 	__u32 number, kind;
@@ -300,7 +301,7 @@ static __always_inline int account_enter(const struct pt_regs *regs, long id, bo
 	calls->entered_ns = now_ns;
 	if (kind & EBTOP_KIND_NEVER_RETURNS)
 		count_unreturned(now, calls, number);
-	if (with_reads && now->collect & EBTOP_COLLECT_OPENS && kind & EBTOP_KIND_OPENS)
+	if (with_reads && now->collect & EBTOP_COLLECT_OPENS_BY_SYSCALLS && kind & EBTOP_KIND_OPENS)
 		note_open(regs, calls, kind);
 	return 0;
 }
@@ -313,7 +314,8 @@ static __always_inline bool is_interrupted(long ret)
 
 static __always_inline int account_return(long ret, bool with_reads)
 {
-	const struct ebtop_config *now = config_for(EBTOP_COLLECT_SYSCALLS | EBTOP_COLLECT_OPENS);
+	const struct ebtop_config *now =
+		config_for(EBTOP_COLLECT_SYSCALLS | EBTOP_COLLECT_OPENS_BY_SYSCALLS);
 	struct ebtop_syscall_slot *calls;
 	struct caller caller = {};
 	__u64 now_ns, oncpu_ns;

@@ -20,6 +20,7 @@ enum shared_map {
 	MAPS_AT_ONCE, /* those above are made when the session opens, the others when needed */
 	MAP_SYSCALL_SLOTS = MAPS_AT_ONCE,
 	MAP_SYSCALL_LANES,
+	MAP_OPEN_CALLS,
 	SHARED_MAPS
 };
 

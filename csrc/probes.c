@@ -10,6 +10,7 @@
 
 #include "probe.h"
 #include "skel/life.skel.h"
+#include "skel/open.skel.h"
 #include "skel/sched.skel.h"
 #include "skel/syscall.skel.h"
 #include "skel/tasks.skel.h"
@@ -67,5 +68,12 @@ const struct probe_kind probe_kinds[EBTOP_PROBES] = {
 			{ { "return_bare_btf", "enter_bare_btf" }, "names of opened files" },
 		},
 	},
-	[EBTOP_OPEN] = { .name = "open" },
+	[EBTOP_OPEN] = {
+		.name = "open",
+		.elf_bytes = open_bpf__elf_bytes,
+		.variants = {
+			{ { "open_fexit", "open_fentry" } },
+			{ { "open_kretprobe", "open_kprobe" } },
+		},
+	},
 };

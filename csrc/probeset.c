@@ -27,10 +27,10 @@ int probeset_has(const struct probeset *set, enum ebtop_probe probe)
 	return set->probes[probe].state == EBTOP_PROBE_ON;
 }
 
-static void leave_off(struct probe *probe, const char *reason)
+static void leave_off(struct probe *probe)
 {
 	probe->state = EBTOP_PROBE_OFF;
-	strcpy(probe->reason, reason);
+	strcpy(probe->reason, "not asked for");
 }
 
 static void open_one(struct probeset *set, enum ebtop_probe which)
@@ -77,6 +77,7 @@ static void close_syscall(struct probeset *set)
 		syscalls_close(&set->syscalls);
 	maps_drop(set->maps, MAP_SYSCALL_SLOTS);
 	maps_drop(set->maps, MAP_SYSCALL_LANES);
+	leave_off(&set->probes[EBTOP_SYSCALL]);
 }
 
 static void open_syscall(struct probeset *set)
@@ -97,19 +98,46 @@ static void open_syscall(struct probeset *set)
 		open_one(set, EBTOP_SYSCALL);
 	}
 	if (probe->state != EBTOP_PROBE_ON) {
-		enum ebtop_probe_state state = probe->state;
+		const struct probe refused = *probe;
 
 		close_syscall(set);
-		probe->state = state;
+		*probe = refused;
 	}
 }
 
-/* The state of opens is that of the programs which see them. */
-static void open_through_syscall(struct probeset *set)
+/* ---- file opens ---- */
+
+static void close_open(struct probeset *set)
+{
+	probe_close(&set->probes[EBTOP_OPEN]);
+	maps_drop(set->maps, MAP_OPEN_CALLS);
+	leave_off(&set->probes[EBTOP_OPEN]);
+}
+
+/* By the function that all opens come through where that can be hooked: it costs other calls nothing. */
+static int open_by_function(struct probeset *set)
+{
+	struct probe *probe = &set->probes[EBTOP_OPEN];
+	struct ebtop_error error;
+
+	if (probe->state == EBTOP_PROBE_ON)
+		return 0;
+	if (!probeset_has(set, EBTOP_SCHED) || maps_add(set->maps, MAP_OPEN_CALLS, &error))
+		return -ENOMEM;
+	open_one(set, EBTOP_OPEN);
+	if (probe->state == EBTOP_PROBE_ON)
+		return 0;
+	close_open(set);
+	return -EOPNOTSUPP;
+}
+
+/* Else by every system call: the state of opens is then that of the programs which see those. */
+static void open_by_syscalls(struct probeset *set)
 {
 	const struct probe *through = &set->probes[EBTOP_SYSCALL];
 	struct probe *probe = &set->probes[EBTOP_OPEN];
 
+	open_syscall(set);
 	probe->state = through->state;
 	memcpy(probe->hook, through->hook, sizeof(probe->hook));
 	memcpy(probe->reason, through->reason, sizeof(probe->reason));
@@ -117,26 +145,25 @@ static void open_through_syscall(struct probeset *set)
 
 void probeset_switch(struct probeset *set, __u32 wanted)
 {
-	struct probe *open = &set->probes[EBTOP_OPEN];
-	__u32 collect = 0;
+	__u32 collect = wanted & BIT(EBTOP_SYSCALL) ? EBTOP_COLLECT_SYSCALLS : 0;
+	int by_syscalls = 0;
 
 	/* nothing is collected while what is collected changes */
 	config_collect(set->config, 0);
-	if (wanted & COMES_AND_GOES)
-		open_syscall(set);
-	else if (set->probes[EBTOP_SYSCALL].state != EBTOP_PROBE_OFF)
-		close_syscall(set);
 	if (wanted & BIT(EBTOP_OPEN)) {
-		open_through_syscall(set);
 		collect |= EBTOP_COLLECT_OPENS;
-	} else {
-		open->hook[0] = '\0';
-		leave_off(open, "not asked for");
+		by_syscalls = open_by_function(set) != 0;
+	} else if (set->probes[EBTOP_OPEN].state != EBTOP_PROBE_OFF) {
+		close_open(set);
 	}
 	if (wanted & BIT(EBTOP_SYSCALL))
-		collect |= EBTOP_COLLECT_SYSCALLS;
-	else if (!(wanted & BIT(EBTOP_OPEN)))
-		leave_off(&set->probes[EBTOP_SYSCALL], "not asked for");
+		open_syscall(set);
+	else if (!by_syscalls && set->probes[EBTOP_SYSCALL].state != EBTOP_PROBE_OFF)
+		close_syscall(set);
+	if (by_syscalls)
+		open_by_syscalls(set);
+	if (by_syscalls)
+		collect |= EBTOP_COLLECT_OPENS_BY_SYSCALLS;
 	set->settings.probes = (set->settings.probes & ~COMES_AND_GOES) | (wanted & COMES_AND_GOES);
 	config_collect(set->config, collect);
 }
@@ -183,7 +210,7 @@ int probeset_open(struct probeset *set, const struct ebtop_settings *settings, s
 		wanted |= BIT(EBTOP_SCHED);
 	for (int i = 0; i < EBTOP_PROBES; i++) {
 		set->probes[i].kind = &probe_kinds[i];
-		leave_off(&set->probes[i], "not asked for");
+		leave_off(&set->probes[i]);
 	}
 	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
 		if (wanted & BIT(order[i]))

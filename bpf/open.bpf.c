@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0
+
+/*
+ * Owns do_sys_openat2, which all of open(2)'s family come through: one event for each open, with its
+ * result. Costs nothing to threads that open nothing, as hooks on every system call would. Opens
+ * that io_uring does take another way inside the kernel and are not seen.
+ */
+#include "open.bpf.h"
+
+/* beside the slots, same index; size is set before loading */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ebtop_open_call);
+} open_calls SEC(".maps");
+
+/* Of the current thread; NULL when it does not pass, or has no slot (then that is counted). */
+static __always_inline struct ebtop_open_call *call_of_current(const struct ebtop_config **now)
+{
+	__u64 ids = bpf_get_current_pid_tgid();
+	__u32 *index;
+
+	*now = config_for(EBTOP_COLLECT_OPENS);
+	if (!*now || !passes_pid(*now, ids >> 32))
+		return NULL;
+	index = slot_index((__u32)ids);
+	if (!index || !*index || *index == EBTOP_SLOT_LOST) {
+		count_loss(EBTOP_LOST_SYSCALLS);
+		return NULL;
+	}
+	if (!passes(*now, ids >> 32, slot_at(*index), true))
+		return NULL;
+	return bpf_map_lookup_elem(&open_calls, index);
+}
+
+static __always_inline int account_enter(__u64 filename, __u64 flags)
+{
+	const struct ebtop_config *now;
+	struct ebtop_open_call *call = call_of_current(&now);
+
+	if (!call)
+		return 0;
+	call->filename = filename;
+	call->flags = flags;
+	call->began_ns = bpf_ktime_get_ns();
+	return 0;
+}
+
+static __always_inline int account_return(long result)
+{
+	const struct ebtop_config *now;
+	struct ebtop_open_call *call = call_of_current(&now);
+
+	/* it began before we watched */
+	if (!call || !call->began_ns)
+		return 0;
+	emit_open(now, call->filename, call->flags, call->began_ns, result);
+	call->began_ns = 0;
+	return 0;
+}
+
+SEC("?fentry/do_sys_openat2")
+int BPF_PROG(open_fentry, int dir_fd, const char *filename, struct open_how *how)
+{
+	return account_enter((__u64)filename, how->flags);
+}
+
+SEC("?fexit/do_sys_openat2")
+int BPF_PROG(open_fexit, int dir_fd, const char *filename, struct open_how *how, long result)
+{
+	return account_return(result);
+}
+
+SEC("?kprobe/do_sys_openat2") int open_kprobe(struct pt_regs *regs)
+{
+	const struct open_how *how = (const void *)function_argument(regs, 2);
+
+	return account_enter(function_argument(regs, 1), BPF_CORE_READ(how, flags));
+}
+
+SEC("?kretprobe/do_sys_openat2") int open_kretprobe(struct pt_regs *regs)
+{
+	return account_return(function_result(regs));
+}
+
+char _license[] SEC("license") = "GPL";
