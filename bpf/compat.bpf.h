@@ -17,6 +17,14 @@ struct task_struct___state_int {
 	unsigned int __state;
 };
 
+struct task_struct___on_cpu_int {
+	int on_cpu;
+};
+
+struct task_struct___on_cpu_byte {
+	unsigned char on_cpu;
+};
+
 typedef struct {
 	long counter;
 } atomic_long_kernel;
@@ -64,6 +72,16 @@ static __always_inline __u32 task_state(const struct task_struct *task)
 	if (bpf_core_field_exists(now->__state))
 		return now->__state;
 	return (__u32)((const struct task_struct___state_long *)task)->state;
+}
+
+/* An int up to 6.18; a byte, with neighbours that are not 0, in 7.2. */
+static __always_inline bool task_on_cpu(const struct task_struct *task)
+{
+	const struct task_struct___on_cpu_byte *now = (const void *)task;
+
+	if (bpf_core_field_size(now->on_cpu) == 1)
+		return now->on_cpu;
+	return ((const struct task_struct___on_cpu_int *)task)->on_cpu;
 }
 
 /*
@@ -162,6 +180,14 @@ static __always_inline __u64 function_argument(const struct pt_regs *regs, int w
 	default:
 		return BPF_CORE_READ(x86, r9);
 	}
+}
+
+/* O_LARGEFILE, which the kernel adds to what open(2) was given (force_o_largefile() in fs/open.c). */
+static __always_inline __u64 large_file_flag(void)
+{
+	const struct pt_regs___x86 *x86 = NULL;
+
+	return bpf_core_field_exists(x86->di) ? 0100000 : 0400000;
 }
 
 /* What the function returns that a kretprobe is on. */

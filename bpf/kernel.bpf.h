@@ -66,7 +66,6 @@ struct mm_struct {
 
 struct task_struct {
 	unsigned int flags;
-	int on_cpu;
 	struct sched_entity se;
 	struct mm_struct *mm;
 	int exit_state;

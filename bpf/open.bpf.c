@@ -42,12 +42,13 @@ static __always_inline int account_enter(__u64 filename, __u64 flags)
 	if (!call)
 		return 0;
 	call->filename = filename;
-	call->flags = flags;
+	call->flags = flags & ~large_file_flag();
 	call->began_ns = bpf_ktime_get_ns();
 	return 0;
 }
 
-static __always_inline int account_return(long result)
+/* An int in newer kernels and a long before: neither descriptors nor errors need more. */
+static __always_inline int account_return(int result)
 {
 	const struct ebtop_config *now;
 	struct ebtop_open_call *call = call_of_current(&now);

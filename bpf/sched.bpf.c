@@ -191,7 +191,7 @@ static __always_inline int account_wakeup(struct task_struct *task)
 	now = bpf_ktime_get_ns();
 	if (!slot) {
 		/* a task that is on its CPU has not waited either; its next switch takes a slot */
-		if (!task->on_cpu)
+		if (!task_on_cpu(task))
 			new_slot(task, index, EBTOP_SLOT_RUNNABLE, now, 0);
 		return 0;
 	}

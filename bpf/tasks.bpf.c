@@ -56,7 +56,7 @@ static __always_inline int account_task(struct bpf_iter__task *ctx, bool with_rs
 	record.ppid = task->real_parent->tgid;
 	record.uid = task->real_cred->euid.val;
 	record.task_state = task_state(task) | task->exit_state;
-	record.on_cpu = task->on_cpu;
+	record.on_cpu = task_on_cpu(task);
 	record.task_flags = task->flags;
 	copy_comm(record.comm, task);
 	copy_counts(&record, task);

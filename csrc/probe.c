@@ -82,6 +82,7 @@ static int try_variant(struct probe *probe, const struct probe_variant *variant,
 	probe->object = bpf_object__open_mem(bytes, size, &opts);
 	if (!probe->object)
 		return -errno;
+	probe->variant = variant;
 	if (!choose(probe->object, variant, &ret))
 		return ret;
 	if (probe->kind->prepare)

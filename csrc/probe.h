@@ -38,6 +38,7 @@ extern const struct probe_kind probe_kinds[EBTOP_PROBES];
 
 struct probe {
 	const struct probe_kind *kind;
+	const struct probe_variant *variant; /* the one that runs, or was tried last */
 	struct bpf_object *object;
 	struct bpf_link *links[PROBE_PROGRAMS_MAX];
 	int program_fds[PROBE_PROGRAMS_MAX];

@@ -138,6 +138,11 @@ static void open_by_syscalls(struct probeset *set)
 	struct probe *probe = &set->probes[EBTOP_OPEN];
 
 	open_syscall(set);
+	if (through->state == EBTOP_PROBE_ON && through->variant->lacks) {
+		probe->state = EBTOP_PROBE_UNSUPPORTED;
+		strcpy(probe->reason, "neither can functions be hooked here nor file names read");
+		return;
+	}
 	probe->state = through->state;
 	memcpy(probe->hook, through->hook, sizeof(probe->hook));
 	memcpy(probe->reason, through->reason, sizeof(probe->reason));
