@@ -18,6 +18,7 @@ from ebtop.snapshot import Snapshot
 
 KEPT_LINES = 1000
 LOGGED = ("exec", "exit", "open")
+_EVENTS_LOST = ("ring_buffer", "event_rows", "forks")
 
 
 class EventLine(NamedTuple):
@@ -80,8 +81,7 @@ class EventLog:
             self._counts[name] = (self._counts[name] or 0) + count
             self._rates[name] = count / snapshot.interval_s if snapshot.interval_s > 0 else None
         lost = snapshot.self_cost.lost
-        is_losing = lost.get("ring_buffer") or lost.get("event_rows")
-        self._losing = self._losing + 1 if is_losing else 0
+        self._losing = self._losing + 1 if any(lost.get(name) for name in _EVENTS_LOST) else 0
         if len(snapshot.events):
             self._append(snapshot)
 

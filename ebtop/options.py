@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NoReturn, Optional
 
 from ebtop import __version__
-from ebtop.arguments import count, delay, pids, shown, size, wrong
+from ebtop.arguments import buffer_bytes, count, delay, pids, shown, size, wrong
 from ebtop.errors import UsageError
 from ebtop.output import write_all
 from ebtop.text import displayable
@@ -108,7 +108,7 @@ def parse(arguments: list[str]) -> Options:
         ascending=given.sort.startswith("-"), limit=given.limit, threads=given.threads,
         tree=given.tree, cumulative=given.cumulative, probes=probes, color=given.color,
         ascii=given.ascii, source=given.source, size=given.size, debug=given.debug,
-        sudo=given.sudo,
+        sudo=given.sudo, buffer_bytes=given.buffer_size,
     )  # fmt: skip
 
 
@@ -154,6 +154,8 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
     add("--cumulative", action="store_true", help="totals since the start, not of the interval")
     add("--probes", type=_names, metavar="A,B", help=f"only these of: {', '.join(PROBES)}")
     add("--no-probes", type=_names, default=(), metavar="A,B", help="all but these")
+    add("--buffer-size", type=buffer_bytes, default=0, metavar="BYTES",
+        help="size of the buffer of events, as in 8M; rounded up to a power of two")  # fmt: skip
     add("--source", choices=("auto", "bpf", "proc"), default="auto",
         help="bpf: fail where BPF cannot be used; proc: never try it (default: auto)")  # fmt: skip
 

@@ -32,7 +32,7 @@ def open_source(options: Options) -> Source:
     if options.source == "proc":
         return ProcSource()
     try:
-        return Session(options.probes)
+        return Session(options.probes, events_bytes=options.buffer_bytes)
     except EbtopError as error:
         if options.source == "bpf":
             raise refusal(error) from error

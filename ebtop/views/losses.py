@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from ebtop import units
 
-_CAUSES = {
+CAUSES = {
     "ring_buffer": "ring buffer full",
     "thread_slots": "more threads than slots",
     "pid_range": "pid above pid_max",
@@ -15,9 +15,12 @@ _CAUSES = {
     "event_rows": "log full",
     "memory": "out of memory",
     "syscalls": "calls of threads without a slot",
+    "forks": "births, ring buffer full",
 }
+_LARGER = "filter by pid or user (f), or start with a larger --buffer-size"
 _HELP = {
-    "ring_buffer": "filter by pid or user (f), or start with a larger --buffer-size",
+    "ring_buffer": _LARGER,
+    "forks": _LARGER,
     "event_rows": "filter by pid or user (f); the counts are whole, only the log is not",
 }
 LASTING = 3
@@ -30,7 +33,7 @@ def lost_text(lost: Mapping[str, int], now: Mapping[str, int]) -> str:
     if not total and not of_now:
         return ""
     causes = ", ".join(
-        f"{_CAUSES.get(name, name)} {units.count(count)}" for name, count in lost.items() if count
+        f"{CAUSES.get(name, name)} {units.count(count)}" for name, count in lost.items() if count
     )
     text = f"LOST {units.count(max(total, of_now))}: {causes}"
     return text + (f" (now {units.count(of_now)})" if of_now else "")

@@ -33,8 +33,10 @@ from ebtop.views.panels import title
 from ebtop.viewstate import SYSCALLS, ViewState
 
 _TABLE_WIDTH = NAME_WIDTH + 8 * 8 + 1
-_BESIDE = _TABLE_WIDTH + 46
+_BESIDE = 100
 """From this width on the histogram stands beside the table."""
+_DRAWING_WIDTH = 47
+"""What the histogram gets at least; the table gives up columns for it."""
 _LEAST_ROOM = 16
 """Lines of table and histogram together, under which only the table is shown."""
 _WINDOWS = {
@@ -58,9 +60,10 @@ def syscalls_panel(
     row = table.row(ordered[at])
     if width >= _BESIDE:
         state = _scrolled(state, at, len(ordered), height - 2)
-        left = _table_lines(table, ordered, state, height - 2, _TABLE_WIDTH)
-        right = _drawing(row, state, width - _TABLE_WIDTH - 2, height - 1)
-        lines = _side_by_side(left, right)
+        split = min(_TABLE_WIDTH, width - _DRAWING_WIDTH - 2)
+        left = _table_lines(table, ordered, state, height - 2, split)
+        right = _drawing(row, state, width - split - 2, height - 1)
+        lines = _side_by_side(left, right, split)
     else:
         room = height - 1
         lines = _drawing(row, state, width - 2, room // 2) if room >= _LEAST_ROOM else []
@@ -70,9 +73,9 @@ def syscalls_panel(
     return [_title(snapshot, state), *lines][:height], state
 
 
-def _side_by_side(left: list[Line], right: list[Line]) -> list[Line]:
+def _side_by_side(left: list[Line], right: list[Line], width: int) -> list[Line]:
     return [
-        (*fit_line(one, _TABLE_WIDTH), Span("  "), *other)
+        (*fit_line(one, width), Span("  "), *other)
         for one, other in zip_longest(left, right, fillvalue=())
     ]
 
@@ -104,6 +107,8 @@ def _title(snapshot: Snapshot, state: ViewState) -> Line:
     if seconds > 0:
         rate = units.rate(sum(snapshot.syscalls.column("calls")) / seconds)
         spans += [Span("  calls ", Style.LABEL), Span(rate + "/s")]
+    if state.filter and not snapshot.filter:  # by what the kernel cannot tell, as a name
+        spans.append(Span("  of all processes", Style.NOTICE))
     return (*spans, Span("  W: window", Style.DIM))
 
 

@@ -160,6 +160,9 @@ SCREENS = (
         ViewState(focus=2, syscall_sort="p99", syscall_reverse=True, window="reset"),
         "calling",
     ),
+    Screen(
+        "syscalls-of-all", (100, 30), ViewState(focus=2, filter=Filter.parse("python")), "calling"
+    ),
     Screen("syscalls-small", (40, 10), ViewState(focus=2), "calling"),
     Screen("syscalls-huge", (200, 60), ViewState(focus=2, zoom=True, move=TO_THE_END), "calling"),
     Screen("syscalls-off", (80, 24), ViewState(focus=2, probes_off=frozenset({"syscall"}))),

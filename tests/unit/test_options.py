@@ -20,12 +20,14 @@ def test_everything_said_is_kept():
     words = (
         "--json -d 0.5 -n 3 -p 1,2 -p 3 -u root -c sh -s -rss --limit 5 -H --tree --cumulative"
         " --probes sched,life --no-probes life --color never --ascii --debug --source bpf"
+        " --buffer-size 8M"
     )
     asked = parse(words.split())
     assert asked == Options(
         command="json", delay_s=0.5, iterations=3, pids=(1, 2, 3), user="root", comm="sh",
         sort="rss", ascending=True, limit=5, threads=True, tree=True, cumulative=True,
         probes=("sched",), color="never", ascii=True, debug=True, source="bpf",
+        buffer_bytes=8 << 20,
     )  # fmt: skip
 
 

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from ebtop.batch import batch_text
 from ebtop.eventlog import KEPT_LINES, EventLog
 from ebtop.jsonlines import sample_line
-from ebtop.layout import EVENT, EVENT_TYPES, ROW, SYSCALL, Table
+from ebtop.layout import EVENT, EVENT_TYPES, LOSSES, ROW, SYSCALL, Table
 from ebtop.snapshot import Snapshot
 from ebtop.views.frame import Frame, frame_text, render
 from ebtop.views.line import Span, Style, fit_line, line_cells, line_text
+from ebtop.views.losses import CAUSES, advice, lost_text
 from ebtop.viewstate import TO_THE_END, Filter, Identity, ViewState
 
 CROWD = synthetic.crowd(300, awake=5)
@@ -183,6 +184,12 @@ def test_a_loss_lasts_when_it_comes_again_and_again() -> None:
     assert log.totals.losing == 3
     log.absorb(base)
     assert log.totals.losing == 0
+
+
+def test_every_loss_has_a_name_and_a_full_buffer_has_advice() -> None:
+    assert set(CAUSES) == set(LOSSES)
+    assert lost_text({"forks": 0}, {"forks": 0}) == ""
+    assert "--buffer-size" in advice({"ring_buffer": 3}) and advice({"clock_order": 3}) == ""
 
 
 @pytest.mark.parametrize("state, size, probes", [
