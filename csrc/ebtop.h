@@ -51,6 +51,21 @@ struct ebtop_error {
 	char what[220];
 };
 
+#define EBTOP_ERROR_NAMES 134
+#define EBTOP_LINES_BYTES 1048576
+
+/* What turns events into lines; zeroed at first, then the fields of the first part filled. */
+struct ebtop_lines {
+	__s64 to_epoch_ns; /* what to add to the monotonic clock */
+	__u32 json;        /* 0: text */
+	__u32 used;        /* of `out`, after a call */
+	char errors[EBTOP_ERROR_NAMES][16];
+	__s64 clock_second; /* the rest is the formatter's */
+	__u32 clock_bytes;
+	char clock[28];
+	char out[EBTOP_LINES_BYTES];
+};
+
 struct ebtop_table {
 	const void *rows;
 	__u32 count;
@@ -96,6 +111,10 @@ int ebtop_refresh(ebtop_session *session, __u32 flags, struct ebtop_snapshot *re
 		  struct ebtop_error *err);
 /* Detaches and frees everything. NULL is fine. */
 void ebtop_close(ebtop_session *session);
+/* Writes a line for each of the first rows of events, until one that is no open, whose names are not
+ * plain, or for which there is no room. How many it wrote. */
+__u32 ebtop_format(struct ebtop_lines *lines, const void *rows, __u32 count, const char *text,
+		   __u32 text_bytes);
 /* end of cdef */
 
 #endif

@@ -77,7 +77,7 @@ def _run(options: Options) -> int:
 
         return remote.run(options)
     _check_exist(options)
-    if options.command == "exec":
+    if options.command in ("exec", "open"):
         return _stream(options)
     if options.command == "dashboard":
         return _dashboard(options)

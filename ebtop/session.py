@@ -227,6 +227,30 @@ class Session:
         )
 
 
+class PlainLines:
+    """Makes lines of open events at the collector's speed, as eventlines.py would.
+
+    It stops at the first whose names need the care of text.py.
+    """
+
+    def __init__(self, as_json: bool) -> None:
+        self._lines = ffi.new("struct ebtop_lines *")
+        self._lines.json = as_json
+        self._lines.clock_second = -1
+        for number, name in errno.errorcode.items():
+            if number < lib.EBTOP_ERROR_NAMES:
+                self._lines.errors[number] = name.encode("ascii")
+
+    def of(self, stream: Stream, first: int, end: int, to_epoch_ns: int) -> tuple[int, bytes]:
+        """How many rows of `first` to `end` have their line, and these lines."""
+        rows = ffi.from_buffer(stream.events.data) + first * stream.events.layout.stride
+        self._lines.to_epoch_ns = to_epoch_ns
+        count = lib.ebtop_format(
+            self._lines, rows, end - first, ffi.from_buffer(stream.text), len(stream.text)
+        )
+        return count, bytes(ffi.buffer(self._lines.out, self._lines.used))
+
+
 def filter_other(pid: int, filter: Optional[Filter]) -> None:
     """Sets the filter of the session of process `pid`; with None only asks whether it could.
 

@@ -22,14 +22,14 @@ from ebtop.layout import EVENT_TYPES
 from ebtop.options import Options
 from ebtop.output import OutputClosed, say, write_all
 from ebtop.sampling import Ending
-from ebtop.session import Session
+from ebtop.session import PlainLines, Session
 from ebtop.snapshot import Filter, Stream
 from ebtop.sources import refusal
 from ebtop.text import raw_bytes
 
-PROBES = {"exec": ("sched", "life")}
+PROBES = {"exec": ("sched", "life"), "open": ("sched", "open")}
 """By command: what has to run for it. All but the first must."""
-KINDS = {"exec": ("exec", "exit")}
+KINDS = {"exec": ("exec", "exit"), "open": ("open",)}
 """By command: the events that get a line."""
 _LOST = ("ring_buffer", "event_rows")
 _LASTS_S = 3.0
@@ -121,6 +121,7 @@ class Lines:
         self._ascii = options.ascii
         self._left = options.iterations
         self._wanted = Wanted(options)
+        self._plain = PlainLines(options.json) if options.command == "open" else None
         self._loss = Loss()
         # a birth that is lost loses a descendant from sight
         self._causes = (*_LOST, "forks") if options.descendants else _LOST
@@ -133,22 +134,42 @@ class Lines:
     def of(self, stream: Stream) -> bytes:
         """What to write; a line says what was lost up to here."""
         to_epoch_ns = time.time_ns() - time.monotonic_ns()
-        lines = []
-        for row in self._wanted.rows(stream):
-            time_ns = row["time_ns"] + to_epoch_ns
-            if self._json:
-                lines.append(json_event(row, stream.text, time_ns))
-            else:
-                lines.append(text_event(row, stream.text, time_ns, self._ascii))
-            if self._left is not None:
-                self._left -= 1
-                if not self._left:
+        written = []
+        plain = self._plain if self._wanted.all_of_them else None
+        rows, end = stream.events, len(stream.events)
+        if self._left is not None and plain is not None:
+            end = min(end, self._left)
+        at = 0
+        while at < end and self._left != 0:
+            if plain is not None:
+                done, lines = plain.of(stream, at, end, to_epoch_ns)
+                written.append(lines)
+                self._count(done)
+                at += done
+                if at == end:
                     break
-        lost_line = json_lost if self._json else text_lost
+            row = rows.row(at)
+            at += 1
+            if self._wanted(row):
+                written.append(self._line(row, stream.text, to_epoch_ns))
+                self._count(1)
+        return b"".join([*written, *self._lost(stream)])
+
+    def _line(self, row: dict[str, Any], text: bytes, to_epoch_ns: int) -> bytes:
+        time_ns = row["time_ns"] + to_epoch_ns
+        if self._json:
+            return raw_bytes(json_event(row, text, time_ns))
+        return raw_bytes(text_event(row, text, time_ns, self._ascii))
+
+    def _count(self, events: int) -> None:
+        if self._left is not None:
+            self._left -= events
+
+    def _lost(self, stream: Stream) -> Iterator[bytes]:
+        line = json_lost if self._json else text_lost
         lost = {cause: stream.lost.get(cause, 0) for cause in self._causes}
-        lines += [lost_line(cause, count) for cause, count in lost.items() if count]
         self._loss.note(sum(lost.values()))
-        return raw_bytes("".join(lines))
+        return (raw_bytes(line(cause, count)) for cause, count in lost.items() if count)
 
 
 class Wanted:
@@ -158,23 +179,30 @@ class Wanted:
         self._kinds = frozenset(EVENT_TYPES.index(kind) for kind in KINDS[options.command])
         self._fork = EVENT_TYPES.index("fork")
         self._exit = EVENT_TYPES.index("exit")
-        self._pids = set(options.pids)
+        births = "exec" in KINDS[options.command]
+        # of the others the kernel sees to one pid and its descendants
+        self._pids = set(options.pids) if births or len(set(options.pids)) > 1 else set()
         self._all = not self._pids
-        self._follow = options.descendants
-        self._uid = uid_of(options.user)
+        self._follow = options.descendants and births
+        self._uid = uid_of(options.user) if births else None
         self._comm = None if options.comm is None else raw_bytes(options.comm)
         if self._follow:
             self._pids |= host.descendants(self._pids)
 
-    def rows(self, stream: Stream) -> Iterator[dict[str, Any]]:
-        for row in stream.events.rows():
-            kind, pid = row["type"], row["pid"]
-            if self._follow and kind == self._fork and row["ppid"] in self._pids:
-                self._pids.add(pid)
-            if kind in self._kinds and (self._all or pid in self._pids) and self._passes(row):
-                yield row
-            if self._follow and kind == self._exit:
-                self._pids.discard(pid)
+    @property
+    def all_of_them(self) -> bool:
+        """Nothing is left for us to choose, as long as all events are of the kinds wanted."""
+        return self._all and not self._follow and self._uid is None and self._comm is None
+
+    def __call__(self, row: dict[str, Any]) -> bool:
+        """To be asked of each event in turn."""
+        kind, pid = row["type"], row["pid"]
+        if self._follow and kind == self._fork and row["ppid"] in self._pids:
+            self._pids.add(pid)
+        chosen = kind in self._kinds and (self._all or pid in self._pids) and self._passes(row)
+        if self._follow and kind == self._exit:
+            self._pids.discard(pid)
+        return chosen
 
     def _passes(self, row: dict[str, Any]) -> bool:
         if self._uid is not None and row["uid"] != self._uid:

@@ -92,6 +92,12 @@ def _exec(parser: argparse.ArgumentParser) -> None:
     _add_common(parser)
 
 
+def _open(parser: argparse.ArgumentParser) -> None:
+    _add_choosing(parser, "opens")
+    _add_output(parser)
+    _add_common(parser)
+
+
 # ---- set ----
 
 
@@ -150,5 +156,6 @@ def _check(key: str, value: str) -> None:
 _Finish = Callable[[Any], dict[str, Any]]
 _COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], _Finish]] = {
     "exec": (_exec, _stream),
+    "open": (_open, _stream),
     "set": (_set, _changes),
 }

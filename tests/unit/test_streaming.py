@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from pathlib import Path
 
 import pytest
 import synthetic
@@ -13,6 +15,9 @@ from ebtop.layout import LOSSES
 from ebtop.options import parse
 from ebtop.snapshot import Stream
 from ebtop.streaming import Lines, Loss, kernel_filter
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "screens"))
+import hostile
 
 
 def stream(*rows: dict[str, object], **lost: int) -> Stream:
@@ -80,6 +85,62 @@ def test_the_kernel_filters_what_it_can():
     one = kernel_filter(parse(["exec", "-p", "5", "--descendants", "-u", "7"]))
     assert (one.pid, one.uid, one.descendants) == (5, 7, True)
     assert kernel_filter(parse(["exec", "-p", "5,6"])).pid == 0
+
+
+# ---- the quick way writes what eventlines.py writes ----
+
+NAMES = [
+    b"/etc/hostname", b"", b".", b"a b", b"x" * 4095, b'quo"te', b"back\\slash", b"tab\t", b"\x7f",
+    b"~", b" ", b"\x1f", b"\x80", "é".encode(), b"new\nline", b"/usr/lib/x.so",
+]  # fmt: skip
+RESULTS = [0, 3, 2147483647, -1, -2, -13, -133, -134, -4095]
+
+
+def opens(names: list[bytes], **values: object) -> Stream:
+    rows, text = [], b"somewhere before"
+    for index, name in enumerate(names):
+        given = {
+            "text": len(text), "text_bytes": len(name), "result": RESULTS[index % len(RESULTS)],
+            "open_flags": index << 20, "time_ns": synthetic.NOW_NS + index * 333_333_333,
+            "tid": index, "uid": (1 << 32) - 1 - index, **values,
+        }  # fmt: skip
+        rows.append(
+            event("open", index + 1, [b"sh", b"sixteen-bytes...", b'c"'][index % 3], **given)
+        )
+        text += name
+    return Stream(synthetic.events(rows), text, dict.fromkeys(LOSSES, 0))
+
+
+def by_the_slow_way(words: str, stream: Stream) -> bytes:
+    slow = Lines(parse(words.split()))
+    slow._plain = None
+    return slow.of(stream)
+
+
+@pytest.mark.parametrize("words", ["open", "open --json", "open --ascii"])
+def test_quick_lines_are_those_of_the_slow_way(words, monkeypatch):
+    monkeypatch.setattr(streaming.time, "time_ns", lambda: 1_700_000_000_999_999_999)
+    monkeypatch.setattr(streaming.time, "monotonic_ns", lambda: synthetic.NOW_NS)
+    names = [*NAMES, *(bytes([byte]) * 3 for byte in range(1, 256)), *hostile.names()]
+    for some in (opens(names), opens(names, marks=1), opens(names, marks=2, text_bytes=0)):
+        quick = Lines(parse(words.split())).of(some)
+        assert quick == by_the_slow_way(words, some)
+        assert quick.count(b"\n") == len(names)
+
+
+def test_more_lines_than_its_buffer_holds():
+    many = opens([b"y" * 4000] * 1009)
+    assert Lines(parse(["open"])).of(many) == by_the_slow_way("open", many)
+
+
+def test_quick_lines_too_end_after_so_many():
+    assert Lines(parse(["open", "-n", "5"])).of(opens([b"a"] * 9)).count(b"\n") == 5
+    assert Lines(parse(["open", "-n", "5"])).of(opens([b'"'] * 9)).count(b"\n") == 5
+
+
+def test_a_row_that_points_outside_its_texts_is_not_followed():
+    lost_text = Stream(opens([b"abc"]).events, b"", dict.fromkeys(LOSSES, 0))
+    assert Lines(parse(["open"])).of(lost_text).count(b"\n") == 1
 
 
 @pytest.fixture
