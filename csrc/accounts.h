@@ -29,6 +29,7 @@ struct sums {
 
 /* What its system calls had come to when they were read last; whoever made none has none. */
 struct thread_calls {
+	__u64 boot_ns; /* that of the counting which these are of: a later one began from 0 */
 	__u64 inside_ns, kernel_ns; /* kernel_ns: the call in progress included */
 	__u32 calls[EBTOP_CATEGORIES];
 	__u32 errors;

@@ -50,13 +50,26 @@ static void end_interrupted(struct accounts *accounts, struct ebtop_syscall_slot
 		syscalls_add_interrupted(accounts->syscalls, calls->number, ns);
 }
 
+/* What was counted of the thread last; nothing when counting has begun anew since. NULL: no memory. */
+static struct thread_calls *last_calls(struct accounts *accounts, struct thread *thread)
+{
+	if (!thread->calls)
+		thread->calls = calloc(1, sizeof(*thread->calls));
+	if (!thread->calls)
+		accounts->lost_memory++;
+	else if (thread->calls->boot_ns != accounts->syscalls->boot_ns)
+		*thread->calls = (struct thread_calls){ .boot_ns = accounts->syscalls->boot_ns };
+	return thread->calls;
+}
+
 void accounts_syscalls(struct accounts *accounts, struct thread *thread, __u32 index,
 		       const struct ebtop_slot *slot, __u64 oncpu_ns)
 {
 	struct thread_calls *last = thread->calls;
 	struct ebtop_syscall_slot now;
-	int whole = last ? last->generation == accounts->filter.generation :
-			   thread->node.start_ns > accounts->syscalls->boot_ns;
+	int whole = last && last->boot_ns == accounts->syscalls->boot_ns ?
+			    last->generation == accounts->filter.generation :
+			    thread->node.start_ns > accounts->syscalls->boot_ns;
 	__u64 kernel_ns;
 
 	if (syscalls_read(accounts->syscalls, index, &now))
@@ -67,13 +80,9 @@ void accounts_syscalls(struct accounts *accounts, struct thread *thread, __u32 i
 			thread->divided = accounts->refresh;
 		return;
 	}
-	if (!last) {
-		last = thread->calls = calloc(1, sizeof(*last));
-		if (!last) {
-			accounts->lost_memory++;
-			return;
-		}
-	}
+	last = last_calls(accounts, thread);
+	if (!last)
+		return;
 	if (slot->state == EBTOP_SLOT_DEAD)
 		end_interrupted(accounts, &now);
 	take_growth(thread, last, &now);
