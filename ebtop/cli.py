@@ -77,7 +77,7 @@ def _run(options: Options) -> int:
 
         return remote.run(options)
     _check_exist(options)
-    if options.command in ("exec", "open"):
+    if options.command in ("exec", "open", "syscalls"):
         return _stream(options)
     if options.command == "dashboard":
         return _dashboard(options)
@@ -182,7 +182,13 @@ def _stream(options: Options) -> int:
     from ebtop.sampling import Ending
 
     with Ending() as ending:  # before the session: a signal while it opens must find a handler
-        from ebtop import streaming
+        options = options.as_ascii(not locale_is_utf8())
+        if options.command == "syscalls":
+            from ebtop import reporting
 
-        streaming.run(options.as_ascii(not locale_is_utf8()), ending)
+            reporting.run(options, ending)
+        else:
+            from ebtop import streaming
+
+            streaming.run(options, ending)
     return 0

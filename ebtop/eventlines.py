@@ -38,7 +38,7 @@ def json_event(row: Row, text: bytes, time_ns: int) -> str:
     kind = EVENT_TYPES[row["type"]]
     event = {
         "type": kind,
-        "time": f"{_utc(time_ns // 10**9)}.{time_ns // 1000 % 10**6:06d}Z",
+        "time": utc(time_ns),
         "monotonic_ns": row["time_ns"],
         "pid": row["pid"],
         "tid": row["tid"],
@@ -70,6 +70,11 @@ _CAUSES = {
     "event_rows": "more at once than ebtop keeps",
     "forks": "births of processes, for the buffer was full",
 }
+
+
+def utc(time_ns: int) -> str:
+    """As ISO 8601 has it, to the microsecond."""
+    return f"{_utc(time_ns // 10**9)}.{time_ns // 1000 % 10**6:06d}Z"
 
 
 @lru_cache(maxsize=64)

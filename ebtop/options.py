@@ -23,9 +23,10 @@ COMMANDS = {
     "doctor": "what this machine can trace, probe by probe, and why not the rest",
     "exec": "a line a process that starts a program or ends",
     "open": "a line a file that is opened, or could not be",
+    "syscalls": "system calls, with histograms of their latencies",
     "set": "changes the filter of an ebtop that runs",
 }
-NOT_YET = ("syscalls", "tcp", "mem", "kprobe", "run", "record", "replay", "export")
+NOT_YET = ("tcp", "mem", "kprobe", "run", "record", "replay", "export")
 OPTIONS_NOT_YET = ("--port", "--budget")
 _DEFAULT_MIN_S, _DEFAULT_MAX_S = 0.1, 10.0
 _MODES = ("once", "batch", "json")

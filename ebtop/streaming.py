@@ -27,7 +27,7 @@ from ebtop.snapshot import Filter, Stream
 from ebtop.sources import refusal
 from ebtop.text import raw_bytes
 
-PROBES = {"exec": ("sched", "life"), "open": ("sched", "open")}
+PROBES = {"exec": ("sched", "life"), "open": ("sched", "open"), "syscalls": ("sched", "syscall")}
 """By command: what has to run for it. All but the first must."""
 KINDS = {"exec": ("exec", "exit"), "open": ("open",)}
 """By command: the events that get a line."""
@@ -93,6 +93,7 @@ class Waiting:
             # of the edge alone: it is readable as soon as there is one event, and one is no hurry
             self._epoll.register(session.event_fd, select.EPOLLIN | select.EPOLLET)
         self._ends: dict[int, int] = {}
+        self._named = len(pids)
         for pid in pids:
             self._watch(pid)
 
@@ -103,6 +104,11 @@ class Waiting:
             return
         self._ends[fd] = pid
         self._epoll.register(fd, select.EPOLLIN)
+
+    @property
+    def all_ended(self) -> bool:
+        """Nothing is left of the processes that were named."""
+        return bool(self._named) and not self._ends
 
     def until(self, delay_s: float) -> None:
         """`delay_s` at most."""

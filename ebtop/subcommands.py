@@ -7,6 +7,7 @@ Samples, the dashboard and `doctor` are in options.py, single values in argument
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -98,6 +99,52 @@ def _open(parser: argparse.ArgumentParser) -> None:
     _add_common(parser)
 
 
+# ---- syscalls ----
+
+
+def _syscalls(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument_group("which").add_argument
+    add("-S", "--syscalls", type=_calls, action="append", default=[], metavar="NAME[,NAME]",
+        help="only these system calls; each is drawn")  # fmt: skip
+    add("-p", "--pid", type=pid, metavar="PID", help="only this process; ends with it")
+    add("--descendants", action="store_true",
+        help="with -p: also what it starts, and what that starts")  # fmt: skip
+    add("-u", "--user", metavar="NAME", help="only this user's processes, by name or number")
+    add("--min-latency", type=latency, default=0, metavar="TIME",
+        help="only calls that took at least so long, as in 5ms or 100us")  # fmt: skip
+    add = parser.add_argument_group("output").add_argument
+    add("-d", "--delay", type=delay, metavar="SECONDS",
+        help="a report every so often (default: one, at the end)")  # fmt: skip
+    add("-n", "--iterations", type=count, metavar="N", help="end after N reports")
+    add("--json", action="store_true", help="a report is one JSON object in one line")
+    add("--ascii", action="store_true", help="draw with ASCII only")
+    add("--source", choices=("auto", "bpf"), default="auto", help="this command needs BPF always")
+    _add_common(parser)
+
+
+def _calls(text: str) -> tuple[str, ...]:
+    from ebtop.syscallnames import number_of
+
+    names = tuple(text.split(","))
+    for name in names:
+        if number_of(name) is None and number_of(name, True) is None:
+            raise wrong(name, "a system call of this machine")
+    return names
+
+
+def _report(given: Any) -> dict[str, Any]:
+    if given.descendants and given.pid is None:
+        raise UsageError("--descendants goes with -p PID")
+    every = given.delay or (1.0 if given.iterations else math.inf)
+    return {
+        **_common(given), "pids": () if given.pid is None else (given.pid,),
+        "descendants": given.descendants, "user": given.user, "json": given.json,
+        "min_latency_ns": given.min_latency, "iterations": given.iterations, "delay_s": every,
+        "syscalls": tuple(name for names in given.syscalls for name in names),
+        "ascii": given.ascii, "source": given.source,
+    }  # fmt: skip
+
+
 # ---- set ----
 
 
@@ -157,5 +204,6 @@ _Finish = Callable[[Any], dict[str, Any]]
 _COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], _Finish]] = {
     "exec": (_exec, _stream),
     "open": (_open, _stream),
+    "syscalls": (_syscalls, _report),
     "set": (_set, _changes),
 }

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from following import Event, Follower, lost
 from observe import workload
+from running import command
 
 TESTS = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TESTS / "screens"))
@@ -196,6 +197,18 @@ def test_a_closed_pipe_ends_it_quietly():
             run("/bin/true")
         _, errors = follower.process.communicate(timeout=10)
     assert (follower.process.returncode, errors) == (0, b"")
+
+
+def test_a_full_disk_is_one_line_and_status_1():
+    with open("/dev/full", "wb") as full:
+        process = subprocess.Popen(command("exec"), stdout=full, stderr=subprocess.PIPE)
+    end = time.monotonic() + 10
+    while process.poll() is None and time.monotonic() < end:
+        run("/bin/true")
+        time.sleep(0.05)
+    _, errors = process.communicate(timeout=5)
+    assert process.returncode == 1
+    assert errors == b"ebtop: cannot write the output: No space left on device\n"
 
 
 def test_it_ends_after_so_many_events():

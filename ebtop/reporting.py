@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns the loop of `ebtop syscalls`: when a report is due, and what ends the counting.
+
+What a report looks like is syscallreport.py's.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+
+from ebtop.options import Options
+from ebtop.output import OutputClosed, write_all
+from ebtop.sampling import Ending
+from ebtop.session import Session
+from ebtop.snapshot import Snapshot
+from ebtop.streaming import Waiting, open_session
+from ebtop.syscallreport import json_report, text_report
+from ebtop.text import raw_bytes
+
+_KEEP_UP_S = 1.0
+"""Between reports the collector is looked after so often, to let go of what has ended."""
+
+
+def run(options: Options, ending: Ending) -> None:
+    """A report every so often, or one at the end."""
+    with open_session(options) as session:
+        waiting = Waiting(session, options.pids, ending)
+        session.refresh(reset=True)
+        try:
+            if math.isinf(options.delay_s):
+                _wait(session, waiting, ending, math.inf)
+                _write(session.refresh(window="reset"), options)
+            else:
+                _every(session, waiting, ending, options)
+        except OutputClosed:
+            return
+
+
+def _every(session: Session, waiting: Waiting, ending: Ending, options: Options) -> None:
+    due = time.monotonic()
+    written = 0
+    while options.iterations is None or written < options.iterations:
+        due = max(due + options.delay_s, time.monotonic())
+        _wait(session, waiting, ending, due, refresh=False)
+        if ending.asked:
+            return
+        _write(session.refresh(), options)
+        written += 1
+        if waiting.all_ended and not options.descendants:
+            return
+
+
+def _wait(
+    session: Session, waiting: Waiting, ending: Ending, until: float, refresh: bool = True
+) -> None:
+    """Until that moment, the end that is asked for, or that of the processes we look at."""
+    while not ending.asked and not waiting.all_ended:
+        left = until - time.monotonic()
+        if left <= 0:
+            return
+        waiting.until(min(left, _KEEP_UP_S))
+        if refresh:
+            session.refresh()
+        else:
+            session.poll()
+
+
+def _write(snapshot: Snapshot, options: Options) -> None:
+    if options.json:
+        report = json_report(snapshot, options.syscalls)
+    else:
+        report = text_report(snapshot, options.syscalls, options.ascii)
+    write_all(raw_bytes(report))
