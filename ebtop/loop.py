@@ -248,7 +248,6 @@ class Loop:
         if self._read_commands(self._frame.visible):
             self._frame = self._rendered(width, height)
         self._state = self._frame.state
-        self._steering.run_probes(self._frame.probes)
 
     def _read_commands(self, visible: Sequence[tuple[int, int]]) -> bool:
         """Asks for the command lines of the rows shown; whether some came that were not known."""
@@ -275,6 +274,8 @@ class Loop:
             # on the mark that the view draws behind what was typed
             column = max(0, cells(line_text(frame.lines[frame.cursor_row]).rstrip()) - 1)
         self._screen.draw(frame.lines, frame.cursor_row, column)
+        # after the key was seen to be answered: loading a probe takes tenths of a second
+        self._steering.run_probes(frame.probes)
 
     def _draw_again(self) -> None:
         if hasattr(self, "_snapshot"):

@@ -38,6 +38,8 @@ OUTSIDE_THE_VIEW = {Action.QUIT, Action.REDRAW, Action.GO_BACK}
         ("\t", Action.NEXT_COLUMNS),
         (" ", Action.TAG),
         ("w", Action.EDIT_FILE),
+        ("s", Action.TOGGLE_PROBES),
+        ("W", Action.NEXT_WINDOW),
         ("KEY_F1", Action.TOGGLE_HELP),
         ("KEY_F3", Action.EDIT_SEARCH),
         ("KEY_F4", Action.EDIT_FILTER),
