@@ -24,7 +24,7 @@ from ebtop.output import OutputClosed, say, write_all
 from ebtop.sampling import Ending
 from ebtop.session import PlainLines, Session
 from ebtop.snapshot import Filter, Stream
-from ebtop.sources import refusal
+from ebtop.sources import note, refusal
 from ebtop.text import raw_bytes
 
 PROBES = {"exec": ("sched", "life"), "open": ("sched", "open"), "syscalls": ("sched", "syscall")}
@@ -69,6 +69,9 @@ def open_session(options: Options) -> Session:
             session.close()
             kind = PermissionDenied if probe.state == "denied" else Unsupported
             raise refusal(kind(f"{probe.name}: {probe.reason}"))
+    about = note(session)
+    if about:
+        say(about)
     return session
 
 

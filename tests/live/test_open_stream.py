@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from following import Event, Follower, lost
+from running import NOBODY, ebtop, why_not_as_nobody
 
 TESTS = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TESTS / "screens"))
@@ -99,6 +101,32 @@ def test_hostile_names_have_a_line_each():
     assert [e["filename"] for e in got] == [n.decode("utf-8", "backslashreplace") for n in names]
     assert follower.data.isascii() and b"\x7f" not in follower.data
     assert {event["pid"] for event in events} == {opener.pid}
+
+
+def test_a_filter_set_from_outside_holds_from_then_on():
+    one, other = Opener(503, b"/etc/hostname"), Opener(503, b"/etc/hostname")
+    with one, other, follow(other) as follower:
+        instance = ("--instance", str(follower.process.pid))
+        done = ebtop("set", f"pid={one.pid}", *instance)
+        assert (done.returncode, done.stderr) == (0, b"")
+        follower.take(0.3)
+        seen = len(follower.data)
+        other.go()
+        one.go()
+        follower.until(lambda data: data.count(b'"pid":%d,' % one.pid) == 503)
+        after = [json.loads(line) for line in follower.data[seen:].splitlines()]
+        assert ebtop("set", "none", *instance).returncode == 0
+        events = follower.end()
+    assert {event["pid"] for event in after} == {one.pid}
+    assert len(of(one, events)) == 503 and not of(other, events)
+
+
+@pytest.mark.skipif(bool(why_not_as_nobody()), reason=why_not_as_nobody())
+def test_nobody_sets_a_filter_of_root():
+    with Opener(1, b"/etc/hostname") as opener, follow(opener) as follower:
+        done = ebtop("set", "none", "--instance", str(follower.process.pid), **NOBODY)
+        assert done.returncode == 77
+        assert done.stderr.startswith(b"ebtop: ") and done.stderr.count(b"\n") == 1
 
 
 @pytest.mark.parametrize("reader", ["slow", "stopped"])

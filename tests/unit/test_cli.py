@@ -33,6 +33,15 @@ def one_line(done):
         ("--json --probes bogus", "sched, life, tasks"),
         ("--json -d nan", "'nan'"),
         ("tcp", "does not exist yet"),
+        ("exec -p 4194304", "no process 4194304"),
+        ("open -u no-such-user", "'no-such-user'"),
+        ("open --buffer-size 3", "from 64K to 1G"),
+        ("open --min-latency 5", "5ms"),
+        ("exec --batch", "ebtop exec --help"),
+        ("--json exec", "the command comes first"),
+        ("exec --descendants", "-p PID"),
+        ("syscalls -S nonsense", "'nonsense'"),
+        ("set frob=1", "pid, uid, user"),
         ("--frobnicate", "--frobnicate"),
     ],
 )
@@ -67,6 +76,9 @@ def test_a_terminal_without_a_cursor_gets_batch_mode():
 def test_version_and_help():
     assert ebtop("--version").stdout.startswith(b"ebtop ")
     text = ebtop("--help").stdout.decode()
+    for name in ("exec", "open", "syscalls", "set"):
+        assert name in text
+        assert b"usage: ebtop " + name.encode() in ebtop(name, "--help").stdout
     for option in ("--once", "--json", "--batch", "--source", "--sort", "--threads", "doctor"):
         assert option in text
 
@@ -189,6 +201,14 @@ def test_nobody_gets_proc_and_the_command_to_try():
 @as_nobody
 def test_nobody_who_insists_on_bpf_gets_77():
     done = ebtop("--json", "-n", "1", "--source", "bpf", **NOBODY)
+    assert (done.returncode, done.stdout) == (77, b"")
+    assert "sudo /" in one_line(done)
+
+
+@as_nobody
+@pytest.mark.parametrize("name", ["exec", "open", "syscalls"])
+def test_streams_have_no_other_source(name):
+    done = ebtop(name, "-n", "1", **NOBODY)
     assert (done.returncode, done.stdout) == (77, b"")
     assert "sudo /" in one_line(done)
 
