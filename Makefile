@@ -24,7 +24,7 @@ BENCH_PACKAGES := libbpf-tools htop procps atop linux-perf
 LINT := ebtop tests csrc setup.py vendor/libbpf/fetch.py
 
 .DEFAULT_GOAL := help
-.PHONY: help build bpf run test test-live screens bench lint fmt abi sdist clean tools
+.PHONY: help build bpf run test test-live test-vm screens bench lint fmt abi sdist clean tools
 
 help: ## this list
 	awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,11 @@ $(VENV)/.test: $(VENV)/.installed
 
 test: build $(VENV)/.test ## all tests that this machine can run, and which could not, and why
 	$(RUN) -m pytest $(ARGS)
+
+	@if [ -z "$(ARGS)" ]; then $(RUN) tests/vm/matrix.py --if-possible --kernels ends --settings standard; fi
+
+test-vm: build $(VENV)/.test ## the tests on other kernels, in virtual machines: KERNEL=5.10,newest SETTING=plain
+	$(RUN) tests/vm/matrix.py --kernels "$(KERNEL)" --settings "$(SETTING)" $(ARGS)
 
 test-live: build $(VENV)/.test ## only the tests on the real kernel; a skip is a failure
 	EBTOP_LIVE=1 $(RUN) -m pytest tests/live $(ARGS)

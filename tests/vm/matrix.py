@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns the run over kernels and settings: `make test-vm`. Two guests at a time; one table at the end.
+
+The exit status is 0 only when every guest that was asked for did its tests, all passed, and no
+kernel complained. With `--if-possible` a machine that cannot run guests is no failure, but said.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import fetch
+import image
+import machine
+import report
+from kernels import KERNELS, NEWEST, OLDEST, Kernel, by_name
+from report import Run
+from settings import SETTINGS, Setting
+from settings import by_name as setting_by_name
+
+PROGRAMS = ("qemu-system-x86_64", "busybox", "cpio", "xz")
+PACKAGES = ("qemu-system-x86", "qemu-system-common", "busybox-static", "cpio", "xz-utils")
+AT_ONCE = 2
+
+
+def main() -> int:
+    options = _options()
+    try:
+        missing = _install()
+        if missing:
+            raise fetch.NoKernel(missing)
+        ready = [(kernel, fetch.fetch(kernel)) for kernel in options.kernels]
+    except fetch.NoKernel as error:
+        print(f"no guests: {error}", file=sys.stderr)
+        return 0 if options.if_possible else 1
+    for kernel, folder in ready:
+        print(f"kernel {kernel.name}: {_version(folder)} ({kernel.suite})", flush=True)
+    kept = Path(tempfile.mkdtemp(prefix="ebtop-vm-"))
+    jobs = [(kernel, folder, setting) for setting in options.settings for kernel, folder in ready]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        runs = list(pool.map(lambda job: _try(*job, kept, options.tests), jobs))
+    print(report.table(runs))
+    verdict = report.verdict(runs)
+    for line in verdict:
+        print(line)
+    if verdict:
+        print(f"logs are kept in {kept}")
+        return 1
+    report.finish(runs, whole=tuple(options.kernels) == KERNELS)
+    shutil.rmtree(kept)
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make test-vm")
+    parser.add_argument("--kernels", default="", help="by comma; default: all")
+    parser.add_argument("--settings", default="", help="by comma; default: all")
+    parser.add_argument("--if-possible", action="store_true")
+    parser.add_argument("tests", nargs="*", help="instead of the tests of the setting")
+    options = parser.parse_args()
+    try:
+        options.kernels = _chosen(options.kernels)
+        names = [name for name in options.settings.split(",") if name]
+        options.settings = [setting_by_name(name) for name in names] or list(SETTINGS)
+    except KeyError as error:
+        parser.error(str(error.args[0]))
+    return options
+
+
+def _chosen(names: str) -> list[Kernel]:
+    if names == "ends":
+        return [OLDEST, NEWEST]
+    return [by_name(name) for name in names.split(",") if name] or list(KERNELS)
+
+
+def _install() -> str:
+    """What is missing and cannot be installed; empty when all is there."""
+    def lacking() -> list[str]:
+        absent = [name for name in PROGRAMS if not shutil.which(name)]
+        found = any(os.access(path, os.X_OK) for path in machine.VIRTIOFSD)
+        return absent if found else [*absent, "virtiofsd"]
+
+    if lacking() and os.geteuid() == 0 and shutil.which("apt-get"):
+        quiet = {"stdout": subprocess.DEVNULL, "stdin": subprocess.DEVNULL}
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        subprocess.run(["apt-get", "-qq", "update"], check=False, **quiet)  # type: ignore[call-overload]
+        install = ["apt-get", "-qq", "-y", "--no-install-recommends", "install", *PACKAGES]
+        subprocess.run(install, check=False, env=environment, **quiet)  # type: ignore[call-overload]
+    if lacking():
+        return f"missing {' '.join(lacking())}; Debian: apt-get install {' '.join(PACKAGES)}"
+    return "not root, and the guest needs the whole file tree" if os.geteuid() else ""
+
+
+def _version(folder: Path) -> str:
+    return (folder / "version").read_text().strip()
+
+
+def _try(kernel: Kernel, folder: Path, setting: Setting, kept: Path, tests: list[str]) -> Run:
+    """A guest that was lost is tried once more, and the report says so."""
+    if tests:
+        setting = replace(setting, tests=tuple(tests))
+    run = _once(kernel, folder, setting, kept, "first")
+    if run.outcome.lost is None:
+        return run
+    again = _once(kernel, folder, setting, kept, "second")
+    return replace(again, lost_before=run.outcome.lost)
+
+
+def _once(kernel: Kernel, folder: Path, setting: Setting, kept: Path, attempt: str) -> Run:
+    results = kept / f"{kernel.name}-{setting.name}-{attempt}"
+    results.mkdir()
+    initrd = results / "initrd"
+    image.build(folder / "root", initrd)
+    environment = {"EBTOP_LIVE": "1"} if setting.forced else {}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *setting.tests]
+    outcome = machine.run(folder / "root", initrd, setting, command, environment, results)
+    initrd.unlink()
+    run = Run(kernel, _version(folder), setting, outcome, results)
+    print(report.line(run), flush=True)
+    return run
+
+
+if __name__ == "__main__":
+    sys.exit(main())

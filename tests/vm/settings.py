@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns the ways in which a guest can be booted, and which tests run in each.
+
+A new one is a row here, and tests marked `setting("its name")`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LIVE = ("tests/live",)
+FAULTS = ("tests/faults",)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """`append` goes to the kernel's command line; `forced`: a skip of a live test is a failure."""
+
+    name: str
+    tests: tuple[str, ...]
+    append: str = ""
+    smp: str = "2"
+    memory_mib: int = 2048
+    seconds: int = 900
+    forced: bool = False
+    why: str = ""
+
+
+SETTINGS = (
+    Setting("standard", LIVE, forced=True, why="the live tests, as on this machine"),
+    Setting("plain", FAULTS, why="faults that need no other way of booting"),
+    Setting("hotplug", FAULTS, smp="2,maxcpus=4", why="CPUs that come and go; more could be there"),
+    Setting("integrity", FAULTS, append="lockdown=integrity", why="kernel lockdown"),
+    Setting("confidentiality", FAULTS, append="lockdown=confidentiality", why="its strictest form"),
+)
+
+
+def by_name(name: str) -> Setting:
+    """Raises KeyError, which names those that there are."""
+    for setting in SETTINGS:
+        if setting.name == name:
+            return setting
+    raise KeyError(f"no setting {name!r}; there are: {', '.join(s.name for s in SETTINGS)}")
