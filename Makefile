@@ -81,8 +81,7 @@ $(VENV)/.test: $(VENV)/.installed
 
 test: build $(VENV)/.test ## all tests that this machine can run, and which could not, and why
 	$(RUN) -m pytest $(ARGS)
-
-	@if [ -z "$(ARGS)" ]; then $(RUN) tests/vm/matrix.py --if-possible --kernels ends --settings standard; fi
+	if [ -z "$(ARGS)" ]; then $(RUN) tests/vm/matrix.py --if-possible --kernels ends --settings standard; fi
 
 test-vm: build $(VENV)/.test ## the tests on other kernels, in virtual machines: KERNEL=5.10,newest SETTING=plain
 	$(RUN) tests/vm/matrix.py --kernels "$(KERNEL)" --settings "$(SETTING)" $(ARGS)

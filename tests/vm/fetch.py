@@ -24,8 +24,7 @@ class NoKernel(Exception):
 
 def cache() -> Path:
     """Outside the tree, so that a fresh checkout finds what an earlier one fetched."""
-    default = "/var/cache/ebtop-vm" if os.geteuid() == 0 else os.path.expanduser("~/.cache/ebtop-vm")
-    return Path(os.environ.get("EBTOP_VM_CACHE", default))
+    return Path(os.environ.get("EBTOP_VM_CACHE", "/var/cache/ebtop-vm"))
 
 
 def fetch(kernel: Kernel) -> Path:

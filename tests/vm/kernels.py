@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """Owns the list of kernels that ebtop is tried on: the one place where they are pinned.
 
-Each is looked up in a suite of Debian when it is fetched, since packages of old versions vanish from
-the archive's lists; the version found is what the report names.
+Each is looked up in a suite of Debian when it is fetched, since packages of old versions vanish
+from the archive's lists; the version found is what the report names.
 """
 
 from __future__ import annotations

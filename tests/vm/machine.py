@@ -2,9 +2,9 @@
 """Owns one guest: booting a kernel over this machine's file tree, running one command in it, and
 what became of both. What the command is, and what the outcome means, is decided elsewhere.
 
-The tree is read-only underneath and comes by virtiofs; what the guest writes is gone with it, but for
-its folder of results. The emulator's flags are those that survived (docs/kernels.md): one thread
-emulates all CPUs, without cmpxchg16b, and never KVM.
+The tree is read-only underneath and comes by virtiofs; what the guest writes is gone with it, but
+for its folder of results. The emulator's flags are those that survived (docs/kernels.md): one
+thread emulates all CPUs, without cmpxchg16b, and never KVM.
 """
 
 from __future__ import annotations
@@ -54,8 +54,15 @@ def run(
     `results` is an empty folder; afterwards it has `serial`, and from the guest `output`, `status`
     and `dmesg`.
     """
-    exports = {"PATH": os.environ["PATH"], "HOME": "/root", "TERM": "linux", "EBTOP_VM": "1",
-               "EBTOP_VM_SETTING": setting.name, "EBTOP_RESULTS": RESULTS, **environment}  # fmt: skip
+    exports = {
+        "PATH": os.environ["PATH"],
+        "HOME": "/root",
+        "TERM": "linux",
+        "EBTOP_VM": "1",
+        "EBTOP_VM_SETTING": setting.name,
+        "EBTOP_RESULTS": RESULTS,
+        **environment,
+    }
     lines = [f"export {name}={shlex.quote(value)}" for name, value in exports.items()]
     lines += [f"cd {shlex.quote(os.getcwd())} && exec {shlex.join(command)}", ""]
     (results / "command").write_text("\n".join(lines))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns the run over kernels and settings: `make test-vm`. Two guests at a time; one table at the end.
+"""Owns the run over kernels and settings: `make test-vm`. Two guests at a time, one table
+at the end.
 
 The exit status is 0 only when every guest that was asked for did its tests, all passed, and no
 kernel complained. With `--if-possible` a machine that cannot run guests is no failure, but said.
@@ -83,6 +84,7 @@ def _chosen(names: str) -> list[Kernel]:
 
 def _install() -> str:
     """What is missing and cannot be installed; empty when all is there."""
+
     def lacking() -> list[str]:
         absent = [name for name in PROGRAMS if not shutil.which(name)]
         found = any(os.access(path, os.X_OK) for path in machine.VIRTIOFSD)
