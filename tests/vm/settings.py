@@ -32,6 +32,7 @@ SETTINGS = (
     Setting("hotplug", FAULTS, smp="2,maxcpus=4", why="CPUs that come and go; more could be there"),
     Setting("integrity", FAULTS, append="lockdown=integrity", why="kernel lockdown"),
     Setting("confidentiality", FAULTS, append="lockdown=confidentiality", why="its strictest form"),
+    Setting("small", FAULTS, memory_mib=384, why="memory that one process can use up"),
 )
 
 
