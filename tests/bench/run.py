@@ -17,6 +17,7 @@ import time
 
 import dashboard
 import kernel_memory
+import opens
 import pipe
 import refresh
 import start
@@ -30,11 +31,12 @@ SECTIONS = {
     "switch": switch.run,
     "pipe": pipe.run,
     "memory": kernel_memory.run,
+    "opens": opens.run,
     "refresh": refresh.run,
     "start": start.run,
     "dashboard": dashboard.run,
 }
-NEEDED = ("perf", "htop", "top", "atop", "bpftool", "cc", "taskset")
+NEEDED = ("perf", "htop", "top", "atop", "bpftool", "cc", "taskset", "opensnoop")
 
 
 def main(arguments: list[str]) -> int:
