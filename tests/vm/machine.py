@@ -23,6 +23,8 @@ import image
 from settings import Setting
 
 VIRTIOFSD = ("/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd")
+DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL")
+"""However this run ends, no guest outlives it."""
 RESULTS = "/run/results"
 """Where the guest sees its folder of results."""
 COMPLAINTS = re.compile(
@@ -41,6 +43,8 @@ class Outcome:
     seconds: float
     lost: str | None
     """Why there is no status, in one line."""
+    hung: bool
+    """Its time was up: trying again would take as long."""
     complaints: tuple[str, ...]
     """What the guest's kernel complained of in its log."""
 
@@ -80,7 +84,7 @@ def _share(folder: Path, socket: Path) -> Iterator[Path]:
     options = [f"--socket-path={socket}", "-o", f"source={folder}", "-o", "sandbox=chroot"]
     # what the guest writes must be there when it is lost
     options += ["-o", "cache=always" if folder == Path("/") else "cache=none", "-f"]
-    with subprocess.Popen([program, *options], stdout=subprocess.DEVNULL,
+    with subprocess.Popen([*DIES_WITH_US, program, *options], stdout=subprocess.DEVNULL,
                           stderr=subprocess.DEVNULL) as daemon:  # fmt: skip
         try:
             for _ in range(200):
@@ -98,7 +102,8 @@ def _emulate(
 ) -> bool:
     """Whether it had to be ended because its time was up."""
     memory = f"{setting.memory_mib}M"
-    command = ["qemu-system-x86_64", "-accel", "tcg,thread=single", "-cpu", "max,-cx16",
+    command = [*DIES_WITH_US, "qemu-system-x86_64", "-accel", "tcg,thread=single",
+               "-cpu", "max,-cx16",
                "-m", memory, "-smp", setting.smp, "-numa", "node,memdev=memory",
                "-object", f"memory-backend-memfd,id=memory,size={memory},share=on",
                "-kernel", str(image.vmlinuz(packages)), "-initrd", str(initrd), "-nographic",
@@ -126,7 +131,7 @@ def _judge(results: Path, seconds: float, hung: bool) -> Outcome:
     complaints = tuple(line for line in log.splitlines() if COMPLAINTS.search(line))
     status = _text(results / "status").strip()
     if status.isdigit():
-        return Outcome(int(status), seconds, None, complaints)
+        return Outcome(int(status), seconds, None, False, complaints)
     killed, panic = OUT_OF_MEMORY.search(serial), PANIC.search(serial)
     why = "it ended without a word"
     if hung:
@@ -137,7 +142,7 @@ def _judge(results: Path, seconds: float, hung: bool) -> Outcome:
         why = panic.group()
     elif "guest: " in serial:
         why = serial.split("guest: ", 1)[1].splitlines()[0]
-    return Outcome(None, seconds, why, complaints)
+    return Outcome(None, seconds, why, hung, complaints)
 
 
 def _text(path: Path) -> str:

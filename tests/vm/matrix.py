@@ -106,11 +106,11 @@ def _version(folder: Path) -> str:
 
 
 def _try(kernel: Kernel, folder: Path, setting: Setting, kept: Path, tests: list[str]) -> Run:
-    """A guest that was lost is tried once more, and the report says so."""
+    """A guest that was lost on the way is tried once more, and the report says so."""
     if tests:
         setting = replace(setting, tests=tuple(tests))
     run = _once(kernel, folder, setting, kept, "first")
-    if run.outcome.lost is None:
+    if run.outcome.lost is None or run.outcome.hung:
         return run
     again = _once(kernel, folder, setting, kept, "second")
     return replace(again, lost_before=run.outcome.lost)
