@@ -51,6 +51,12 @@ struct ebtop_error {
 	char what[220];
 };
 
+struct ebtop_privileges {
+	__u64 capabilities; /* to keep where they are held; bits 1 << CAP_* */
+	__u32 uid;          /* to become, with group gid and no other; EBTOP_ANY_UID: nobody else */
+	__u32 gid;
+};
+
 #define EBTOP_ERROR_NAMES 134
 #define EBTOP_LINES_BYTES 1048576
 
@@ -111,6 +117,10 @@ int ebtop_refresh(ebtop_session *session, __u32 flags, struct ebtop_snapshot *re
 		  struct ebtop_error *err);
 /* Detaches and frees everything. NULL is fine. */
 void ebtop_close(ebtop_session *session);
+/* Gives up all privileges but those, for good, once what needs them is open; the process must have
+ * one thread. Needs CAP_SETUID and CAP_SETGID to become somebody else. 0 or -EIO: then some may be
+ * left, and the process must end. */
+int ebtop_drop_privileges(const struct ebtop_privileges *keep, struct ebtop_error *err);
 /* Writes a line for each of the first rows of events, until one that is no open, whose names are not
  * plain, or for which there is no room. How many it wrote. */
 __u32 ebtop_format(struct ebtop_lines *lines, const void *rows, __u32 count, const char *text,

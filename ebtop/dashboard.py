@@ -9,7 +9,7 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING, Callable
 
-from ebtop import guard
+from ebtop import guard, privilege
 from ebtop.errors import EXIT_FAILED, EbtopError
 from ebtop.output import say
 
@@ -40,12 +40,14 @@ def run(open_source: Callable[[], Source], state: ViewState, options: Options) -
         signals.release()
         raise NoDashboard from None
     from ebtop.loop import Loop
+    from ebtop.session import Session
     from ebtop.sources import note
 
     try:
         with open_source() as source:
             begun = Loop.begin(source, state)
-            about = note(source)
+            left_over = privilege.drop(isinstance(source, Session))
+            about = note(source) or left_over
             if about and source.event_fd is not None:  # of /proc the header says it
                 state = state.with_(message=(about, False))
             lifeline.entered(leave)

@@ -14,7 +14,7 @@ import signal
 import sys
 from typing import NoReturn
 
-from ebtop import keeper
+from ebtop import keeper, privilege
 
 
 class Lifeline:
@@ -49,6 +49,7 @@ def go_under_guard(terminal: int = 1) -> Lifeline:
     # a parent in the background may still restore the settings of the terminal.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {*keeper.waited(), signal.SIGTTOU})
+    user = privilege.before_fork()
     pid = os.fork()
     if pid == 0:
         os.close(notes)
@@ -57,6 +58,8 @@ def go_under_guard(terminal: int = 1) -> Lifeline:
         return Lifeline(child_notes, parent_end)
     os.close(child_notes)
     os.close(parent_end)
+    if user is not None:
+        privilege.become(user)
     _keep(pid, notes, alive, terminal, settings)
 
 
@@ -65,6 +68,8 @@ def _keep(pid: int, notes: int, alive: int, terminal: int, settings: str) -> NoR
     for fd in (notes, alive):
         os.set_inheritable(fd, True)
     code = [keeper.__file__, str(pid), str(notes), str(terminal), settings]
-    with contextlib.suppress(OSError, TypeError):
-        os.execv(sys.executable, [sys.executable, "-I", "-S", *code])
+    # the user that we are by now may not be able to read what root installed for itself
+    if os.access(keeper.__file__, os.R_OK):
+        with contextlib.suppress(OSError, TypeError):
+            os.execv(sys.executable, [sys.executable, "-I", "-S", *code])
     os._exit(keeper.keep(pid, notes, terminal, settings))

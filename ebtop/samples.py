@@ -9,9 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from ebtop import privilege
 from ebtop.cmdline import CommandLines
 from ebtop.options import Options
+from ebtop.output import say
 from ebtop.sampling import Ending, run
+from ebtop.session import Session
 from ebtop.snapshot import Snapshot
 from ebtop.sources import Source
 from ebtop.viewstate import ViewState
@@ -27,9 +30,14 @@ def write_samples(source: Source, options: Options, state: ViewState, ending: En
     def refresh() -> Snapshot:
         return source.refresh(threads=options.threads, cost=True, cumulative=options.cumulative)
 
+    def drop_privileges() -> None:
+        about = privilege.drop(isinstance(source, Session))
+        if about:
+            say(about)
+
     iterations = 1 if options.command == "once" else options.iterations
     emit = _EMITTERS[options.command](options, state, lines)
-    run(source, options.delay_s, iterations, refresh, emit, ending)
+    run(source, options.delay_s, iterations, refresh, emit, ending, drop_privileges)
 
 
 def _batch(options: Options, state: ViewState, lines: CommandLines) -> Emit:

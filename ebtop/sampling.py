@@ -86,9 +86,14 @@ def run(
     refresh: Callable[[], Snapshot],
     emit: Callable[[Snapshot], str],
     ending: Ending,
+    begun: Callable[[], None] = lambda: None,
 ) -> None:
-    """One sample every `delay_s`, the first one after that time, until told to end."""
-    refresh()  # begins the first interval
+    """One sample every `delay_s`, the first one after that time, until told to end.
+
+    `begun` is called when the first interval has begun.
+    """
+    refresh()
+    begun()
     due = time.monotonic()
     written = 0
     while iterations is None or written < iterations:

@@ -251,6 +251,17 @@ class PlainLines:
         return count, bytes(ffi.buffer(self._lines.out, self._lines.used))
 
 
+def drop_privileges(capabilities: int, uid: Optional[int], gid: int) -> None:
+    """Keeps these capabilities at most; with a uid becomes that user. There is no way back.
+
+    Raises EbtopError when any of it fails: the process must end then.
+    """
+    error = ffi.new("struct ebtop_error *")
+    user = lib.EBTOP_ANY_UID if uid is None else uid
+    keep = ffi.new("struct ebtop_privileges *", (capabilities, user, gid))
+    _check(lib.ebtop_drop_privileges(keep, error), error)
+
+
 def filter_other(pid: int, filter: Optional[Filter]) -> None:
     """Sets the filter of the session of process `pid`; with None only asks whether it could.
 

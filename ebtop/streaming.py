@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, Optional
 
-from ebtop import host
+from ebtop import host, privilege
 from ebtop.chosen import uid_of
 from ebtop.errors import EbtopError, PermissionDenied, Unsupported
 from ebtop.eventlines import json_event, json_lost, text_event, text_lost
@@ -58,7 +58,10 @@ def run(options: Options, ending: Ending) -> None:
 
 
 def open_session(options: Options) -> Session:
-    """Raises PermissionDenied or Unsupported when the command's probes cannot run here."""
+    """The command's probes, and no more privileges than they need.
+
+    Raises PermissionDenied or Unsupported when they cannot run here.
+    """
     needed = PROBES[options.command]
     try:
         session = Session(needed, events_bytes=options.buffer_bytes, filter=kernel_filter(options))
@@ -69,6 +72,9 @@ def open_session(options: Options) -> Session:
             session.close()
             kind = PermissionDenied if probe.state == "denied" else Unsupported
             raise refusal(kind(f"{probe.name}: {probe.reason}"))
+    about = privilege.drop(bpf=True)
+    if about:
+        say(about)
     about = note(session)
     if about:
         say(about)

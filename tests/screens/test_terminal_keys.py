@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import random
 import re
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -139,9 +141,17 @@ def test_every_key_of_the_table_is_survived() -> None:
         assert terminal.end() == 0
 
 
-def test_writes_the_screen_to_a_new_file_only(tmp_path: Path) -> None:
-    target, link = tmp_path / "screen.txt", tmp_path / "link"
-    link.symlink_to(tmp_path / "elsewhere")
+@pytest.fixture
+def public_folder() -> Iterator[Path]:
+    """Where even the user may write whom root's dashboard becomes."""
+    with tempfile.TemporaryDirectory(prefix="ebtop-screens-") as folder:
+        os.chmod(folder, 0o777)
+        yield Path(folder)
+
+
+def test_writes_the_screen_to_a_new_file_only(public_folder: Path) -> None:
+    target, link = public_folder / "screen.txt", public_folder / "link"
+    link.symlink_to(public_folder / "elsewhere")
     with Terminal(*PROC, size=(200, 30)) as terminal:
         terminal.wait("PID")
         terminal.type(f"w{target}\r")
@@ -152,7 +162,7 @@ def test_writes_the_screen_to_a_new_file_only(tmp_path: Path) -> None:
             terminal.wait("File exists")
         terminal.type("w/dev/full\r")
         terminal.wait("cannot write")
-    assert not (tmp_path / "elsewhere").exists()
+    assert not (public_folder / "elsewhere").exists()
 
 
 def test_resize_lays_the_screen_anew() -> None:

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns the policy of least privilege: who ebtop becomes once its source is open, what it keeps and
+why. How the kernel is told is csrc/privilege.c's.
+
+Root is needed to begin with (BPF statistics, the limit of locked memory on 5.10). Afterwards ebtop
+is the user who called it, with what loading a probe later takes. Imported by the small parent too,
+so it imports little.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import NamedTuple, Optional
+
+from ebtop.errors import EbtopError
+
+CAPABILITIES = {"CAP_SETGID": 6, "CAP_SETUID": 7, "CAP_SYS_PTRACE": 19, "CAP_PERFMON": 38,
+                "CAP_BPF": 39}  # fmt: skip
+"""Bits of the capabilities that matter here."""
+LOADING = frozenset({"CAP_BPF", "CAP_PERFMON"})
+"""For probes that are switched on later, and on 5.10 for reading maps."""
+SEEING = frozenset({"CAP_SYS_PTRACE"})
+"""For others' processes where /proc hides them (hidepid); else their files are open to all."""
+NOBODY = 65534
+_MOST_ID = (1 << 32) - 2
+
+
+class User(NamedTuple):
+    """Whom to become."""
+
+    uid: int
+    gid: int
+
+
+def invoker(environment: Mapping[str, str]) -> User:
+    """Who called sudo or pkexec; for a login as root, nobody: uid 0 alone owns half the disk."""
+    uid = _identifier(environment.get("SUDO_UID"))
+    if uid is not None:
+        return User(uid, _identifier(environment.get("SUDO_GID")) or _group_of(uid))
+    uid = _identifier(environment.get("PKEXEC_UID"))
+    if uid is not None:
+        return User(uid, _group_of(uid))
+    return _nobody()
+
+
+def _identifier(text: Optional[str]) -> Optional[int]:
+    """Of a user or group other than root; None for whatever is none."""
+    if text is None or not (text.isascii() and text.isdigit() and len(text) <= 10):
+        return None
+    number = int(text)
+    return number if 0 < number <= _MOST_ID else None
+
+
+def _group_of(uid: int) -> int:
+    import pwd
+
+    try:
+        return pwd.getpwuid(uid).pw_gid or NOBODY
+    except (KeyError, OSError):
+        return NOBODY
+
+
+def _nobody() -> User:
+    import pwd
+
+    try:
+        entry = pwd.getpwnam("nobody")
+    except (KeyError, OSError):
+        return User(NOBODY, NOBODY)
+    return User(entry.pw_uid or NOBODY, entry.pw_gid or NOBODY)
+
+
+def obstacle(user: User, root: str = "/proc/self") -> Optional[str]:
+    """Why this root cannot become that user: in containers not every root can."""
+    held = capabilities_in(_read(f"{root}/status"))
+    if held is not None:
+        lacking = [name for name in ("CAP_SETUID", "CAP_SETGID") if not held & bit(name)]
+        if lacking:
+            return f"without {' and '.join(lacking)}"
+    if _read(f"{root}/setgroups").strip() == "deny":
+        return "in a user namespace without setgroups"
+    for kind, number in (("uid", user.uid), ("gid", user.gid)):
+        if not is_mapped(number, _read(f"{root}/{kind}_map")):
+            return f"in a user namespace without {kind} {number}"
+    return None
+
+
+def capabilities_in(status: str) -> Optional[int]:
+    """The effective ones, of a /proc/PID/status."""
+    for line in status.splitlines():
+        name, _, value = line.partition(":")
+        if name == "CapEff":
+            return int(value, 16)
+    return None
+
+
+def is_mapped(number: int, id_map: str) -> bool:
+    """Whether a uid_map or gid_map has this number; one that cannot be read has them all."""
+    ranges = [line.split() for line in id_map.splitlines()]
+    inside = (int(first) <= number < int(first) + int(count) for first, _, count in ranges)
+    return not ranges or any(inside)
+
+
+def hides_processes(mounts: str) -> bool:
+    """Whether /proc, by /proc/self/mounts, shows a user no processes of others."""
+    words = [line.split() for line in mounts.splitlines()]
+    options = [word[3].split(",") for word in words if len(word) > 3 and word[1] == "/proc"]
+    return any(option.startswith("hidepid=") for option in (options[-1] if options else ()))
+
+
+def bit(capability: str) -> int:
+    return 1 << CAPABILITIES[capability]
+
+
+def kept(bpf: bool, hidden: bool) -> frozenset[str]:
+    """What the screen still needs after the drop, of a source that is BPF or else /proc."""
+    return (LOADING if bpf else frozenset()) | (SEEING if hidden else frozenset())
+
+
+def before_fork() -> Optional[User]:
+    """Makes root's real uid that of the user to become, so that a parent which drops at once can
+    signal a child which still loads; whom that is, None where nothing changes."""
+    if os.geteuid() != 0:
+        return None
+    user = invoker(os.environ)
+    if obstacle(user):
+        return None
+    os.setresuid(user.uid, 0, 0)
+    return user
+
+
+def become(user: User) -> None:
+    """Becomes that user with no capability at all, as far as it goes without the collector."""
+    os.setgroups([])
+    os.setresgid(user.gid, user.gid, user.gid)
+    os.setresuid(user.uid, user.uid, user.uid)
+
+
+def drop(bpf: bool) -> Optional[str]:
+    """Gives up what is not needed any more; one line about what could not be given up, if any.
+
+    Raises EbtopError when that fails. To be called once, when the source has begun to count.
+    """
+    from ebtop.session import drop_privileges
+
+    if len(os.listdir("/proc/self/task")) != 1:
+        raise EbtopError("privileges: more than one thread holds them")
+    # modules that functions import: the new user may not be able to read them
+    import pwd  # noqa: F401
+
+    capabilities = sum(map(bit, kept(bpf, hides_processes(_read("/proc/self/mounts")))))
+    user, why = None, None
+    if os.geteuid() == 0:
+        user = invoker(os.environ)
+        why = obstacle(user)
+    if user is None or why:
+        drop_privileges(capabilities, None, 0)
+    else:
+        drop_privileges(capabilities, *user)
+    return f"remains user root, {why}; other privileges are given up" if why else None
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="latin-1") as file:
+            return file.read()
+    except OSError:
+        return ""
