@@ -9,21 +9,19 @@ tier that ran nothing. What the tests check is not decided here.
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from results import leave
 
 TESTS = Path(__file__).resolve().parent
 TIERS = ("unit", "screens", "live", "faults")
 FORCED = os.environ.get("EBTOP_LIVE") == "1"
 SETTING = os.environ.get("EBTOP_VM_SETTING") if os.environ.get("EBTOP_VM") == "1" else None
 """How this guest was booted, where this is one: a name of the table of settings."""
-RESULTS = Path(os.environ["EBTOP_RESULTS"]) if "EBTOP_RESULTS" in os.environ else None
-"""Where a guest leaves what the host shall know."""
 
 
 def tier_of(path: os.PathLike[str] | str) -> str | None:
@@ -113,17 +111,14 @@ def _forbid_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
 
 
 def _tell(report: pytest.TestReport) -> None:
-    """One line a test for whoever started this guest; at once, since the guest may be lost."""
-    if RESULTS is None:
-        return
-    test = {
-        "test": report.nodeid,
-        "outcome": report.outcome,
-        "seconds": round(report.duration, 2),
-        "reason": _reason(report) if report.skipped else "",
-    }
-    with (RESULTS / "report.jsonl").open("a") as file:
-        file.write(json.dumps(test) + "\n")
+    """One line a test for whoever started this guest."""
+    leave(
+        "report",
+        test=report.nodeid,
+        outcome=report.outcome,
+        seconds=round(report.duration, 2),
+        reason=_reason(report) if report.skipped else "",
+    )
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -133,9 +128,10 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report: pytest.TestReport = outcome.get_result()  # type: ignore[attr-defined]
     if tier == "live":
         _forbid_skip(report)
-    if tier and (report.when == "call" or report.outcome != "passed"):
-        item.config.stash[_account].add(tier, report.outcome, _reason(report))
+    if report.when == "call" or report.outcome != "passed":
         _tell(report)
+        if tier:
+            item.config.stash[_account].add(tier, report.outcome, _reason(report))
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-CONFTEST = Path(__file__).resolve().parents[1] / "conftest.py"
+TESTS = Path(__file__).resolve().parents[1]
 PASSES = "def test_it():\n    pass\n"
 SKIPS = "import pytest\ndef test_it():\n    pytest.skip('no such hook')\n"
 SKIPS_WHOLE = "import pytest\npytest.skip('no such hook', allow_module_level=True)\n"
@@ -35,7 +35,8 @@ def run(
     settings = '[tool.pytest.ini_options]\ntestpaths = ["tests"]\n'
     (root / "pyproject.toml").write_text(settings, "ascii")
     (root / "tests").mkdir()
-    shutil.copy(CONFTEST, root / "tests")
+    for name in ("conftest.py", "results.py"):
+        shutil.copy(TESTS / name, root / "tests")
     for tier, text in tiers.items():
         (root / "tests" / tier).mkdir()
         (root / "tests" / tier / f"test_{tier}.py").write_text(text, "ascii")

@@ -43,10 +43,12 @@ class Outcome:
     seconds: float
     lost: str | None
     """Why there is no status, in one line."""
-    hung: bool
-    """Its time was up: trying again would take as long."""
     complaints: tuple[str, ...]
     """What the guest's kernel complained of in its log."""
+    killed: str | None = None
+    """What its kernel says of a process that it killed for want of memory, the last one."""
+    hung: bool = False
+    """Its time was up: trying again would take as long."""
 
 
 def run(
@@ -130,19 +132,25 @@ def _judge(results: Path, seconds: float, hung: bool) -> Outcome:
     log = _text(results / "dmesg") or serial
     complaints = tuple(line for line in log.splitlines() if COMPLAINTS.search(line))
     status = _text(results / "status").strip()
+    killed = [found.group() for found in OUT_OF_MEMORY.finditer(log)][-1:]
+    last = killed[0] if killed else None
     if status.isdigit():
-        return Outcome(int(status), seconds, None, False, complaints)
-    killed, panic = OUT_OF_MEMORY.search(serial), PANIC.search(serial)
-    why = "it ended without a word"
+        return Outcome(int(status), seconds, None, complaints, last)
+    return Outcome(None, seconds, why_lost(serial, seconds, hung), complaints, last, hung)
+
+
+def why_lost(serial: str, seconds: float, hung: bool) -> str:
+    """In one line: a panic explains more than that the time was up."""
+    panic, killed = PANIC.search(serial), OUT_OF_MEMORY.search(serial)
+    if panic:
+        return panic.group()
+    if killed:
+        return f"it ran out of memory: {killed.group()}"
     if hung:
-        why = f"it hung: not done after {seconds:.0f} s"
-    elif killed:
-        why = f"it ran out of memory: {killed.group()}"
-    elif panic:
-        why = panic.group()
-    elif "guest: " in serial:
-        why = serial.split("guest: ", 1)[1].splitlines()[0]
-    return Outcome(None, seconds, why, hung, complaints)
+        return f"it hung: not done after {seconds:.0f} s"
+    if "guest: " in serial:
+        return serial.split("guest: ", 1)[1].splitlines()[0]
+    return "it ended without a word"
 
 
 def _text(path: Path) -> str:

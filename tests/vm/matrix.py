@@ -21,6 +21,8 @@ from pathlib import Path
 import fetch
 import image
 import machine
+import page
+import programs
 import report
 from kernels import KERNELS, NEWEST, OLDEST, Kernel, by_name
 from report import Run
@@ -30,34 +32,68 @@ from settings import by_name as setting_by_name
 PROGRAMS = ("qemu-system-x86_64", "busybox", "cpio", "xz")
 PACKAGES = ("qemu-system-x86", "qemu-system-common", "busybox-static", "cpio", "xz-utils")
 AT_ONCE = 2
+TREE = Path(__file__).resolve().parents[2]
+GUEST = TREE / "tests" / "vm" / "guest.py"
+PAGE = TREE / "docs" / "kernels.md"
 
 
 def main() -> int:
     options = _options()
-    try:
-        missing = _install()
-        if missing:
-            raise fetch.NoKernel(missing)
-        ready = [(kernel, fetch.fetch(kernel)) for kernel in options.kernels]
-    except fetch.NoKernel as error:
-        print(f"no guests: {error}", file=sys.stderr)
+    missing = _install()
+    if missing:
+        print(f"no guests: {missing}", file=sys.stderr)
         return 0 if options.if_possible else 1
-    for kernel, folder in ready:
-        print(f"kernel {kernel.name}: {_version(folder)} ({kernel.suite})", flush=True)
+    ready, absent = _fetched(options.kernels)
     kept = Path(tempfile.mkdtemp(prefix="ebtop-vm-"))
     jobs = [(kernel, folder, setting) for setting in options.settings for kernel, folder in ready]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        runs = list(pool.map(lambda job: _try(*job, kept, options.tests), jobs))
-    print(report.table(runs))
-    verdict = report.verdict(runs)
-    for line in verdict:
+        runs = list(pool.map(lambda job: _try(*job, kept), jobs))
+    wrong = _conclude(runs, whole=len(ready) == len(KERNELS) and not options.tests)
+    for line in absent + wrong:
         print(line)
-    if verdict:
+    if wrong:
         print(f"logs are kept in {kept}")
-        return 1
-    report.finish(runs, whole=tuple(options.kernels) == KERNELS)
-    shutil.rmtree(kept)
-    return 0
+    else:
+        shutil.rmtree(kept)
+    return 1 if wrong or (absent and not options.if_possible) else 0
+
+
+def _fetched(kernels: list[Kernel]) -> tuple[list[tuple[Kernel, Path]], list[str]]:
+    """Those that can be had, with their folders; and a line for each that cannot."""
+    ready, absent = [], []
+    for kernel in kernels:
+        try:
+            folder = fetch.fetch(kernel)
+        except fetch.NoKernel as error:
+            absent.append(f"kernel {kernel.name}: NOT TRIED: {error}")
+            print(absent[-1], flush=True)
+        else:
+            print(f"kernel {kernel.name}: {_version(folder)} ({kernel.suite})", flush=True)
+            ready.append((kernel, folder))
+    return ready, absent
+
+
+def _conclude(runs: list[Run], whole: bool) -> list[str]:
+    """Prints the tables; what is wrong, a line each. A `whole` run was over all kernels."""
+    print(f"\n{report.table(runs)}\n")
+    standard = [run for run in runs if run.setting.name == page.STANDARD]
+    declared = programs.declared(TREE / "bpf")
+    proofs = report.proofs(runs)
+    names = list(dict.fromkeys(run.label for run in runs))
+    for row in programs.rows(declared, proofs, names) if proofs else ():
+        print(report.columns(row))
+    wrong = report.verdict(runs)
+    for run in runs:
+        if report.verdict([run]):
+            print("\n".join([f"---- {run.name}, its last words:", *report.last_words(run), ""]))
+    wrong += programs.wrong(declared, proofs, whole and bool(standard))
+    if whole and len(runs) == len(KERNELS) * len(SETTINGS):
+        if all(page.doctor(run.results) for run in standard):
+            page.write(PAGE, runs, declared)
+            print(f"{PAGE.relative_to(TREE)} is written anew")
+        else:
+            wrong.append(f"{PAGE.relative_to(TREE)} stays as it was: a guest has no report")
+    return wrong
 
 
 def _options() -> argparse.Namespace:
@@ -65,15 +101,22 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--kernels", default="", help="by comma; default: all")
     parser.add_argument("--settings", default="", help="by comma; default: all")
     parser.add_argument("--if-possible", action="store_true")
+    parser.add_argument("--seconds", type=int, help="how long a guest may take")
     parser.add_argument("tests", nargs="*", help="instead of the tests of the setting")
     options = parser.parse_args()
     try:
         options.kernels = _chosen(options.kernels)
         names = [name for name in options.settings.split(",") if name]
-        options.settings = [setting_by_name(name) for name in names] or list(SETTINGS)
+        settings = [setting_by_name(name) for name in names] or list(SETTINGS)
     except KeyError as error:
         parser.error(str(error.args[0]))
+    options.settings = [_as_asked(setting, options) for setting in settings]
     return options
+
+
+def _as_asked(setting: Setting, options: argparse.Namespace) -> Setting:
+    seconds = options.seconds or setting.seconds
+    return replace(setting, seconds=seconds, tests=tuple(options.tests) or setting.tests)
 
 
 def _chosen(names: str) -> list[Kernel]:
@@ -105,10 +148,8 @@ def _version(folder: Path) -> str:
     return (folder / "version").read_text().strip()
 
 
-def _try(kernel: Kernel, folder: Path, setting: Setting, kept: Path, tests: list[str]) -> Run:
+def _try(kernel: Kernel, folder: Path, setting: Setting, kept: Path) -> Run:
     """A guest that was lost on the way is tried once more, and the report says so."""
-    if tests:
-        setting = replace(setting, tests=tuple(tests))
     run = _once(kernel, folder, setting, kept, "first")
     if run.outcome.lost is None or run.outcome.hung:
         return run
@@ -122,7 +163,7 @@ def _once(kernel: Kernel, folder: Path, setting: Setting, kept: Path, attempt: s
     initrd = results / "initrd"
     image.build(folder / "root", initrd)
     environment = {"EBTOP_LIVE": "1"} if setting.forced else {}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *setting.tests]
+    command = [sys.executable, str(GUEST), *setting.tests]
     outcome = machine.run(folder / "root", initrd, setting, command, environment, results)
     initrd.unlink()
     run = Run(kernel, _version(folder), setting, outcome, results)

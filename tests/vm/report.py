@@ -7,13 +7,19 @@ A guest's pytest leaves one JSON line a test in `report.jsonl` (tests/conftest.p
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import programs
 from kernels import Kernel
 from machine import Outcome
+from programs import Proofs
 from settings import Setting
+
+MOST_LAST_WORDS = 60
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,12 @@ class Run:
     def name(self) -> str:
         return f"{self.kernel.name} {self.setting.name}"
 
+    @property
+    def label(self) -> str:
+        """The kernel's version in two numbers, whatever the list calls it."""
+        found = re.match(r"\d+\.\d+", self.version)
+        return found.group() if found else self.kernel.name
+
 
 def lines(results: Path, name: str) -> list[dict[str, object]]:
     """The whole JSON lines of a file that a guest wrote; a torn last one is passed over."""
@@ -39,7 +51,13 @@ def lines(results: Path, name: str) -> list[dict[str, object]]:
         text = (results / name).read_text("utf-8", "replace")
     except OSError:
         return []
-    return [json.loads(line) for line in text.splitlines() if line.endswith("}")]
+    whole, _, _ = text.rpartition("\n")
+    return [json.loads(line) for line in whole.splitlines()]
+
+
+def proofs(runs: list[Run]) -> Proofs:
+    """Which programs were proven where."""
+    return programs.proofs((run.label, lines(run.results, "programs.jsonl")) for run in runs)
 
 
 def counts(run: Run) -> Counter[str]:
@@ -76,22 +94,38 @@ def table(runs: list[Run]) -> str:
     return "\n".join(out)
 
 
+def columns(cells: list[str]) -> str:
+    """One line of the table of programs."""
+    name, hook, *rest = cells
+    return f"{name:<28}{hook:<34}" + "".join(f"{cell:>9}" for cell in rest)
+
+
 def verdict(runs: list[Run]) -> list[str]:
     """What is wrong, a line each; empty when all is well."""
-    wrong = []
-    for run in runs:
-        outcome, found = run.outcome, counts(run)
-        if outcome.lost is not None:
-            wrong.append(f"{run.name}: the guest was lost: {outcome.lost}")
-            continue
-        wrong += [f"{run.name}: FAILED {test}" for test in failures(run)]
-        wrong += [f"{run.name}: its kernel complained: {text}" for text in outcome.complaints]
-        if not found["passed"]:
-            wrong.append(f"{run.name}: no test ran (status {outcome.status})")
-        elif outcome.status and not found["failed"]:
-            wrong.append(f"{run.name}: pytest ended with status {outcome.status}")
-    return wrong
+    return [f"{run.name}: {text}" for run in runs for text in _wrong(run)]
 
 
-def finish(runs: list[Run], whole: bool) -> None:
-    """After a run in which all went well; `whole` when it was over all kernels."""
+def _wrong(run: Run) -> Iterator[str]:
+    outcome, found = run.outcome, counts(run)
+    if outcome.lost is not None:
+        yield f"the guest was lost, twice: {outcome.lost} (see {run.results / 'serial'})"
+        return
+    for test in failures(run):
+        yield f"FAILED {test}"
+    for text in outcome.complaints:
+        yield f"its kernel complained: {text}"
+    killed = f": {outcome.killed}" if outcome.killed else ""
+    if not found["passed"]:
+        yield f"no test passed (status {outcome.status}){killed}"
+    elif outcome.status and (killed or not found["failed"]):
+        yield f"the tests ended with status {outcome.status}{killed}"
+
+
+def last_words(run: Run) -> list[str]:
+    """The end of what a guest said in which something is wrong."""
+    name = "output" if run.outcome.lost is None else "serial"
+    try:
+        text = (run.results / name).read_text("utf-8", "replace")
+    except OSError:
+        return []
+    return text.splitlines()[-MOST_LAST_WORDS:]
