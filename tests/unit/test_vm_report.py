@@ -83,6 +83,12 @@ def test_a_torn_last_line_is_passed_over(tmp_path: Path) -> None:
     assert report.counts(run)["passed"] == 1
 
 
+def test_what_a_guest_said_last_does_not_clear_the_terminal(tmp_path: Path) -> None:
+    run = run_of(tmp_path, outcome=Outcome(None, 9.0, "it hung", ()))
+    (tmp_path / "serial").write_text("\x1bc\x1b[?7l\x1b[2J\x1b[0mSeaBIOS\r\n[ 1.0] panic\n")
+    assert report.last_words(run) == ["SeaBIOS", "[ 1.0] panic"]
+
+
 @pytest.mark.parametrize(
     ("serial", "hung", "why"),
     [

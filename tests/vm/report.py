@@ -20,6 +20,7 @@ from programs import Proofs
 from settings import Setting
 
 MOST_LAST_WORDS = 60
+CONTROL = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z]|.)|[\x00-\x08\x0b-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
@@ -128,4 +129,5 @@ def last_words(run: Run) -> list[str]:
         text = (run.results / name).read_text("utf-8", "replace")
     except OSError:
         return []
-    return text.splitlines()[-MOST_LAST_WORDS:]
+    # a serial line begins with the firmware clearing the terminal
+    return [CONTROL.sub("", line) for line in text.splitlines()[-MOST_LAST_WORDS:]]
