@@ -54,7 +54,7 @@ def test_all_passed_is_well(tmp_path: Path) -> None:
         ([SKIPPED], Outcome(0, 9.0, None, ()), "no test passed"),
         ([PASSED], Outcome(2, 9.0, None, ()), "the tests ended with status 2"),
         ([PASSED], Outcome(0, 9.0, None, ("WARNING: CPU: 0",)), "complained: WARNING: CPU: 0"),
-        ([PASSED], Outcome(None, 9.0, "it hung", ()), "lost, twice: it hung"),
+        ([PASSED], Outcome(None, 9.0, "it hung", ()), "lost: it hung"),
         ([PASSED], Outcome(137, 9.0, None, (), "Out of memory: Killed process 7"),
          "status 137: Out of memory: Killed process 7"),
     ],

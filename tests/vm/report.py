@@ -109,7 +109,8 @@ def verdict(runs: list[Run]) -> list[str]:
 def _wrong(run: Run) -> Iterator[str]:
     outcome, found = run.outcome, counts(run)
     if outcome.lost is not None:
-        yield f"the guest was lost, twice: {outcome.lost} (see {run.results / 'serial'})"
+        twice = ", twice" if run.lost_before else ""
+        yield f"the guest was lost{twice}: {outcome.lost} (see {run.results / 'serial'})"
         return
     for test in failures(run):
         yield f"FAILED {test}"
