@@ -420,6 +420,14 @@ enum ebtop_probe_state {
 	EBTOP_PROBE_FAILED = 4,
 };
 
+/* One loaded program of a probe. */
+struct ebtop_program_row {
+	__u32 probe;        /* enum ebtop_probe */
+	__u32 instructions; /* that the verifier processed; 0: it was not asked */
+	char name[16];
+	char hook[48];
+};
+
 struct ebtop_probe_row {
 	__u64 runs; /* in the interval */
 	__u64 run_ns;

@@ -26,6 +26,8 @@ enum ebtop_probe {
 struct ebtop_settings {
 	__u32 probes;       /* bits 1 << enum ebtop_probe; syscall and open bring sched with them */
 	__u32 events_bytes; /* size of the ring buffer; 0: the default */
+	__u32 verifier_stats; /* 1: programs shall say what the verifier processed; slower to open */
+	__u32 pad;
 	struct ebtop_config filter; /* pid, uid, flags, min_latency_ns; the rest is the session's */
 	char syscall_kinds[EBTOP_SYSCALL_NUMBERS]; /* EBTOP_KIND_* and category, by number */
 };
@@ -115,6 +117,10 @@ int ebtop_stream(ebtop_session *session, struct ebtop_snapshot *ret, struct ebto
 /* Ends the interval. The tables stay valid until the next call. 0 or -errno. */
 int ebtop_refresh(ebtop_session *session, __u32 flags, struct ebtop_snapshot *ret,
 		  struct ebtop_error *err);
+/* The programs that run now, as struct ebtop_program_row; valid until the next call. */
+void ebtop_programs(ebtop_session *session, struct ebtop_table *ret);
+/* The programs of variant 0, 1, ... of a probe, best first, comma separated: 0, or -ENOENT. */
+int ebtop_variant(__u32 probe, __u32 variant, char *text, __u32 size);
 /* Detaches and frees everything. NULL is fine. */
 void ebtop_close(ebtop_session *session);
 /* Gives up all privileges but those, for good, once what needs them is open; the process must have

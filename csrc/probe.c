@@ -71,6 +71,52 @@ static int attach(struct probe *probe, const struct probe_variant *variant)
 	return 0;
 }
 
+/* ---- what the verifier says of its work ---- */
+
+#define VERIFIER_STATS 4 /* log level: only the line that sums up */
+
+struct verifier_logs {
+	char text[PROBE_PROGRAMS_MAX][1024];
+};
+
+static void ask_verifier(struct bpf_object *object, const struct probe_variant *variant,
+			 struct verifier_logs *logs)
+{
+	for (int i = 0; variant->programs[i]; i++) {
+		struct bpf_program *program =
+			bpf_object__find_program_by_name(object, variant->programs[i]);
+
+		bpf_program__set_log_level(program, VERIFIER_STATS);
+		bpf_program__set_log_buf(program, logs->text[i], sizeof(logs->text[i]));
+	}
+}
+
+static void hear_verifier(struct probe *probe, const struct verifier_logs *logs)
+{
+	for (int i = 0; i < PROBE_PROGRAMS_MAX; i++) {
+		const char *said = strstr(logs->text[i], "processed ");
+
+		probe->instructions[i] =
+			said ? (__u32)strtoul(said + strlen("processed "), NULL, 10) : 0;
+	}
+}
+
+static int load(struct probe *probe, const struct probe_variant *variant, int verifier_stats)
+{
+	struct verifier_logs *logs = verifier_stats ? calloc(1, sizeof(*logs)) : NULL;
+	int ret;
+
+	if (logs)
+		ask_verifier(probe->object, variant, logs);
+	ret = bpf_object__load(probe->object);
+	if (logs)
+		hear_verifier(probe, logs);
+	free(logs);
+	return ret;
+}
+
+/* ---- one variant ---- */
+
 static int try_variant(struct probe *probe, const struct probe_variant *variant,
 		       const struct maps *maps, const struct ebtop_settings *settings)
 {
@@ -89,7 +135,7 @@ static int try_variant(struct probe *probe, const struct probe_variant *variant,
 		probe->kind->prepare(probe->object, maps, settings);
 	ret = maps_share(maps, probe->object);
 	if (!ret)
-		ret = bpf_object__load(probe->object);
+		ret = load(probe, variant, (int)settings->verifier_stats);
 	if (ret)
 		return ret;
 	ret = attach(probe, variant);
@@ -106,6 +152,8 @@ static void release(struct probe *probe)
 	bpf_object__close(probe->object);
 	probe->object = NULL;
 	probe->programs = 0;
+	probe->runs = probe->run_ns = 0;
+	memset(probe->instructions, 0, sizeof(probe->instructions));
 	probe->hook[0] = '\0';
 }
 
@@ -152,8 +200,16 @@ void probe_open(struct probe *probe, const struct probe_kind *kind, const struct
 
 	probe->kind = kind;
 	for (int i = 0; kind->variants[i].programs[0]; i++) {
+		struct ebtop_settings plain = *settings;
+
 		error_forget_libbpf();
 		ret = try_variant(probe, &kind->variants[i], maps, settings);
+		/* once more for the verifier's reasons, which its statistics do not tell */
+		plain.verifier_stats = 0;
+		if (ret && settings->verifier_stats) {
+			release(probe);
+			ret = try_variant(probe, &kind->variants[i], maps, &plain);
+		}
 		if (!ret) {
 			probe->state = EBTOP_PROBE_ON;
 			return;
@@ -167,6 +223,40 @@ void probe_close(struct probe *probe)
 {
 	release(probe);
 	probe->state = EBTOP_PROBE_OFF;
+}
+
+void probe_programs(const struct probe *probe, struct buffer *rows)
+{
+	for (int i = 0; i < probe->programs; i++) {
+		const char *name = probe->variant->programs[i], *hook;
+		struct ebtop_program_row *row = buffer_add(rows);
+
+		if (!row)
+			return;
+		memset(row, 0, sizeof(*row));
+		hook = bpf_program__section_name(
+			bpf_object__find_program_by_name(probe->object, name));
+		row->probe = (__u32)(probe->kind - probe_kinds);
+		row->instructions = probe->instructions[i];
+		snprintf(row->name, sizeof(row->name), "%s", name);
+		snprintf(row->hook, sizeof(row->hook), "%s", hook + (*hook == '?'));
+	}
+}
+
+int ebtop_variant(__u32 probe, __u32 variant, char *text, __u32 size)
+{
+	const char *const *programs;
+	size_t used = 0;
+
+	if (probe >= EBTOP_PROBES || variant >= PROBE_VARIANTS_MAX)
+		return -ENOENT;
+	programs = probe_kinds[probe].variants[variant].programs;
+	if (!programs[0])
+		return -ENOENT;
+	for (int i = 0; programs[i] && used < size; i++)
+		used += (size_t)snprintf(text + used, size - used, "%s%s", i ? "," : "",
+					 programs[i]);
+	return 0;
 }
 
 void probe_row(struct probe *probe, int stats, struct ebtop_probe_row *row)

@@ -9,6 +9,7 @@
 
 #include <stddef.h>
 
+#include "buffer.h"
 #include "ebtop.h"
 #include "maps.h"
 
@@ -42,6 +43,7 @@ struct probe {
 	struct bpf_object *object;
 	struct bpf_link *links[PROBE_PROGRAMS_MAX];
 	int program_fds[PROBE_PROGRAMS_MAX];
+	__u32 instructions[PROBE_PROGRAMS_MAX]; /* 0: the verifier was not asked */
 	int programs;
 	int failed_to_attach; /* it was loaded */
 	__u64 runs;           /* at the last probe_row() */
@@ -55,6 +57,8 @@ struct probe {
 void probe_open(struct probe *probe, const struct probe_kind *kind, const struct maps *maps,
 		const struct ebtop_settings *settings);
 void probe_close(struct probe *probe);
+/* One row for each program that is loaded. */
+void probe_programs(const struct probe *probe, struct buffer *rows);
 /* State and cost since the last call; `stats`: the kernel's BPF statistics were on all the time. */
 void probe_row(struct probe *probe, int stats, struct ebtop_probe_row *row);
 

@@ -48,7 +48,7 @@ struct ebtop_session {
 	struct rows rows;
 	struct probeset set;
 	struct buffer watched; /* struct watch_entry: what accounts.watch was */
-	struct buffer probe_rows;
+	struct buffer probe_rows, program_rows;
 	struct machine machine;
 	__u64 last_pass_ns, pass_took_ns;
 	int handed_out; /* the events' tables belong to the last refresh */
@@ -148,6 +148,7 @@ ebtop_session *ebtop_open(const struct ebtop_settings *settings, struct ebtop_er
 	session->set.tasks.all_link = session->stats_fd = -1;
 	session->watched = BUFFER_OF(struct watch_entry);
 	session->probe_rows = BUFFER_OF(struct ebtop_probe_row);
+	session->program_rows = BUFFER_OF(struct ebtop_program_row);
 	rows_open(&session->rows);
 	error_capture_libbpf(getenv("EBTOP_DEBUG") != NULL);
 	if (open_session(session, settings, err)) {
@@ -172,6 +173,7 @@ void ebtop_close(ebtop_session *session)
 	buffer_free(&session->watched);
 	machine_close(&session->machine);
 	buffer_free(&session->probe_rows);
+	buffer_free(&session->program_rows);
 	if (session->stats_fd >= 0)
 		close(session->stats_fd);
 	free(session);
@@ -181,6 +183,14 @@ void ebtop_switch(ebtop_session *session, __u32 probes)
 {
 	probeset_switch(&session->set, probes);
 	tell_accounts(session);
+}
+
+void ebtop_programs(ebtop_session *session, struct ebtop_table *ret)
+{
+	session->program_rows.count = 0;
+	for (int i = 0; i < EBTOP_PROBES; i++)
+		probe_programs(&session->set.probes[i], &session->program_rows);
+	*ret = buffer_table(&session->program_rows);
 }
 
 void ebtop_filter(ebtop_session *session, const struct ebtop_config *filter)

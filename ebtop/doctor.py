@@ -16,7 +16,7 @@ from ebtop.errors import EbtopError
 from ebtop.host import in_own_pid_namespace, read_small
 from ebtop.options import PROBES, Options
 from ebtop.output import write_all
-from ebtop.snapshot import ProbeStatus
+from ebtop.snapshot import ProbeStatus, Program
 from ebtop.text import displayable
 
 _CAPABILITIES = {
@@ -47,8 +47,7 @@ _TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 def run(options: Options) -> int:
     """Writes the report. What cannot be traced is the answer, not a failure: the status is 0."""
     machine = read_machine()
-    probes, source = try_probes(options)
-    report = _report(machine, probes, source)
+    report = _report(machine, *try_probes(options))
     if options.json:
         import json
 
@@ -58,17 +57,20 @@ def run(options: Options) -> int:
     return 0
 
 
-def try_probes(options: Options) -> tuple[list[ProbeStatus], str]:
-    """Each probe as it is when it runs, and the source that sampling would use."""
+def try_probes(options: Options) -> tuple[list[ProbeStatus], list[Program], str]:
+    """Each probe as it is when it runs, their programs, and the source that sampling would use."""
     from ebtop.sources import open_source
 
+    wanted = Options(probes=options.probes or PROBES)
     try:
         # always by trying: what --source chose for sampling does not change what is possible
-        with open_source(Options(probes=options.probes)) as source:
+        with open_source(wanted, verifier_stats=True) as source:
             snapshot = source.refresh(cost=False)
+            programs = source.programs()
     except EbtopError as error:
-        return [ProbeStatus(name, "failed", "", str(error), None, None) for name in PROBES], "proc"
-    return list(snapshot.probes), snapshot.source
+        failed = [ProbeStatus(name, "failed", "", str(error), None, None) for name in PROBES]
+        return failed, [], "proc"
+    return list(snapshot.probes), programs, snapshot.source
 
 
 # ---- the settings that explain ----
@@ -134,7 +136,9 @@ def _memlock_bytes() -> Optional[int]:
 # ---- the report ----
 
 
-def _report(machine: dict[str, Any], probes: list[ProbeStatus], source: str) -> dict[str, Any]:
+def _report(
+    machine: dict[str, Any], probes: list[ProbeStatus], programs: list[Program], source: str
+) -> dict[str, Any]:
     rows = [
         {
             "name": probe.name,
@@ -143,6 +147,11 @@ def _report(machine: dict[str, Any], probes: list[ProbeStatus], source: str) -> 
             "reason": probe.reason,
             "help": "; ".join(_help(machine, probe)) if _has_less(probe) else None,
             "gives": _GIVES.get(probe.name, ""),
+            "programs": [
+                {"name": own.name, "hook": own.hook, "instructions": own.instructions}
+                for own in programs
+                if own.probe == probe.name
+            ],
         }
         for probe in probes
     ]
@@ -194,6 +203,9 @@ def _lines(report: dict[str, Any]) -> Iterator[str]:
 def _probe_lines(probe: dict[str, Any]) -> Iterator[str]:
     head = f"probe {probe['name']:<6} {probe['state']}"
     yield f"{head:<24}{displayable(probe['hook'] or '')}".rstrip()
+    counts = [f"{own['name']} {own['instructions'] or '-'}" for own in probe["programs"]]
+    if counts:
+        yield f"    programs, and what the verifier processed: {', '.join(counts)}"
     if probe["reason"]:
         yield f"    why:    {displayable(probe['reason'])}"
     if probe["help"]:

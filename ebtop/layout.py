@@ -122,6 +122,7 @@ ROW = Layout("struct ebtop_row", {"counters": COUNTERS})
 EVENT = Layout("struct ebtop_event_row")
 CPU = Layout("struct ebtop_cpu_row")
 PROBE = Layout("struct ebtop_probe_row")
+PROGRAM = Layout("struct ebtop_program_row")
 LOG2_BUCKETS = 64
 SYSCALL = Layout("struct ebtop_syscall_row")
 """`histogram_0` to `histogram_63` beside the named members."""

@@ -29,7 +29,7 @@ from ebtop.proctask import (
     read_sched,
     totals,
 )
-from ebtop.snapshot import Filter, Host, ProbeStatus, SelfCost, Snapshot, System
+from ebtop.snapshot import Filter, Host, ProbeStatus, Program, SelfCost, Snapshot, System
 
 PROBE_NAMES = ("sched", "life", "tasks")
 _ZEROS: Counts = (0,) * len(COUNTERS)
@@ -120,6 +120,10 @@ class ProcSource:
 
     def switch(self, probes: Iterable[str]) -> None:
         """There are no probes."""
+
+    def programs(self) -> list[Program]:
+        """There are none."""
+        return []
 
     def set_filter(self, filter: Filter) -> None:
         """There is nothing in the kernel to filter."""

@@ -21,6 +21,7 @@ from ebtop.layout import (
     LOSSES,
     PROBE,
     PROBE_STATES,
+    PROGRAM,
     ROW,
     SYSCALL,
     SYSTEM,
@@ -28,7 +29,16 @@ from ebtop.layout import (
     Table,
     enum_names,
 )
-from ebtop.snapshot import EVERYONE, Filter, ProbeStatus, SelfCost, Snapshot, Stream, System
+from ebtop.snapshot import (
+    EVERYONE,
+    Filter,
+    ProbeStatus,
+    Program,
+    SelfCost,
+    Snapshot,
+    Stream,
+    System,
+)
 
 PROBES = enum_names("enum ebtop_probe", "EBTOP_", "EBTOP_PROBES")
 """Names of the probes, in the order of their bits."""
@@ -86,11 +96,13 @@ class Session:
         *,
         events_bytes: int = 0,
         filter: Filter = EVERYONE,
+        verifier_stats: bool = False,
     ) -> None:
         error = ffi.new("struct ebtop_error *")
         settings = ffi.new("struct ebtop_settings *")
         settings.probes = _probe_bits(probes)
         settings.events_bytes = events_bytes
+        settings.verifier_stats = verifier_stats
         settings.filter = _config(filter)
         ffi.buffer(settings.syscall_kinds)[:] = syscallnames.kinds()
         handle = lib.ebtop_open(settings, error)
@@ -125,6 +137,20 @@ class Session:
     def switch(self, probes: Iterable[str]) -> None:
         """Makes these run of the probes that may come and go; the others stay as they are."""
         lib.ebtop_switch(self._handle, _probe_bits(probes))
+
+    def programs(self) -> list[Program]:
+        """The BPF programs that run now; with `verifier_stats` they know their instructions."""
+        table = ffi.new("struct ebtop_table *")
+        lib.ebtop_programs(self._handle, table)
+        return [
+            Program(
+                row["name"].decode("ascii"),
+                PROBES[row["probe"]],
+                row["hook"].decode("ascii"),
+                row["instructions"] or None,
+            )
+            for row in _table(PROGRAM, table).rows()
+        ]
 
     def set_filter(self, filter: Filter) -> None:
         """In force from the next event on."""
@@ -260,6 +286,15 @@ def drop_privileges(capabilities: int, uid: Optional[int], gid: int) -> None:
     user = lib.EBTOP_ANY_UID if uid is None else uid
     keep = ffi.new("struct ebtop_privileges *", (capabilities, user, gid))
     _check(lib.ebtop_drop_privileges(keep, error), error)
+
+
+def variants(probe: str) -> list[tuple[str, ...]]:
+    """The programs of each variant of a probe, best first: what is tried in turn."""
+    text = ffi.new("char[200]")
+    found: list[tuple[str, ...]] = []
+    while lib.ebtop_variant(PROBES.index(probe), len(found), text, len(text)) == 0:
+        found.append(tuple(ffi.string(text).decode("ascii").split(",")))
+    return found
 
 
 def filter_other(pid: int, filter: Optional[Filter]) -> None:

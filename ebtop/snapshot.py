@@ -68,6 +68,16 @@ class ProbeStatus:
 
 
 @dataclass(frozen=True)
+class Program:
+    """One loaded BPF program; `instructions` that the verifier processed, None when not asked."""
+
+    name: str
+    probe: str
+    hook: str
+    instructions: Optional[int]
+
+
+@dataclass(frozen=True)
 class Filter:
     """Which events the kernel side counts and reports; what is filtered out costs least.
 

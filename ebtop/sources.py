@@ -27,12 +27,14 @@ PID_NAMESPACE = (
 _SUDO_PATHS = ("/usr/bin/sudo", "/bin/sudo", "/usr/local/bin/sudo", "/run/wrappers/bin/sudo")
 
 
-def open_source(options: Options) -> Source:
+def open_source(options: Options, verifier_stats: bool = False) -> Source:
     """Raises PermissionDenied or Unsupported only when BPF was insisted on."""
     if options.source == "proc":
         return ProcSource()
     try:
-        return Session(options.probes, events_bytes=options.buffer_bytes)
+        return Session(
+            options.probes, events_bytes=options.buffer_bytes, verifier_stats=verifier_stats
+        )
     except EbtopError as error:
         if options.source == "bpf":
             raise refusal(error) from error
