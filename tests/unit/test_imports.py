@@ -28,8 +28,8 @@ NO_VIEW = {
 }  # fmt: skip
 OWN_WORDS = {
     # text that ebtop's own C wrote, and names of keys and capabilities: nobody outside chose it
-    "session.py": {"ffi.string(error.where)", "ffi.string(error.what)", "ffi.string(text)", "row['reason']",
-                   "row['name']", "row['hook']"},
+    "session.py": {"ffi.string(error.where)", "ffi.string(error.what)", "ffi.string(text)",
+                   "row['reason']", "row['name']", "row['hook']"},
     "screen.py": {"curses.keyname(code)"},
     "keeper.py": {"entered[-1]"},
 }  # fmt: skip
