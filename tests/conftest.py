@@ -121,6 +121,10 @@ def _tell(report: pytest.TestReport) -> None:
     )
 
 
+def pytest_runtest_logstart(nodeid: str) -> None:
+    leave("began", test=nodeid)
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     outcome = yield

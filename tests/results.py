@@ -2,6 +2,7 @@
 """Owns what a guest leaves for the machine that started it: JSON lines in the folder
 $EBTOP_RESULTS. Elsewhere nothing is left. What the lines amount to is decided in tests/vm.
 
+    began.jsonl      {"test"}: when a guest is lost, the last one says where
     report.jsonl     one a test, by conftest.py
     programs.jsonl   {"program", "object", "instructions"}: loaded, attached, and counted right
     facts.jsonl      {"fact", "value"}: what docs/kernels.md shall say of this kernel

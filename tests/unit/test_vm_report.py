@@ -67,6 +67,13 @@ def test_each_bad_end_has_its_line(
     assert lines[0].startswith("5.10 standard: ")
 
 
+def test_a_lost_guest_is_said_with_the_test_that_it_was_at(tmp_path: Path) -> None:
+    run = run_of(tmp_path, PASSED, outcome=Outcome(None, 9.0, "it hung", (), hung=True))
+    jsonl(tmp_path / "began.jsonl", [{"test": "t::a"}, {"test": "t::b"}])
+    (line,) = report.verdict([run])
+    assert line == f"5.10 standard: the guest was lost in t::b: it hung (see {tmp_path / 'serial'})"
+
+
 def test_the_table_tells_why_tests_were_skipped_and_what_was_lost_before(tmp_path: Path) -> None:
     run = run_of(tmp_path, PASSED, SKIPPED)
     again = Run(run.kernel, run.version, run.setting, run.outcome, run.results, "it hung")
@@ -239,6 +246,18 @@ def test_without_apt_a_kernel_cannot_be_had(
     with pytest.raises(fetch.NoKernel, match="no apt-get here"):
         fetch.fetch(kernels.OLDEST)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("W: old\nE: Failed to fetch x\nE: Some index files failed\n", "E: Failed to fetch x"),
+        ("dpkg-deb: error: no space\n", "dpkg-deb: error: no space"),
+        ("", ""),
+    ],
+)
+def test_the_first_error_explains(said: str, reason: str) -> None:
+    assert fetch._reason(said) == reason
 
 
 def test_what_is_in_the_cache_is_not_fetched_again(

@@ -38,9 +38,14 @@ def fetch(kernel: Kernel) -> Path:
 def _run(command: list[str], **options: object) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload]
     if done.returncode:
-        last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
-        raise NoKernel(f"{command[0]}: {''.join(last) or f'status {done.returncode}'}")
+        raise NoKernel(f"{command[0]}: {_reason(done.stderr) or f'status {done.returncode}'}")
     return str(done.stdout)
+
+
+def _reason(said: str) -> str:
+    """apt's first error explains; its last only counts them."""
+    lines = [line for line in said.splitlines() if line.strip()]
+    return next((line for line in lines if line.startswith("E: ")), lines[-1] if lines else "")
 
 
 def _mirror() -> str:
@@ -64,6 +69,8 @@ def _options(folder: Path, suite: str) -> list[str]:
         "Dir::Etc::SourceParts": "/dev/null",
         "Dir::State::Lists": folder / "lists",
         "APT::Sandbox::User": "root",
+        # without it, lists that could not be had are only a warning
+        "APT::Update::Error-Mode": "any",
     }
     return [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
 

@@ -44,6 +44,8 @@ def main() -> int:
         print(f"no guests: {missing}", file=sys.stderr)
         return 0 if options.if_possible else 1
     ready, absent = _fetched(options.kernels)
+    if not ready:
+        return 0 if options.if_possible else 1
     kept = Path(tempfile.mkdtemp(prefix="ebtop-vm-"))
     jobs = [(kernel, folder, setting) for setting in options.settings for kernel, folder in ready]
     with ThreadPoolExecutor(AT_ONCE) as pool:

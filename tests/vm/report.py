@@ -110,7 +110,8 @@ def _wrong(run: Run) -> Iterator[str]:
     outcome, found = run.outcome, counts(run)
     if outcome.lost is not None:
         twice = ", twice" if run.lost_before else ""
-        yield f"the guest was lost{twice}: {outcome.lost} (see {run.results / 'serial'})"
+        where = "".join(f" in {line['test']}" for line in lines(run.results, "began.jsonl")[-1:])
+        yield f"the guest was lost{twice}{where}: {outcome.lost} (see {run.results / 'serial'})"
         return
     for test in failures(run):
         yield f"FAILED {test}"
