@@ -27,7 +27,7 @@ struct ebtop_settings {
 	__u32 probes;       /* bits 1 << enum ebtop_probe; syscall and open bring sched with them */
 	__u32 events_bytes; /* size of the ring buffer; 0: the default */
 	__u32 verifier_stats; /* 1: programs shall say what the verifier processed; slower to open */
-	__u32 pad;
+	__u32 debug;          /* 1: all that libbpf and the verifier say goes to standard error */
 	struct ebtop_config filter; /* pid, uid, flags, min_latency_ns; the rest is the session's */
 	char syscall_kinds[EBTOP_SYSCALL_NUMBERS]; /* EBTOP_KIND_* and category, by number */
 };

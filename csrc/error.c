@@ -29,16 +29,41 @@ int error_set(struct ebtop_error *err, int code, const char *where, const char *
 	return code;
 }
 
-/* The verifier's verdict: the line before its closing "processed N insns". */
+static const char *line_begin(const char *text, const char *within)
+{
+	while (within > text && within[-1] != '\n')
+		within--;
+	return within;
+}
+
+/* Of "405: (c3) lock *(u32 *)(r0 +64) += r1    ; R0=..." what is before the state of registers. */
+static int instruction_length(const char *line)
+{
+	int digits = (int)strspn(line, "0123456789");
+
+	if (!digits || strncmp(line + digits, ": (", 3))
+		return 0;
+	for (int end = (int)strcspn(line, ";\n"); end > 0; end--)
+		if (line[end - 1] != ' ')
+			return end;
+	return 0;
+}
+
+/* The verifier's verdict, the line before its closing "processed N insns", and which instruction. */
 static int keep_verdict(const char *log)
 {
-	const char *end = strstr(log, "\nprocessed "), *begin = end;
+	const char *end = strstr(log, "\nprocessed "), *verdict, *line;
+	int length = 0;
 
 	if (!strstr(log, "BEGIN PROG LOAD LOG") || !end)
 		return 0;
-	while (begin > log && begin[-1] != '\n')
-		begin--;
-	snprintf(last, sizeof(last), "verifier: %.*s", (int)(end - begin), begin);
+	verdict = line = line_begin(log, end);
+	while (line > log && !length) {
+		line = line_begin(log, line - 1);
+		length = instruction_length(line);
+	}
+	snprintf(last, sizeof(last), EBTOP_VERIFIER "%.*s%s%.*s", (int)(end - verdict), verdict,
+		 length ? " at " : "", length, line);
 	return 1;
 }
 

@@ -19,6 +19,7 @@ int error_injected(const char *name);
 
 /* Makes libbpf's messages come here; with `debug` they also go to standard error. */
 void error_capture_libbpf(int debug);
+#define EBTOP_VERIFIER "verifier: " /* what its verdict begins with */
 void error_forget_libbpf(void);
 /* What libbpf complained of since error_forget_libbpf(): the verifier's verdict if there is one,
  * else its first complaint; one line, or "". */

@@ -172,6 +172,12 @@ static void explain(struct probe *probe, int code)
 		strcpy(probe->reason, "the hook has as many BPF programs as the kernel allows");
 		return;
 	}
+	/* the verifier says EACCES too, and it does not mean privileges */
+	if (!strncmp(detail, EBTOP_VERIFIER, strlen(EBTOP_VERIFIER))) {
+		probe->state = EBTOP_PROBE_FAILED;
+		snprintf(probe->reason, sizeof(probe->reason), "%s", detail);
+		return;
+	}
 	switch (-code) {
 	case EPERM:
 	case EACCES:

@@ -150,7 +150,7 @@ ebtop_session *ebtop_open(const struct ebtop_settings *settings, struct ebtop_er
 	session->probe_rows = BUFFER_OF(struct ebtop_probe_row);
 	session->program_rows = BUFFER_OF(struct ebtop_program_row);
 	rows_open(&session->rows);
-	error_capture_libbpf(getenv("EBTOP_DEBUG") != NULL);
+	error_capture_libbpf((int)settings->debug);
 	if (open_session(session, settings, err)) {
 		ebtop_close(session);
 		return NULL;

@@ -33,6 +33,8 @@ _GIVES = {
     "life": ("started, exited, the rows of processes that began and ended between two samples,"
              " their exit_code, and the log of execs and exits"),
     "tasks": "memory, faults, parents and names, in one read instead of thousands of files",
+    "syscall": "system calls and their latencies; user and kernel time are then sampled",
+    "open": "the log of file opens",
 }  # fmt: skip
 _HELPS = {
     "ulimit -l": "a higher limit of locked memory (ulimit -l unlimited), or CAP_SYS_RESOURCE",
@@ -61,7 +63,7 @@ def try_probes(options: Options) -> tuple[list[ProbeStatus], list[Program], str]
     """Each probe as it is when it runs, their programs, and the source that sampling would use."""
     from ebtop.sources import open_source
 
-    wanted = Options(probes=options.probes or PROBES)
+    wanted = Options(command="doctor", probes=options.probes or PROBES, debug=options.debug)
     try:
         # always by trying: what --source chose for sampling does not change what is possible
         with open_source(wanted, verifier_stats=True) as source:

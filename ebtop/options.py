@@ -180,7 +180,11 @@ def _add_the_rest(parser: argparse.ArgumentParser) -> None:
     add("--color", choices=("auto", "always", "never"), default="auto")
     add("--ascii", action="store_true", help="draw with ASCII only")
     add("--sudo", action="store_true", help="start again as root, through sudo")
-    add("--debug", action="store_true", help="show a traceback when something breaks")
+    add(
+        "--debug",
+        action="store_true",
+        help="all that the verifier says, and a traceback when something breaks",
+    )
     add("--version", action="version", version=f"ebtop {__version__}")
 
 

@@ -97,12 +97,14 @@ class Session:
         events_bytes: int = 0,
         filter: Filter = EVERYONE,
         verifier_stats: bool = False,
+        debug: bool = False,
     ) -> None:
         error = ffi.new("struct ebtop_error *")
         settings = ffi.new("struct ebtop_settings *")
         settings.probes = _probe_bits(probes)
         settings.events_bytes = events_bytes
         settings.verifier_stats = verifier_stats
+        settings.debug = debug
         settings.filter = _config(filter)
         ffi.buffer(settings.syscall_kinds)[:] = syscallnames.kinds()
         handle = lib.ebtop_open(settings, error)

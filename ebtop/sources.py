@@ -33,7 +33,11 @@ def open_source(options: Options, verifier_stats: bool = False) -> Source:
         return ProcSource()
     try:
         return Session(
-            options.probes, events_bytes=options.buffer_bytes, verifier_stats=verifier_stats
+            options.probes,
+            events_bytes=options.buffer_bytes,
+            verifier_stats=verifier_stats,
+            # a screen would be written over
+            debug=options.debug and options.command != "dashboard",
         )
     except EbtopError as error:
         if options.source == "bpf":

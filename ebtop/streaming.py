@@ -64,7 +64,12 @@ def open_session(options: Options) -> Session:
     """
     needed = PROBES[options.command]
     try:
-        session = Session(needed, events_bytes=options.buffer_bytes, filter=kernel_filter(options))
+        session = Session(
+            needed,
+            events_bytes=options.buffer_bytes,
+            filter=kernel_filter(options),
+            debug=options.debug,
+        )
     except EbtopError as error:
         raise refusal(error) from error
     for probe in session.refresh().probes:

@@ -40,7 +40,11 @@ def parse(command: str, arguments: list[str]) -> Options:
 def _add_common(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("other").add_argument
     add("--sudo", action="store_true", help="start again as root, through sudo")
-    add("--debug", action="store_true", help="show a traceback when something breaks")
+    add(
+        "--debug",
+        action="store_true",
+        help="all that the verifier says, and a traceback when something breaks",
+    )
 
 
 def _common(given: Any) -> dict[str, Any]:
