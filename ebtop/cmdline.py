@@ -123,11 +123,8 @@ class CommandLines:
         self._replace_stuck()
         if key in self._asked or len(self._waiting) >= _MOST_WAITING or self._closed:
             return
-        if self._worker is None:
-            if self._stuck >= _MOST_STUCK:
-                return
-            self._worker = _Worker(self)
-            self._worker.thread.start()
+        if self._worker is None and not self._start_worker():
+            return
         self._asked.add(key)
         self._waiting.append((key, comm))
         self._change.notify_all()
@@ -141,9 +138,20 @@ class CommandLines:
         self._stuck += 1
         self._remember(*worker.job, None)
         self._worker = None
-        if self._waiting and self._stuck < _MOST_STUCK:
-            self._worker = _Worker(self)
-            self._worker.thread.start()
+        if self._waiting:
+            self._start_worker()
+
+    def _start_worker(self) -> bool:
+        """False when too many are stuck, or the user may have no more threads (ulimit -u)."""
+        if self._stuck >= _MOST_STUCK:
+            return False
+        worker = _Worker(self)
+        try:
+            worker.thread.start()
+        except RuntimeError:
+            return False
+        self._worker = worker
+        return True
 
     def _work(self, me: _Worker) -> None:
         while True:

@@ -12,7 +12,6 @@ import contextlib
 import os
 import signal
 import sys
-from typing import NoReturn
 
 from ebtop import keeper, privilege
 
@@ -58,18 +57,29 @@ def go_under_guard(terminal: int = 1) -> Lifeline:
         return Lifeline(child_notes, parent_end)
     os.close(child_notes)
     os.close(parent_end)
+    code = _open_code(keeper.__file__)
     if user is not None:
         privilege.become(user)
-    _keep(pid, notes, alive, terminal, settings)
-
-
-def _keep(pid: int, notes: int, alive: int, terminal: int, settings: str) -> NoReturn:
-    """The parent, as a bare interpreter; where that cannot be started, as it is."""
     for fd in (notes, alive):
         os.set_inheritable(fd, True)
-    code = [keeper.__file__, str(pid), str(notes), str(terminal), settings]
-    # the user that we are by now may not be able to read what root installed for itself
-    if os.access(keeper.__file__, os.R_OK):
-        with contextlib.suppress(OSError, TypeError):
-            os.execv(sys.executable, [sys.executable, "-I", "-S", *code])
+    _start_bare(code, str(pid), str(notes), str(terminal), settings)
     os._exit(keeper.keep(pid, notes, terminal, settings))
+
+
+def _open_code(path: str) -> str:
+    """A path by which the user that we become can read it, wherever root installed it."""
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except OSError:
+        return path
+    os.set_inheritable(fd, True)
+    return f"/proc/self/fd/{fd}"
+
+
+def _start_bare(*code: str) -> None:
+    """Makes this process a bare interpreter that runs `code`; comes back where that cannot be."""
+    # not by the path in a virtual environment, which that user may not be able to follow
+    python = os.path.realpath(sys.executable)
+    if os.access(code[0], os.R_OK):
+        with contextlib.suppress(OSError):
+            os.execv(python, [python, "-I", "-S", *code])

@@ -295,6 +295,16 @@ def test_hidden_processes_stay_visible() -> None:
         witness.wait()
 
 
+def test_a_user_with_no_thread_left_still_gets_samples() -> None:
+    """Root has no limit of threads, its caller may have one: then command lines are not read."""
+    caller = {**os.environ, "SUDO_UID": str(UID + 1), "SUDO_GID": str(GID)}
+    limited = ["prlimit", "--nproc=1", *command(*JSON)]
+    done = subprocess.run(limited, env=caller, capture_output=True, timeout=30, check=False)
+    assert not done.stderr
+    found = sample(done)["processes"]
+    assert {p["cmdline"] for p in found if p["uid"] == os.getuid()} <= {None, ""}
+
+
 @pytest.fixture
 def own_tree(tmp_path: Path) -> str:
     """Code that starts ebtop from a folder which only root may read; nobody can import from it."""
@@ -322,6 +332,10 @@ def test_dashboard_installed_where_only_root_can_read_it_works(own_tree: str) ->
     with Terminal("--source", "bpf", "-d", "0.3", program=own_tree, size=(140, 40)) as terminal:
         terminal.wait("Quit")
         assert status(terminal.process.pid)["Uid"] == [str(NOBODY)] * 4
+        (command_line,) = (
+            Path(f"/proc/{terminal.process.pid}/cmdline").read_bytes().split(b"\0-S\0")[1:]
+        )
+        assert command_line.startswith(b"/proc/self/fd/"), "the small parent is a bare interpreter"
         for key in "?\x1bH\x1bt\x1bs\x1be\x1bw/nowhere/x\r":
             terminal.type(key)
             terminal.read(0.1)
