@@ -82,7 +82,8 @@ int ebtop_filter_other(__u32 pid, const struct ebtop_config *filter, struct ebto
 	fd = find_config(pid, pidfd);
 	close(pidfd);
 	if (fd == -EPERM || fd == -EACCES)
-		return error_set(err, -EPERM, "", "process %u may be set by root only, or with all its privileges",
+		return error_set(err, -EPERM, "",
+				 "process %u may be set by root only, or with all its privileges",
 				 pid);
 	if (fd < 0)
 		return error_set(err, -ESRCH, "", "process %u is no running ebtop with BPF", pid);

@@ -12,6 +12,7 @@ import json
 import os
 import resource
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Callable, Optional
 
@@ -65,22 +66,28 @@ def reduced(names: set[str], user: Optional[int] = NOBODY) -> None:
     drop_privileges(sum(1 << BY_NUMBER.index(name) for name in names), user, NOBODY)
 
 
-def before(names: set[str]) -> Facts:
-    """With nothing but these from the start."""
-    reduced(names)
+def limit_locked_memory(size: int) -> None:
+    with suppress(ValueError, OSError):  # a root that may not raise it
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (size, size))
+
+
+def before(names: set[str], user: Optional[int] = NOBODY) -> Facts:
+    """With nothing but these from the start, and all the locked memory it wants."""
+    limit_locked_memory(resource.RLIM_INFINITY)
+    reduced(names, user)
+    with everything() as session:
+        return facts_of(session)
+
+
+def with_little(names: set[str], user: Optional[int] = NOBODY) -> Facts:
+    limit_locked_memory(LITTLE)
+    reduced(names, user)
     with everything() as session:
         return facts_of(session)
 
 
 def as_root(names: set[str]) -> Facts:
-    reduced(names, user=None)
-    with everything() as session:
-        return facts_of(session)
-
-
-def with_little(names: set[str]) -> Facts:
-    resource.setrlimit(resource.RLIMIT_MEMLOCK, (LITTLE, LITTLE))
-    return before(names)
+    return with_little(names, user=None)
 
 
 def afterwards(names: set[str]) -> Facts:
@@ -146,7 +153,8 @@ def lost_alone(all_facts: Facts) -> str:
     for name in BY_NUMBER:
         lost = all_facts - outcome(as_root, set(BY_NUMBER) - {name})
         if lost:
-            costs.append(f"{name}: {', '.join(sorted(lost))}")
+            what = "everything" if lost == all_facts else ", ".join(sorted(lost))
+            costs.append(f"{name}: {what}")
     return "; ".join(costs) or "nothing"
 
 
