@@ -16,9 +16,25 @@ from ebtop.layout import EXITED, KNOWN_BIT
 from ebtop.session import Session
 from ebtop.snapshot import Snapshot
 
+EMULATED = os.environ.get("EBTOP_VM") == "1"
+"""In an emulated machine: counts are as exact as anywhere, but all takes ten times as long."""
 WORKLOADS = Path(__file__).resolve().parent / "live" / "workloads"
 _built: dict[str, str] = {}
 _folder = tempfile.TemporaryDirectory(prefix="ebtop-live-")
+
+
+def fewer(count: int) -> int:
+    """A prime number: `count`, or where all is slow, one that is about a tenth of it."""
+    return count if not EMULATED else next(n for n in range(count // 10, count) if _is_prime(n))
+
+
+def _is_prime(number: int) -> bool:
+    return number > 1 and all(number % divisor for divisor in range(2, int(number**0.5) + 1))
+
+
+def allowed(seconds: float) -> float:
+    """A limit of time that holds here, of what may take `seconds` on a real machine."""
+    return seconds * (10 if EMULATED else 1)
 
 
 def workload(name: str, static: bool = False) -> str:
@@ -63,9 +79,9 @@ def until_asleep(pid: int, state: str = "S") -> None:
     time.sleep(0.02)  # the state is set a moment before the last switch away
 
 
-def opened(probes: Optional[list[str]] = None) -> Session:
+def opened(probes: Optional[list[str]] = None, events_bytes: int = 0) -> Session:
     """A session past its first refresh."""
-    session = Session(probes)
+    session = Session(probes, events_bytes=events_bytes)
     session.refresh()
     return session
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from observe import (
+    fewer,
     is_paused,
     opened,
     row_of,
@@ -24,10 +25,10 @@ from observe import (
 from ebtop.layout import COUNTERS, EXITED, KERNEL
 
 
-def test_five_thousand_short_lives_are_five_thousand_rows_with_all_their_time() -> None:
+def test_short_lives_of_a_prime_number_are_as_many_rows_with_all_their_time() -> None:
+    count = fewer(5003)
     with opened() as session:
-        spawn, act = workload("spawn"), workload("act")
-        command = [spawn, "5000", act, "exit", "7"]
+        command = [workload("spawn"), str(count), workload("act"), "exit", "7"]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         lives, oncpu_ns, codes, ended = set(), 0, set(), False
         while not ended:
@@ -46,22 +47,20 @@ def test_five_thousand_short_lives_are_five_thousand_rows_with_all_their_time() 
         assert process.stdout is not None
         rusage_us = int(process.stdout.read())
         assert not any(snapshot.self_cost.lost_total.values())
-    assert len(lives) == 5000
+    assert len(lives) == count
     assert codes == {7 << 8}
-    assert oncpu_ns / 1000 == pytest.approx(rusage_us, rel=0.01)
+    # reaped after their last switch away, so that wait(2) knows all of it
+    assert oncpu_ns / 1000 == pytest.approx(rusage_us, rel=0.001)
 
 
 @pytest.mark.parametrize("began_before", [True, False])
 def test_spinning_thread_is_one_cpu(began_before: bool) -> None:
-    process = start("spin", "3000") if began_before else None
+    process = start("spin", "60000") if began_before else None
     with opened() as session:
-        process = process or start("spin", "3000")
+        process = process or start("spin", "60000")
         watch(session, 0.3)
-        # a refresh takes its readings as it begins
-        before = _exec_runtimes({process.pid})
         session.refresh()
         watch(session, 1.0)
-        after = _exec_runtimes({process.pid})
         row = row_of(snapshot := session.refresh(), process.pid)
         process.kill()
         process.wait()
@@ -69,16 +68,13 @@ def test_spinning_thread_is_one_cpu(began_before: bool) -> None:
         ran_ns = row["oncpu_ns"] + row["runq_wait_ns"]
     percent = ran_ns / snapshot.interval_s / 1e7
     assert 99 <= percent <= 101
-    # the kernel's books of a running thread are a tick old
-    kernel_ns = after[process.pid] - before[process.pid]
-    assert row["oncpu_ns"] == pytest.approx(kernel_ns, rel=0.005, abs=12e6)
     assert row["voluntary_switches"] == 0
 
 
 def test_thread_that_never_leaves_its_cpu_is_one_cpu() -> None:
     if (os.cpu_count() or 1) < 2:
         pytest.skip("one CPU: the test itself needs it")
-    process = start("spin", "9000")
+    process = start("spin", "60000")
     os.sched_setaffinity(process.pid, {max(os.sched_getaffinity(0))})
     os.sched_setscheduler(process.pid, os.SCHED_FIFO, os.sched_param(1))
     try:
@@ -100,47 +96,38 @@ def test_thread_that_never_leaves_its_cpu_is_one_cpu() -> None:
     assert 99 <= row["oncpu_ns"] / snapshot.interval_s / 1e7 <= 101
 
 
-def _exec_runtimes(pids: set[int]) -> dict[int, int]:
-    """se.sum_exec_runtime by process, as /proc/PID/task/*/schedstat gives it."""
-    found = {}
-    for pid in pids:
-        try:
-            tasks = list(Path(f"/proc/{pid}/task").iterdir())
-            found[pid] = sum(int((t / "schedstat").read_text().split()[0]) for t in tasks)
-        except (OSError, ValueError, IndexError):
-            continue
+def _clocks(processes: list[subprocess.Popen[str]]) -> list[int]:
+    """What each `act clock` has run by its own clocks, the slice in progress included."""
+    found = []
+    for process in processes:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+        found.append(int(process.stdout.readline()))
     return found
 
 
-def test_oncpu_time_agrees_with_sum_exec_runtime_while_all_run() -> None:
-    workers = [start("spin", "20000") for _ in range(3)]
-    workers += [start("sleeps", "200000") for _ in range(3)]
-    pids = {process.pid for process in workers}
-    try:
-        with opened() as session:
-            watch(session, 0.3)
-            began = time.monotonic_ns()
-            before = _exec_runtimes(pids)
-            session.refresh()
-            apart_ns = time.monotonic_ns() - began
-            watch(session, 4)
-            began = time.monotonic_ns()
-            after = _exec_runtimes(pids)
-            snapshot = session.refresh()
-            apart_ns = max(apart_ns, time.monotonic_ns() - began)
-    finally:
+@pytest.mark.parametrize("processes", [1, 3])
+def test_oncpu_time_of_what_runs_is_that_of_its_own_clocks(processes: int) -> None:
+    """Each refresh is between two readings of the clocks, so its moment is bounded by them."""
+    workers = [start("clock", "60000") for _ in range(processes)]
+    with opened() as session:
+        watch(session, 0.3)
+        before = _clocks(workers)
+        session.refresh()
+        began = _clocks(workers)
+        watch(session, 3)
+        ended = _clocks(workers)
+        snapshot = session.refresh()
+        after = _clocks(workers)
         for process in workers:
             process.kill()
             process.wait()
-    assert set(after) == pids
-    for pid in pids:
-        kernel_ns = after[pid] - before[pid]
-        # both at the same moment: see test_mixed_load. Here each running thread may be ahead of
-        # the kernel's books by a tick at either end, and the readings are a little apart
-        slack_ns = 12e6 + apart_ns
-        assert row_of(snapshot, pid)["oncpu_ns"] == pytest.approx(
-            kernel_ns, rel=0.005, abs=slack_ns
-        )
+    for i, process in enumerate(workers):
+        ran_ns = row_of(snapshot, process.pid)["oncpu_ns"]
+        # interrupts and a hypervisor take time from the slice in progress that no clock tells of
+        slack_ns = 0.005 * ran_ns
+        assert ended[i] - began[i] - slack_ns <= ran_ns <= after[i] - before[i] + slack_ns
 
 
 def test_switches_of_a_prime_number_of_sleeps_are_the_kernels_count() -> None:
@@ -174,7 +161,7 @@ def test_migrations_are_the_kernels_count() -> None:
 
 
 def test_time_adds_up_to_the_life_of_every_thread() -> None:
-    workers = [start("spin", "9000") for _ in range(3)] + [start("sleeps", "100000")]
+    workers = [start("spin", "60000") for _ in range(3)] + [start("sleeps", "1000000")]
     workers.append(start("wait", "0"))
     with opened() as session:
         watch(session, 0.5)
@@ -247,30 +234,6 @@ def test_every_thread_of_a_prime_number_has_its_row() -> None:
     threads = [t for t in snapshot.threads.rows() if t["pid"] == process.pid]
     assert len(threads) == 1 + 1013
     assert sum(bool(t["flags"] & EXITED) for t in threads) == 1013
-
-
-def test_faults_of_a_prime_number_of_pages() -> None:
-    process = start("pages", "2003")
-    with opened() as session:
-        watch(session, 0.2)
-        session.refresh(reset=True)
-        assert process.stdin is not None
-        process.stdin.write("\n")
-        process.stdin.flush()
-        until_done(process)
-        row = row_of(session.refresh(cumulative=True), process.pid)
-        status = Path(f"/proc/{process.pid}/status").read_text()
-        process.kill()
-        process.wait()
-    # the pages themselves, and a few of the C library's on the way
-    assert 2003 <= row["minor_faults"] <= 2003 + 40
-    kib = {
-        k: int(v.split()[0]) for k, v in (li.split(":") for li in status.splitlines() if "kB" in li)
-    }
-    # since 6.2 the kernel's counters lag by at most a batch a CPU, in three kinds
-    lag = 3 * max(32, 2 * (os.cpu_count() or 1)) * (os.cpu_count() or 1) * 4096
-    assert row["rss_bytes"] == pytest.approx(kib["VmRSS"] * 1024, abs=lag)
-    assert row["virtual_bytes"] == kib["VmSize"] * 1024
 
 
 def test_kernel_threads_are_marked_and_have_no_memory() -> None:

@@ -14,8 +14,10 @@ from typing import Any
 
 import pytest
 from following import Event, Follower, lost
-from observe import workload
+from observe import fewer, opened, watch, workload
 from running import command
+
+from ebtop.session import Session
 
 TESTS = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TESTS / "screens"))
@@ -137,27 +139,47 @@ def test_a_pid_and_its_descendants():
     assert f"process {shell.pid} has ended".encode() in follower.errors
 
 
+def spawn_beside(witness: Session, count: int) -> int:
+    """The pid of what started `count` programs while the witness read all there was."""
+    command = [workload("spawn"), str(count), "/bin/true"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as spawner:
+        while spawner.poll() is None:
+            watch(witness, 0.02)
+    return spawner.pid
+
+
+def assert_nothing_is_missing(
+    events: list[Event], witness: Session, spawner: int, count: int
+) -> None:
+    """Of the spawner at least all is there, and at most what the witness met of anyone's."""
+    system, self_cost = (snapshot := witness.refresh()).system, snapshot.self_cost
+    assert self_cost.lost["ring_buffer"] == 0
+    made = 2 * (count + 1)
+    printed = [event for event in events if event["type"] != "lost"]
+    own = sum(spawner in (event["ppid"], event["pid"]) for event in printed)
+    assert lost(events) > 0
+    assert made <= own + lost(events)
+    assert system.execs is not None and system.exited is not None
+    assert len(printed) + lost(events) <= system.execs + system.exited
+
+
 def test_printed_and_lost_are_all_there_were():
-    with follow("--buffer-size", "64K", "-d", "1") as follower:
+    with opened(["life"]) as witness, follow("--buffer-size", "64K", "-d", "1") as follower:
         before = len(follower.data)
         follower.process.send_signal(signal.SIGSTOP)  # a reader that does not look
-        spawner = run(workload("spawn"), "307", "/bin/true")
+        spawner = spawn_beside(witness, 307)
         follower.process.send_signal(signal.SIGCONT)
         events = follower.end()
+        assert_nothing_is_missing(events, witness, spawner, 307)
     assert len(follower.data) > before
-    printed = sum(event.get("ppid") == spawner.pid for event in events)
-    own = sum(event.get("pid") == spawner.pid for event in events)
-    assert 0 < lost(events) < 2 * 307 + 2
-    assert printed + own + lost(events) == 2 * 307 + 2
 
 
 def test_a_slow_reader_loses_nothing_unsaid():
-    with follow("--buffer-size", "64K") as follower:
-        spawner = run(workload("spawn"), "2003", "/bin/true")  # nobody reads meanwhile
+    count = fewer(2003)
+    with opened(["life"]) as witness, follow("--buffer-size", "64K") as follower:
+        spawner = spawn_beside(witness, count)  # nobody reads the follower meanwhile
         events = follower.end()
-    printed = sum(spawner.pid in (event.get("ppid"), event.get("pid")) for event in events)
-    assert lost(events) > 0
-    assert printed + lost(events) == 2 * 2003 + 2
+        assert_nothing_is_missing(events, witness, spawner, count)
 
 
 def test_a_line_comes_soon():

