@@ -72,6 +72,8 @@ class Account:
         counts = self.outcomes[tier]
         words = [f"{counts[word]} {word}" for word in ("passed", "failed", "skipped")
                  if counts[word]]  # fmt: skip
+        if counts["rerun"]:
+            words.append(f"{counts['rerun']} of them at the second attempt")
         reasons = "; ".join(self.reasons[tier])
         if not words:
             return "nothing ran"
@@ -81,8 +83,24 @@ class Account:
 _account = pytest.StashKey[Account]()
 
 
+class Recorder:
+    """Takes each outcome as pytest logs it: a first attempt that failed is a "rerun" by then."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when != "call" and report.outcome == "passed":
+            return
+        _tell(report)
+        tier = tier_of(self._config.rootpath / report.nodeid.partition("::")[0])
+        if tier:
+            self._config.stash[_account].add(tier, report.outcome, _reason(report))
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_account] = Account()
+    config.pluginmanager.register(Recorder(config))
     config.addinivalue_line("markers", "setting(*names): how a guest must have been booted")
 
 
@@ -93,7 +111,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in others]
     reasons = {"live": None if FORCED else why_no_live(), "faults": why_no_faults()}
     for item in items:
-        reason = reasons.get(tier_of(item.path) or "")
+        tier = tier_of(item.path)
+        if tier in reasons and config.pluginmanager.hasplugin("rerunfailures"):
+            # the machine does other things too: once more, and the account says so
+            item.add_marker(pytest.mark.flaky(reruns=1))
+        reason = reasons.get(tier or "")
         if reason:
             item.add_marker(pytest.mark.skip(reason=reason))
 
@@ -128,14 +150,8 @@ def pytest_runtest_logstart(nodeid: str) -> None:
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     outcome = yield
-    tier = tier_of(item.path)
-    report: pytest.TestReport = outcome.get_result()  # type: ignore[attr-defined]
-    if tier == "live":
-        _forbid_skip(report)
-    if report.when == "call" or report.outcome != "passed":
-        _tell(report)
-        if tier:
-            item.config.stash[_account].add(tier, report.outcome, _reason(report))
+    if tier_of(item.path) == "live":
+        _forbid_skip(outcome.get_result())
 
 
 @pytest.hookimpl(hookwrapper=True)

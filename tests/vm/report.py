@@ -79,6 +79,8 @@ def failures(run: Run) -> list[str]:
 def line(run: Run) -> str:
     found = counts(run)
     words = f"{found['passed']} passed, {found['failed']} failed, {found['skipped']} skipped"
+    if found["rerun"]:
+        words += f", {found['rerun']} at the second attempt"
     if run.outcome.lost is not None:
         words = f"LOST: {run.outcome.lost}"
     return f"{run.kernel.name:<7} {run.version:<30} {run.setting.name:<16} {words}" \
