@@ -25,7 +25,7 @@ BENCH_PACKAGES := libbpf-tools htop procps atop linux-perf
 LINT := ebtop tests csrc setup.py vendor/libbpf/fetch.py
 
 .DEFAULT_GOAL := help
-.PHONY: help build bpf run test test-live test-vm screens bench lint fmt abi sdist clean tools
+.PHONY: help build bpf run test test-live test-vm soak screens bench lint fmt abi sdist clean tools stress
 
 help: ## this list
 	awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,10 +89,23 @@ test: build $(VENV)/.test ## all tests that this machine can run, and which coul
 	if [ -z "$(ARGS)" ]; then $(RUN) tests/vm/matrix.py --if-possible --kernels ends --settings standard; fi
 
 test-vm: build $(VENV)/.test ## the tests on other kernels, in virtual machines: KERNEL=5.10,newest SETTING=plain
+	$(MAKE) --no-print-directory stress
 	$(RUN) tests/vm/matrix.py --kernels "$(KERNEL)" --settings "$(SETTING)" $(ARGS)
 
 test-live: build $(VENV)/.test ## only the tests on the real kernel; a skip is a failure
 	EBTOP_LIVE=1 $(RUN) -m pytest tests/live $(ARGS)
+
+SOAK_SECONDS = $(or $(SECONDS),$(shell expr $(or $(MINUTES),60) \* 60))
+
+soak: build $(VENV)/.test ## an hour under load, as root: no leak, right counts; MINUTES=10 or SECONDS=110
+	$(MAKE) --no-print-directory stress
+	EBTOP_SOAK_SECONDS=$(SOAK_SECONDS) $(RUN) -m pytest -s tests/soak $(ARGS)
+
+stress:
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! command -v stress-ng >/dev/null; then \
+		apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
+			apt-get -qq -y --no-install-recommends install stress-ng </dev/null >/dev/null; \
+	fi
 
 screens: build $(VENV)/.test ## record the golden screens anew
 	EBTOP_RECORD_SCREENS=1 $(RUN) -m pytest -q tests/screens $(ARGS)

@@ -10,6 +10,7 @@ import subprocess
 import time
 
 import pytest
+from bpfmaps import Occupancy
 from observe import (
     fewer,
     is_paused,
@@ -181,6 +182,43 @@ def test_thread_without_a_slot_is_one_loss_however_often_it_runs(
             process.wait()
     assert switches > 5000
     assert 101 - 64 <= lost <= 101 + (snapshot.system.threads or 0)
+
+
+MANY_THREADS = """if True:
+    import sys, threading
+    threading.stack_size(65536)
+    for _ in range(700):
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+    print("up", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_slots_run_out_again_and_again_and_all_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EBTOP_THREADS_MAX", "512")
+    losses = []
+    with opened() as session:
+        slots = Occupancy(os.getpid())
+        for _ in range(3):
+            with python(MANY_THREADS) as process:
+                assert process.stdout is not None and process.stdout.readline() == "up\n"
+                watch(session, 0.2)
+                snapshot = session.refresh()
+                row = row_of(snapshot, process.pid)
+                losses.append(snapshot.self_cost.lost["thread_slots"])
+                assert row["threads"] == 701 and value(row, "runq_wait_ns") is None
+                assert slots.of_process(process.pid) + losses[-1] >= 701
+                assert slots.used() <= 512
+                process.kill()
+            watch(session, 5, lambda pid=process.pid: not slots.of_process(pid))
+            session.refresh()
+            assert not slots.of_process(process.pid)
+        stale = slots.stale()
+        watch(session, 0.3)
+        assert not stale & slots.stale()
+    # a slot that is not given back would be missing the next time
+    assert all(701 - 512 <= loss < 701 for loss in losses)
+    assert max(losses) - min(losses) < 100
 
 
 def test_thread_storm_wakes_the_reader_before_slots_run_out(

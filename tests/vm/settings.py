@@ -33,6 +33,7 @@ SETTINGS = (
     Setting("integrity", FAULTS, append="lockdown=integrity", why="kernel lockdown"),
     Setting("confidentiality", FAULTS, append="lockdown=confidentiality", why="its strictest form"),
     Setting("small", FAULTS, memory_mib=384, why="memory that one process can use up"),
+    Setting("soak", ("tests/soak",), seconds=1500, why="ten minutes under load: leaks, losses"),
 )
 
 
