@@ -86,7 +86,7 @@ $(VENV)/.test: $(VENV)/.installed
 
 test: build $(VENV)/.test ## all tests that this machine can run, and which could not, and why
 	$(RUN) -m pytest $(ARGS)
-	if [ -z "$(ARGS)" ]; then $(RUN) tests/vm/matrix.py --if-possible --kernels ends --settings standard; fi
+	if [ -z "$(ARGS)" ]; then $(RUN) tests/vm/matrix.py --if-possible --kernels ends --settings brief; fi
 
 test-vm: build $(VENV)/.test ## the tests on other kernels, in virtual machines: KERNEL=5.10,newest SETTING=plain
 	$(MAKE) --no-print-directory stress

@@ -18,6 +18,8 @@ import pytest
 from results import leave
 
 TESTS = Path(__file__).resolve().parent
+BRIEF = "brief"
+"""The setting in which tests that are marked as long are left out."""
 TIERS = ("unit", "screens", "live", "faults")
 FORCED = os.environ.get("EBTOP_LIVE") == "1"
 SETTING = os.environ.get("EBTOP_VM_SETTING") if os.environ.get("EBTOP_VM") == "1" else None
@@ -51,6 +53,17 @@ def _of_other_settings(items: list[pytest.Item]) -> list[pytest.Item]:
     """Tests of faults that need this guest to have been booted in another way."""
     marks = [(item, item.get_closest_marker("setting")) for item in items]
     return [item for item, mark in marks if mark and SETTING not in mark.args]
+
+
+def _too_long(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Tests that a guest is spared when its time is short; each is told with its reason."""
+    if SETTING != BRIEF:
+        return []
+    marks = [(item, item.get_closest_marker("long")) for item in items]
+    spared = [(item, mark.args[0]) for item, mark in marks if mark]
+    for item, why in spared:
+        leave("spared", test=item.nodeid, reason=why)
+    return [item for item, _ in spared]
 
 
 class Account:
@@ -102,12 +115,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_account] = Account()
     config.pluginmanager.register(Recorder(config))
     config.addinivalue_line("markers", "setting(*names): how a guest must have been booted")
+    config.addinivalue_line("markers", "long(why): left out of the guests that `make test` starts")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.name != "test_environment_is_capable")
     if SETTING:
-        config.hook.pytest_deselected(items=(others := _of_other_settings(items)))
+        config.hook.pytest_deselected(
+            items=(others := _of_other_settings(items) + _too_long(items))
+        )
         items[:] = [item for item in items if item not in others]
     reasons = {"live": None if FORCED else why_no_live(), "faults": why_no_faults()}
     for item in items:

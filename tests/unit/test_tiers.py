@@ -84,3 +84,25 @@ def test_faults_are_made_only_in_a_guest_booted_for_them(tmp_path: Path) -> None
     guest = run(tmp_path / "guest", True, setting, **tiers)
     assert guest.returncode == 0
     assert "faults:  2 passed" in guest.stdout
+
+
+LONG = """if True:
+    import pytest
+    @pytest.mark.long("it takes a minute")
+    def test_long(): pass
+    def test_short(): pass
+"""
+
+
+@pytest.mark.parametrize(("setting", "passed"), [("standard", 2), ("brief", 1)])
+def test_a_long_test_is_left_out_of_brief_guests_only_and_told(
+    tmp_path: Path, setting: str, passed: int
+) -> None:
+    left = tmp_path / "left"
+    left.mkdir()
+    guest = {"EBTOP_VM": "1", "EBTOP_VM_SETTING": setting, "EBTOP_RESULTS": str(left)}
+    done = run(tmp_path, False, guest, live=LONG)
+    assert f"{passed} passed" in done.stdout
+    spared = left / "spared.jsonl"
+    assert spared.exists() == (setting == "brief")
+    assert setting != "brief" or '"reason": "it takes a minute"' in spared.read_text()

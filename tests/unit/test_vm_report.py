@@ -83,6 +83,17 @@ def test_the_table_tells_why_tests_were_skipped_and_what_was_lost_before(tmp_pat
     assert "the first attempt was lost: it hung" in table
 
 
+def test_what_was_left_out_is_told(tmp_path: Path) -> None:
+    run = run_of(tmp_path, PASSED, setting="brief")
+    jsonl(tmp_path / "spared.jsonl", [{"test": "t::z", "reason": "two minutes"}] * 2)
+    assert "2 left out: two minutes" in report.table([run])
+
+
+def test_a_run_that_names_no_setting_leaves_nothing_out() -> None:
+    assert settings.by_name("standard") in settings.DEFAULT
+    assert settings.by_name("brief") not in settings.DEFAULT
+
+
 def test_a_torn_last_line_is_passed_over(tmp_path: Path) -> None:
     run = run_of(tmp_path, PASSED)
     with (tmp_path / "report.jsonl").open("a") as file:

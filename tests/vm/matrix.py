@@ -26,7 +26,7 @@ import programs
 import report
 from kernels import KERNELS, NEWEST, OLDEST, Kernel, by_name
 from report import Run
-from settings import SETTINGS, Setting
+from settings import DEFAULT, Setting
 from settings import by_name as setting_by_name
 
 PROGRAMS = ("qemu-system-x86_64", "busybox", "cpio", "xz")
@@ -89,7 +89,7 @@ def _conclude(runs: list[Run], whole: bool) -> list[str]:
         if report.verdict([run]):
             print("\n".join([f"---- {run.name}, its last words:", *report.last_words(run), ""]))
     wrong += programs.wrong(declared, proofs, whole and bool(standard))
-    if whole and len(runs) == len(KERNELS) * len(SETTINGS):
+    if whole and len(runs) == len(KERNELS) * len(DEFAULT):
         if all(page.doctor(run.results) for run in standard):
             page.write(PAGE, runs, declared)
             print(f"{PAGE.relative_to(TREE)} is written anew")
@@ -109,7 +109,7 @@ def _options() -> argparse.Namespace:
     try:
         options.kernels = _chosen(options.kernels)
         names = [name for name in options.settings.split(",") if name]
-        settings = [setting_by_name(name) for name in names] or list(SETTINGS)
+        settings = [setting_by_name(name) for name in names] or list(DEFAULT)
     except KeyError as error:
         parser.error(str(error.args[0]))
     options.settings = [_as_asked(setting, options) for setting in settings]

@@ -92,6 +92,8 @@ def table(runs: list[Run]) -> str:
     for run in runs:
         out.append(line(run))
         out += [f"        {count} skipped: {why}" for why, count in reasons(run).items()]
+        spared = Counter(str(line["reason"]) for line in lines(run.results, "spared.jsonl"))
+        out += [f"        {count} left out: {why}" for why, count in spared.items()]
         if run.lost_before:
             out.append(f"        the first attempt was lost: {run.lost_before}")
     return "\n".join(out)

@@ -14,7 +14,8 @@ FAULTS = ("tests/faults",)
 
 @dataclass(frozen=True)
 class Setting:
-    """`append` goes to the kernel's command line; `forced`: a skip of a live test is a failure."""
+    """`append` goes to the kernel's command line; `forced`: a skip of a live test is a failure;
+    `by_default`: part of a run that names no setting."""
 
     name: str
     tests: tuple[str, ...]
@@ -23,11 +24,13 @@ class Setting:
     memory_mib: int = 2048
     seconds: int = 900
     forced: bool = False
+    by_default: bool = True
     why: str = ""
 
 
 SETTINGS = (
-    Setting("standard", LIVE, forced=True, why="the live tests, as on this machine"),
+    Setting("standard", LIVE, forced=True, seconds=2400, why="the live tests, as on this machine"),
+    Setting("brief", LIVE, forced=True, by_default=False, why="`make test`: without the long ones"),
     Setting("plain", FAULTS, why="faults that need no other way of booting"),
     Setting("hotplug", FAULTS, smp="2,maxcpus=4", why="CPUs that come and go; more could be there"),
     Setting("integrity", FAULTS, append="lockdown=integrity", why="kernel lockdown"),
@@ -35,6 +38,9 @@ SETTINGS = (
     Setting("small", FAULTS, memory_mib=384, why="memory that one process can use up"),
     Setting("soak", ("tests/soak",), seconds=1500, why="ten minutes under load: leaks, losses"),
 )
+
+
+DEFAULT = tuple(setting for setting in SETTINGS if setting.by_default)
 
 
 def by_name(name: str) -> Setting:
