@@ -22,7 +22,7 @@ class Setting:
     append: str = ""
     smp: str = "2"
     memory_mib: int = 2048
-    seconds: int = 900
+    seconds: int = 1500
     forced: bool = False
     by_default: bool = True
     why: str = ""
