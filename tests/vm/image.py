@@ -41,7 +41,7 @@ $b mount -t sysfs none $root/sys
 $b mount --move /dev $root/dev
 $b mkdir -p $root/dev/pts $root/dev/shm
 $b mount -t devpts -o ptmxmode=666 none $root/dev/pts
-for place in /dev/shm /run /tmp; do $b mount -t tmpfs none $root$place; done
+for place in /dev/shm /run; do $b mount -t tmpfs none $root$place; done
 $b mkdir -p $root/run/results
 $b mount --bind /results $root/run/results
 for kind in tracefs:kernel/tracing debugfs:kernel/debug securityfs:kernel/security bpf:fs/bpf \
