@@ -13,6 +13,9 @@
 #define EBTOP_ARGS_BYTES 256
 #define EBTOP_PIDS_PER_PAGE 16
 #define EBTOP_FREE_SLOTS 4096
+#define EBTOP_CALL_ARGS 6
+#define EBTOP_CALL_TEXT_BYTES 256 /* a longer text of an argument is cut there */
+#define EBTOP_CALL_FRAMES 64
 #define EBTOP_FILENAME_BYTES 4104 /* more than a path can have, so that a cut is noticed */
 
 /* ---- configuration: what a probe reads first; one entry, in shared memory ---- */
@@ -170,7 +173,8 @@ enum ebtop_loss {
 	EBTOP_LOST_MEMORY = 5,       /* rows dropped because the collector had no memory */
 	EBTOP_LOST_SYSCALLS = 6,     /* calls not accounted because their thread has no slot */
 	EBTOP_LOST_FORKS = 7,        /* births dropped because the ring buffer was full */
-	EBTOP_LOSSES = 8,
+	EBTOP_LOST_CALLS = 8,        /* calls of a function of which entry or return was missed */
+	EBTOP_LOSSES = 9,
 };
 
 /* ---- events: records in the ring buffer ---- */
@@ -180,7 +184,8 @@ enum ebtop_event_type {
 	EBTOP_EVENT_EXEC = 1,
 	EBTOP_EVENT_EXIT = 2,
 	EBTOP_EVENT_OPEN = 3,
-	EBTOP_EVENT_TYPES = 4,
+	EBTOP_EVENT_KPROBE = 4,
+	EBTOP_EVENT_TYPES = 5,
 	EBTOP_EVENT_NUDGE = 255, /* a head alone: wakes the reader, and means nothing else */
 };
 
@@ -242,6 +247,30 @@ struct ebtop_open_call {
 	__u64 began_ns; /* 0: none is */
 	__u64 filename;
 	__u64 flags;
+};
+
+/* What is known of a call of a hooked function but for its result. */
+struct ebtop_call {
+	__u64 args[EBTOP_CALL_ARGS];
+	__s32 text_bytes[EBTOP_CALL_ARGS]; /* -1: it is no text, or could not be read */
+	__u32 texts;                       /* bits: arguments that point at text */
+	__u32 cut;                         /* bits: texts that were longer */
+	__u32 with_stack;                  /* 1: it was asked for */
+	__s32 frames;                      /* addresses of it; negative: it could not be taken */
+};
+
+/* The stack, where it is asked for, then room for each text; only what is asked for is there. */
+#define EBTOP_CALL_STACK_BYTES 512
+#define EBTOP_CALL_TEXT_ROOM 264 /* more than is kept, so that a cut is noticed */
+#define EBTOP_CALL_DATA_BYTES 2096
+
+struct ebtop_kfunc {
+	struct ebtop_event head;
+	__u64 began_ns;
+	__u64 duration_ns;
+	__s64 result;
+	struct ebtop_call call;
+	char data[EBTOP_CALL_DATA_BYTES];
 };
 
 /* ---- task records: what iter/task writes ---- */
@@ -350,7 +379,7 @@ struct ebtop_event_row {
 	__u64 time_ns; /* monotonic clock */
 	__u64 start_ns;
 	__u64 duration_ns; /* exit: how long the process lived; open: how long it took */
-	__s64 result;      /* open: descriptor or -errno */
+	__s64 result;      /* open: descriptor or -errno; kprobe: what the function returned */
 	__s64 oncpu_ns;    /* exit, in a stream: of the whole process; -1: not known */
 	__u32 type;        /* enum ebtop_event_type */
 	__u32 pid;
@@ -358,7 +387,7 @@ struct ebtop_event_row {
 	__u32 uid;
 	__u32 ppid;
 	__s32 exit_code;
-	__u32 text; /* arguments, or the file name */
+	__u32 text; /* arguments, or the file name; kprobe: struct ebtop_call, its stack, its texts */
 	__u32 text_bytes;
 	__u32 name; /* exec: the program's path, in the same texts */
 	__u32 name_bytes;

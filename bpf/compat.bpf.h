@@ -46,11 +46,12 @@ struct mm_struct___rss_percpu {
 };
 
 struct pt_regs___x86 {
-	unsigned long bx, cx, dx, si, di, cs, ax, r8, r9;
+	unsigned long bx, cx, dx, si, di, cs, ax, r8, r9, sp;
 };
 
 struct pt_regs___arm64 {
 	__u64 regs[31];
+	__u64 sp;
 	__u64 pstate;
 };
 
@@ -198,6 +199,18 @@ static __always_inline __u64 function_result(const struct pt_regs *regs)
 
 	return bpf_core_field_exists(x86->ax) ? BPF_CORE_READ(x86, ax) :
 						BPF_CORE_READ(arm64, regs[0]);
+}
+
+/* Where the frame of a hooked function begins, alike at its entry and at its return. */
+static __always_inline __u32 function_frame(const struct pt_regs *regs, bool at_return)
+{
+	const struct pt_regs___x86 *x86 = (const void *)regs;
+	const struct pt_regs___arm64 *arm64 = (const void *)regs;
+
+	if (!bpf_core_field_exists(x86->sp))
+		return (__u32)BPF_CORE_READ(arm64, sp);
+	/* by then the return address is off the stack */
+	return (__u32)(BPF_CORE_READ(x86, sp) - (at_return ? sizeof(__u64) : 0));
 }
 
 #endif

@@ -32,7 +32,8 @@ static __always_inline void fill_head(struct ebtop_event *head, struct task_stru
 }
 
 /* The same of the current thread, where the hook does not give its task. */
-static __always_inline void fill_head_of_current(struct ebtop_event *head, __u32 type)
+static __always_inline void fill_head_of_current(struct ebtop_event *head, __u32 type,
+						 bool with_reads)
 {
 	__u64 ids = bpf_get_current_pid_tgid();
 
@@ -41,7 +42,7 @@ static __always_inline void fill_head_of_current(struct ebtop_event *head, __u32
 	head->cpu = bpf_get_smp_processor_id();
 	head->pid = ids >> 32;
 	head->tid = ids;
-	head->uid = current_euid(true);
+	head->uid = current_euid(with_reads);
 	bpf_get_current_comm(head->comm, sizeof(head->comm));
 }
 

@@ -40,7 +40,7 @@ static __always_inline void emit_open(const struct ebtop_config *now, __u64 file
 
 	if (!event)
 		return;
-	fill_head_of_current(&event->head, EBTOP_EVENT_OPEN);
+	fill_head_of_current(&event->head, EBTOP_EVENT_OPEN, true);
 	event->duration_ns = event->head.time_ns - began_ns;
 	if (event->duration_ns < now->min_latency_ns)
 		return;

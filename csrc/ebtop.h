@@ -19,7 +19,38 @@ enum ebtop_probe {
 	EBTOP_TASKS = 2,
 	EBTOP_SYSCALL = 3,
 	EBTOP_OPEN = 4,
-	EBTOP_PROBES = 5,
+	EBTOP_KFUNC = 5,
+	EBTOP_PROBES = 6,
+};
+
+#define EBTOP_HOOK_RETURNS 1 /* events come with the return: with result and duration */
+#define EBTOP_HOOK_STACK 2
+
+/* The function that the probe kfunc hooks. */
+struct ebtop_hook {
+	char function[128]; /* empty: none */
+	__u32 args;         /* so many of its arguments are read, EBTOP_CALL_ARGS at most */
+	__u32 texts;        /* bits: those that point at text */
+	__u32 slot;         /* of the result: how many words all arguments are */
+	__u32 flags;        /* EBTOP_HOOK_* */
+};
+
+#define EBTOP_PARAM_SIGNED 1
+#define EBTOP_PARAM_POINTER 2
+#define EBTOP_PARAM_TEXT 4 /* points at char */
+
+struct ebtop_param {
+	char name[32];
+	__u32 bytes; /* 0 of a result: there is none */
+	__u32 flags; /* EBTOP_PARAM_* */
+};
+
+/* A function of the kernel, as BTF has it. */
+struct ebtop_prototype {
+	__u32 args;  /* the first so many are in `param`: those that fill one register each */
+	__u32 slots; /* words of all arguments */
+	struct ebtop_param result;
+	struct ebtop_param param[EBTOP_CALL_ARGS];
 };
 
 /* What a session is opened with. */
@@ -28,6 +59,7 @@ struct ebtop_settings {
 	__u32 events_bytes; /* size of the ring buffer; 0: the default */
 	__u32 verifier_stats; /* 1: programs shall say what the verifier processed; slower to open */
 	__u32 debug;          /* 1: all that libbpf and the verifier say goes to standard error */
+	struct ebtop_hook hook;     /* for kfunc */
 	struct ebtop_config filter; /* pid, uid, flags, min_latency_ns; the rest is the session's */
 	char syscall_kinds[EBTOP_SYSCALL_NUMBERS]; /* EBTOP_KIND_* and category, by number */
 };
@@ -127,6 +159,9 @@ void ebtop_close(ebtop_session *session);
  * one thread. Needs CAP_SETUID and CAP_SETGID to become somebody else. 0 or -EIO: then some may be
  * left, and the process must end. */
 int ebtop_drop_privileges(const struct ebtop_privileges *keep, struct ebtop_error *err);
+/* What BTF knows of a function, of a module or (NULL) of the kernel itself: 0, -ENOENT when that is
+ * nothing, or -errno. */
+int ebtop_function(const char *name, const char *module, struct ebtop_prototype *ret);
 /* Writes a line for each of the first rows of events, until one that is no open, whose names are not
  * plain, or for which there is no room. How many it wrote. */
 __u32 ebtop_format(struct ebtop_lines *lines, const void *rows, __u32 count, const char *text,

@@ -108,6 +108,41 @@ static void take_open(struct events *events, const struct ebtop_open *open, size
 	row->text = events_add_text(events, open->name, &row->text_bytes);
 }
 
+/* What of the record is used, without the room between. */
+static void take_kprobe(struct events *events, const struct ebtop_kfunc *kfunc, size_t size)
+{
+	struct ebtop_event_row *row = add_row(events, &kfunc->head);
+	const struct ebtop_call *call = &kfunc->call;
+	const char *from = kfunc->data, *end = (const char *)kfunc + size;
+	char packed[sizeof(*call) + EBTOP_CALL_DATA_BYTES];
+	size_t used = sizeof(*call);
+
+	if (!row)
+		return;
+	row->duration_ns = kfunc->duration_ns;
+	row->result = kfunc->result;
+	memcpy(packed, call, sizeof(*call));
+	if (call->with_stack && call->frames > 0 && call->frames <= EBTOP_CALL_FRAMES &&
+	    end - from >= EBTOP_CALL_STACK_BYTES) {
+		memcpy(packed + used, from, (size_t)call->frames * sizeof(__u64));
+		used += (size_t)call->frames * sizeof(__u64);
+	}
+	from += call->with_stack ? EBTOP_CALL_STACK_BYTES : 0;
+	for (int i = 0; i < EBTOP_CALL_ARGS && end - from >= EBTOP_CALL_TEXT_ROOM; i++) {
+		__s32 bytes = call->text_bytes[i];
+
+		if (!(call->texts & 1u << i))
+			continue;
+		if (bytes > 0 && bytes <= EBTOP_CALL_TEXT_BYTES) {
+			memcpy(packed + used, from, (size_t)bytes);
+			used += (size_t)bytes;
+		}
+		from += EBTOP_CALL_TEXT_ROOM;
+	}
+	row->text_bytes = (__u32)used;
+	row->text = events_add_text(events, packed, &row->text_bytes);
+}
+
 static int is_full(const struct events *events)
 {
 	return events->rows.count >= ROWS_MAX || events->text.count + TEXT_MOST > TEXT_MAX;
@@ -120,6 +155,7 @@ static int take(void *context, void *data, size_t size)
 		[EBTOP_EVENT_EXEC] = sizeof(struct ebtop_exec),
 		[EBTOP_EVENT_EXIT] = sizeof(struct ebtop_exit),
 		[EBTOP_EVENT_OPEN] = offsetof(struct ebtop_open, name),
+		[EBTOP_EVENT_KPROBE] = offsetof(struct ebtop_kfunc, data),
 	};
 	struct events *events = context;
 	const struct ebtop_event *head = data;
@@ -136,8 +172,10 @@ static int take(void *context, void *data, size_t size)
 		take_exec(events, data);
 	else if (head->type == EBTOP_EVENT_EXIT)
 		take_exit(events, data);
-	else
+	else if (head->type == EBTOP_EVENT_OPEN)
 		take_open(events, data, size);
+	else
+		take_kprobe(events, data, size);
 	return events->bounded && is_full(events) ? -ENOBUFS : 0;
 }
 

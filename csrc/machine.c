@@ -112,6 +112,7 @@ void machine_pack_losses(struct machine *machine, const struct accounts *account
 		memcpy(lost, machine->lost, sizeof(lost));
 	lost[EBTOP_LOST_EVENT_ROWS] = machine->lost_rows;
 	lost[EBTOP_LOST_MEMORY] = accounts->lost_memory;
+	lost[EBTOP_LOST_CALLS] += machine->missed_calls;
 	for (int cause = 0; cause < EBTOP_LOSSES; cause++) {
 		system->lost[cause] = lost[cause] - machine->lost[cause];
 		system->lost_total[cause] = lost[cause];

@@ -18,9 +18,19 @@
 
 #define BTF_PATH "/sys/kernel/btf/vmlinux"
 
-static struct bpf_program *choose(struct bpf_object *object, const struct probe_variant *variant,
+/* Programs of functions that are named at run time have no target in their section. */
+static int aim(struct bpf_program *program, const struct ebtop_settings *settings)
+{
+	if (bpf_program__type(program) != BPF_PROG_TYPE_TRACING)
+		return 0;
+	return bpf_program__set_attach_target(program, 0, settings->hook.function);
+}
+
+static struct bpf_program *choose(struct probe *probe, const struct ebtop_settings *settings,
 				  int *ret)
 {
+	const struct probe_variant *variant = probe->variant;
+	struct bpf_object *object = probe->object;
 	struct bpf_program *program = NULL;
 
 	bpf_object__for_each_program(program, object)
@@ -31,21 +41,40 @@ static struct bpf_program *choose(struct bpf_object *object, const struct probe_
 		if (*ret)
 			return NULL;
 		bpf_program__set_autoload(program, true);
+		*ret = probe->kind->hooks_by_name ? aim(program, settings) : 0;
+		if (*ret)
+			return NULL;
 	}
 	return program;
 }
 
-static struct bpf_link *attach_program(struct bpf_program *program)
+static struct bpf_link *attach_by_name(struct bpf_program *program, const char *function)
+{
+	LIBBPF_OPTS(bpf_kprobe_opts, opts,
+		    .retprobe = strstr(bpf_program__section_name(program), "kretprobe") != NULL);
+
+	if (bpf_program__type(program) == BPF_PROG_TYPE_TRACING)
+		return bpf_program__attach(program);
+	return bpf_program__attach_kprobe_opts(program, function, &opts);
+}
+
+static struct bpf_link *attach_program(const struct probe *probe, struct bpf_program *program,
+				       const struct ebtop_settings *settings)
 {
 	char name[64];
 
 	snprintf(name, sizeof(name), "%s@attach", bpf_program__name(program));
 	errno = -error_injected(name);
-	return errno ? NULL : bpf_program__attach(program);
+	if (errno)
+		return NULL;
+	return probe->kind->hooks_by_name ? attach_by_name(program, settings->hook.function) :
+					    bpf_program__attach(program);
 }
 
-static int attach(struct probe *probe, const struct probe_variant *variant)
+static int attach(struct probe *probe, const struct ebtop_settings *settings)
 {
+	const struct probe_variant *variant = probe->variant;
+	const char *function = probe->kind->hooks_by_name ? settings->hook.function : "";
 	size_t used = 0;
 
 	for (int i = 0; variant->programs[i]; i++) {
@@ -54,14 +83,15 @@ static int attach(struct probe *probe, const struct probe_variant *variant)
 		const char *hook = bpf_program__section_name(program);
 
 		if (!probe->kind->is_iterator) {
-			probe->links[i] = attach_program(program);
+			probe->links[i] = attach_program(probe, program, settings);
 			if (!probe->links[i])
 				return -errno;
 		}
 		probe->program_fds[i] = bpf_program__fd(program);
 		probe->programs = i + 1;
-		used += (size_t)snprintf(probe->hook + used, sizeof(probe->hook) - used, "%s%s",
-					 used ? ", " : "", hook + (*hook == '?'));
+		used += (size_t)snprintf(probe->hook + used, sizeof(probe->hook) - used, "%s%s%s%s",
+					 used ? ", " : "", hook + (*hook == '?'),
+					 *function ? "/" : "", function);
 		if (used >= sizeof(probe->hook))
 			used = sizeof(probe->hook) - 1;
 	}
@@ -117,6 +147,22 @@ static int load(struct probe *probe, const struct probe_variant *variant, int ve
 
 /* ---- one variant ---- */
 
+/* The programs of a variant that these settings need. */
+static const struct probe_variant *needed(struct probe *probe, const struct probe_variant *variant,
+					  const struct ebtop_settings *settings)
+{
+	int count = 0;
+
+	if (!probe->kind->needs)
+		return variant;
+	memset(&probe->needed, 0, sizeof(probe->needed));
+	probe->needed.lacks = variant->lacks;
+	for (int i = 0; variant->programs[i]; i++)
+		if (probe->kind->needs(variant->programs[i], settings))
+			probe->needed.programs[count++] = variant->programs[i];
+	return &probe->needed;
+}
+
 static int try_variant(struct probe *probe, const struct probe_variant *variant,
 		       const struct maps *maps, const struct ebtop_settings *settings)
 {
@@ -128,17 +174,17 @@ static int try_variant(struct probe *probe, const struct probe_variant *variant,
 	probe->object = bpf_object__open_mem(bytes, size, &opts);
 	if (!probe->object)
 		return -errno;
-	probe->variant = variant;
-	if (!choose(probe->object, variant, &ret))
+	probe->variant = needed(probe, variant, settings);
+	if (!choose(probe, settings, &ret))
 		return ret;
 	if (probe->kind->prepare)
 		probe->kind->prepare(probe->object, maps, settings);
 	ret = maps_share(maps, probe->object);
 	if (!ret)
-		ret = load(probe, variant, (int)settings->verifier_stats);
+		ret = load(probe, probe->variant, (int)settings->verifier_stats);
 	if (ret)
 		return ret;
-	ret = attach(probe, variant);
+	ret = attach(probe, settings);
 	probe->failed_to_attach = ret != 0;
 	return ret;
 }
@@ -223,6 +269,16 @@ void probe_open(struct probe *probe, const struct probe_kind *kind, const struct
 		release(probe);
 	}
 	explain(probe, ret);
+}
+
+void *object_constants(struct bpf_object *object, size_t *size)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(
+		map, object) if (strstr(bpf_map__name(map),
+					".rodata")) return bpf_map__initial_value(map, size);
+	return NULL;
 }
 
 void probe_close(struct probe *probe)

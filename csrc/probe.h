@@ -28,7 +28,10 @@ struct probe_variant {
 struct probe_kind {
 	const char *name;
 	const void *(*elf_bytes)(size_t *size);
-	int is_iterator; /* runs when read; nothing is attached by the probe itself */
+	int is_iterator;   /* runs when read; nothing is attached by the probe itself */
+	int hooks_by_name; /* the function that settings->hook names */
+	/* Whether a program of a variant is needed for these settings; NULL: all are. */
+	int (*needs)(const char *program, const struct ebtop_settings *settings);
 	/* Sets what programs read as constants, before loading; NULL when there is nothing to set. */
 	void (*prepare)(struct bpf_object *object, const struct maps *maps,
 			const struct ebtop_settings *settings);
@@ -40,6 +43,7 @@ extern const struct probe_kind probe_kinds[EBTOP_PROBES];
 struct probe {
 	const struct probe_kind *kind;
 	const struct probe_variant *variant; /* the one that runs, or was tried last */
+	struct probe_variant needed;         /* of it, what the settings need */
 	struct bpf_object *object;
 	struct bpf_link *links[PROBE_PROGRAMS_MAX];
 	int program_fds[PROBE_PROGRAMS_MAX];
@@ -57,6 +61,8 @@ struct probe {
 void probe_open(struct probe *probe, const struct probe_kind *kind, const struct maps *maps,
 		const struct ebtop_settings *settings);
 void probe_close(struct probe *probe);
+/* The constants of an object, as its skeleton describes them; NULL when it has none. */
+void *object_constants(struct bpf_object *object, size_t *size);
 /* One row for each program that is loaded. */
 void probe_programs(const struct probe *probe, struct buffer *rows);
 /* State and cost since the last call; `stats`: the kernel's BPF statistics were on all the time. */

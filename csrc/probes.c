@@ -8,29 +8,20 @@
 
 #include <bpf/libbpf.h>
 
+#include "kfunc.h"
 #include "probe.h"
+#include "skel/kfunc.skel.h"
 #include "skel/life.skel.h"
 #include "skel/open.skel.h"
 #include "skel/sched.skel.h"
 #include "skel/syscall.skel.h"
 #include "skel/tasks.skel.h"
 
-/* The constants of an object, as its skeleton describes them; NULL when it has none. */
-static void *constants_of(struct bpf_object *object, size_t *size)
-{
-	struct bpf_map *map;
-
-	bpf_object__for_each_map(
-		map, object) if (strstr(bpf_map__name(map),
-					".rodata")) return bpf_map__initial_value(map, size);
-	return NULL;
-}
-
 static void prepare_syscall(struct bpf_object *object, const struct maps *maps,
 			    const struct ebtop_settings *settings)
 {
 	size_t size = 0;
-	struct syscall_bpf__rodata *constants = constants_of(object, &size);
+	struct syscall_bpf__rodata *constants = object_constants(object, &size);
 
 	if (!constants || size < sizeof(*constants))
 		return;
@@ -74,6 +65,19 @@ const struct probe_kind probe_kinds[EBTOP_PROBES] = {
 		.variants = {
 			{ { "open_fexit", "open_fentry" } },
 			{ { "open_kretprobe", "open_kprobe" } },
+		},
+	},
+	/* the entry first: a call that is under way returns past hooks that come later */
+	[EBTOP_KFUNC] = {
+		.name = "kfunc",
+		.elf_bytes = kfunc_bpf__elf_bytes,
+		.hooks_by_name = 1,
+		.needs = kfunc_needs,
+		.prepare = kfunc_prepare,
+		.variants = {
+			{ { "func_fentry", "func_fexit" } },
+			{ { "bare_fentry", "bare_fexit" }, "texts in the kernel's memory" },
+			{ { "func_kprobe", "func_kretprobe" } },
 		},
 	},
 };

@@ -9,10 +9,11 @@
 #include <time.h>
 
 #include "error.h"
+#include "kfunc.h"
 #include "probeset.h"
 
 #define BIT(probe) (1u << (probe))
-#define COMES_AND_GOES (BIT(EBTOP_SYSCALL) | BIT(EBTOP_OPEN))
+#define COMES_AND_GOES (BIT(EBTOP_SYSCALL) | BIT(EBTOP_OPEN) | BIT(EBTOP_KFUNC))
 
 static __u64 clock_ns(clockid_t clock)
 {
@@ -148,6 +149,27 @@ static void open_by_syscalls(struct probeset *set)
 	memcpy(probe->reason, through->reason, sizeof(probe->reason));
 }
 
+/* ---- calls of a function ---- */
+
+static void open_kfunc(struct probeset *set)
+{
+	struct probe *probe = &set->probes[EBTOP_KFUNC];
+
+	if (probe->state == EBTOP_PROBE_ON)
+		return;
+	if (!set->settings.hook.function[0]) {
+		probe->state = EBTOP_PROBE_UNSUPPORTED;
+		strcpy(probe->reason, "no function was named");
+		return;
+	}
+	open_one(set, EBTOP_KFUNC);
+}
+
+__u64 probeset_missed_calls(const struct probeset *set)
+{
+	return probeset_has(set, EBTOP_KFUNC) ? kfunc_missed(&set->probes[EBTOP_KFUNC]) : 0;
+}
+
 void probeset_switch(struct probeset *set, __u32 wanted)
 {
 	__u32 collect = wanted & BIT(EBTOP_SYSCALL) ? EBTOP_COLLECT_SYSCALLS : 0;
@@ -167,6 +189,13 @@ void probeset_switch(struct probeset *set, __u32 wanted)
 		close_syscall(set);
 	if (by_syscalls)
 		open_by_syscalls(set);
+	if (wanted & BIT(EBTOP_KFUNC)) {
+		collect |= EBTOP_COLLECT_CALLS;
+		open_kfunc(set);
+	} else if (set->probes[EBTOP_KFUNC].state != EBTOP_PROBE_OFF) {
+		probe_close(&set->probes[EBTOP_KFUNC]);
+		leave_off(&set->probes[EBTOP_KFUNC]);
+	}
 	if (by_syscalls)
 		collect |= EBTOP_COLLECT_OPENS_BY_SYSCALLS;
 	set->settings.probes = (set->settings.probes & ~COMES_AND_GOES) | (wanted & COMES_AND_GOES);

@@ -24,9 +24,11 @@ struct probeset {
 /* Opens what settings->probes names; an error only when nothing of it works. */
 int probeset_open(struct probeset *set, const struct ebtop_settings *settings, struct maps *maps,
 		  struct config *config, struct ebtop_error *err);
-/* Opens and closes those that may come and go (syscall, open); the others stay as they are. */
+/* Opens and closes those that may come and go (syscall, open, kfunc); the others stay as they are. */
 void probeset_switch(struct probeset *set, __u32 wanted);
 void probeset_close(struct probeset *set);
+/* Calls of the hooked function that the kernel itself did not tell the probe of. */
+__u64 probeset_missed_calls(const struct probeset *set);
 int probeset_has(const struct probeset *set, enum ebtop_probe probe);
 
 #endif

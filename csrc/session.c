@@ -238,6 +238,7 @@ int ebtop_stream(ebtop_session *session, struct ebtop_snapshot *ret, struct ebto
 	if (drained < 0 && drained != -ENOBUFS)
 		return error_set(err, drained, "events", "cannot read the ring buffer: %s",
 				 strerror(-drained));
+	session->machine.missed_calls = probeset_missed_calls(&session->set);
 	machine_pack_losses(&session->machine, &session->accounts, &session->events,
 			    &session->maps);
 	ret->system = (struct ebtop_table){ &session->machine.system, 1,
@@ -415,6 +416,7 @@ int ebtop_refresh(ebtop_session *session, __u32 flags, struct ebtop_snapshot *re
 		syscalls_refresh(accounts->syscalls, &session->config, accounts->now_ns,
 				 flags >> EBTOP_WINDOW_SHIFT & 3);
 	rows_pack(&session->rows, accounts, &session->events, flags);
+	session->machine.missed_calls = probeset_missed_calls(&session->set);
 	machine_pack(&session->machine, accounts, &session->events, &session->rows, &session->maps);
 	pack_probes(session, !!(flags & EBTOP_WANT_COST));
 	give(session, ret);

@@ -77,7 +77,7 @@ def _run(options: Options) -> int:
 
         return remote.run(options)
     _check_exist(options)
-    if options.command in ("exec", "open", "syscalls"):
+    if options.command in ("exec", "open", "kprobe", "syscalls"):
         return _stream(options)
     if options.command == "dashboard":
         return _dashboard(options)

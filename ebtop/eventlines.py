@@ -21,6 +21,8 @@ from ebtop.layout import EVENT_TYPES, TEXT_CUT, TEXT_UNREAD
 from ebtop.text import data_text, displayable
 
 Row = dict[str, Any]
+JsonOf = Callable[[Row, bytes], dict[str, Any]]
+TextOf = Callable[[Row, bytes, bool], str]
 _CORE_DUMPED = 0x80
 _CUT = "..."
 _UNREAD = "?"
@@ -33,8 +35,9 @@ def json_line(value: dict[str, Any]) -> str:
     return text.replace("\x7f", "\\u007f") + "\n"
 
 
-def json_event(row: Row, text: bytes, time_ns: int) -> str:
-    """`text` is what rows point into, `time_ns` since the epoch."""
+def json_event(row: Row, text: bytes, time_ns: int, own: Optional[JsonOf] = None) -> str:
+    """`text` is what rows point into, `time_ns` since the epoch; `own` knows the event's keys, of a
+    type that no function here knows."""
     kind = EVENT_TYPES[row["type"]]
     event = {
         "type": kind,
@@ -45,15 +48,17 @@ def json_event(row: Row, text: bytes, time_ns: int) -> str:
         "uid": row["uid"],
         "comm": data_text(row["comm"]),
     }
-    event.update(_JSON[kind](row, text))
+    event.update((own or _JSON[kind])(row, text))
     return json_line(event)
 
 
-def text_event(row: Row, text: bytes, time_ns: int, ascii: bool) -> str:
+def text_event(
+    row: Row, text: bytes, time_ns: int, ascii: bool, own: Optional[TextOf] = None
+) -> str:
     """`[15:30:45.123] PID 1234 (bash) UID 1000 started: /bin/ls -l`, in local time."""
     clock = f"{_local(time_ns // 10**9)}.{time_ns // 10**6 % 1000:03d}"
     comm = displayable(row["comm"], ascii)
-    what = _TEXT[EVENT_TYPES[row["type"]]](row, text, ascii)
+    what = (own or _TEXT[EVENT_TYPES[row["type"]]])(row, text, ascii)
     return f"[{clock}] PID {row['pid']} ({comm}) UID {row['uid']} {what}\n"
 
 
@@ -68,6 +73,7 @@ def text_lost(cause: str, count: int) -> str:
 _CAUSES = {
     "ring_buffer": "the buffer was full",
     "event_rows": "more at once than ebtop keeps",
+    "calls": "the kernel did not say when they began or ended",
     "forks": "births of processes, for the buffer was full",
 }
 
@@ -188,12 +194,12 @@ def error_name(result: int) -> Optional[str]:
     return None if result >= 0 else errno.errorcode.get(-result, f"E{-result}")
 
 
-_JSON: dict[str, Callable[[Row, bytes], dict[str, Any]]] = {
+_JSON: dict[str, JsonOf] = {
     "exec": _json_exec,
     "exit": _json_exit,
     "open": _json_open,
 }
-_TEXT: dict[str, Callable[[Row, bytes, bool], str]] = {
+_TEXT: dict[str, TextOf] = {
     "exec": _text_exec,
     "exit": _text_exit,
     "open": _text_open,

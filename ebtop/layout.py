@@ -120,6 +120,7 @@ CATEGORIES = enum_names("enum ebtop_syscall_category", "EBTOP_CATEGORY_", "EBTOP
 
 ROW = Layout("struct ebtop_row", {"counters": COUNTERS})
 EVENT = Layout("struct ebtop_event_row")
+CALL = Layout("struct ebtop_call")
 CPU = Layout("struct ebtop_cpu_row")
 PROBE = Layout("struct ebtop_probe_row")
 PROGRAM = Layout("struct ebtop_program_row")

@@ -23,10 +23,11 @@ COMMANDS = {
     "doctor": "what this machine can trace, probe by probe, and why not the rest",
     "exec": "a line a process that starts a program or ends",
     "open": "a line a file that is opened, or could not be",
+    "kprobe": "a line a call of any function of the kernel, with its arguments",
     "syscalls": "system calls, with histograms of their latencies",
     "set": "changes the filter of an ebtop that runs",
 }
-NOT_YET = ("tcp", "mem", "kprobe", "run", "record", "replay", "export")
+NOT_YET = ("tcp", "mem", "run", "record", "replay", "export")
 OPTIONS_NOT_YET = ("--port", "--budget")
 _DEFAULT_MIN_S, _DEFAULT_MAX_S = 0.1, 10.0
 _MODES = ("once", "batch", "json")
@@ -73,6 +74,12 @@ class Options:
     min_latency_ns: int = 0
     buffer_bytes: int = 0
     """Of the ring buffer; 0: the collector's choice."""
+    function: str = ""
+    """Of the kernel, for `kprobe`."""
+    args: Optional[int] = None
+    """How many of its arguments; None: those that are known."""
+    returns: bool = False
+    stack: bool = False
     syscalls: tuple[str, ...] = ()
     """Only these; empty: all."""
     changes: tuple[tuple[str, str], ...] = ()

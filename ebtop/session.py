@@ -29,6 +29,7 @@ from ebtop.layout import (
     Table,
     enum_names,
 )
+from ebtop.prototype import Hook, Param, Prototype
 from ebtop.snapshot import (
     EVERYONE,
     Filter,
@@ -39,10 +40,11 @@ from ebtop.snapshot import (
     Stream,
     System,
 )
+from ebtop.text import data_text, raw_bytes
 
 PROBES = enum_names("enum ebtop_probe", "EBTOP_", "EBTOP_PROBES")
 """Names of the probes, in the order of their bits."""
-DEFAULT_PROBES = tuple(name for name in PROBES if name != "open")
+DEFAULT_PROBES = tuple(name for name in PROBES if name not in ("open", "kfunc"))
 """Those that account; a log of events runs when it is asked for."""
 WINDOWS = enum_names("enum ebtop_window", "EBTOP_WINDOW_", "EBTOP_WINDOWS")
 """What the table of system calls can cover."""
@@ -98,6 +100,7 @@ class Session:
         filter: Filter = EVERYONE,
         verifier_stats: bool = False,
         debug: bool = False,
+        hook: Optional[Hook] = None,
     ) -> None:
         error = ffi.new("struct ebtop_error *")
         settings = ffi.new("struct ebtop_settings *")
@@ -105,6 +108,8 @@ class Session:
         settings.events_bytes = events_bytes
         settings.verifier_stats = verifier_stats
         settings.debug = debug
+        if hook is not None:
+            settings.hook = _hook(hook)
         settings.filter = _config(filter)
         ffi.buffer(settings.syscall_kinds)[:] = syscallnames.kinds()
         handle = lib.ebtop_open(settings, error)
@@ -297,6 +302,40 @@ def variants(probe: str) -> list[tuple[str, ...]]:
     while lib.ebtop_variant(PROBES.index(probe), len(found), text, len(text)) == 0:
         found.append(tuple(ffi.string(text).decode("ascii").split(",")))
     return found
+
+
+def prototype(function: str, module: Optional[str]) -> Optional[Prototype]:
+    """What BTF knows of a function of the kernel or of a module; None when that is nothing."""
+    found = ffi.new("struct ebtop_prototype *")
+    own = ffi.NULL if module is None else raw_bytes(module)
+    if lib.ebtop_function(raw_bytes(function), own, found) < 0:
+        return None
+    return Prototype(
+        params=tuple(_param(found.param[index]) for index in range(found.args)),
+        result=_param(found.result) if found.result.bytes else None,
+        slots=found.slots,
+    )
+
+
+def _param(param: Any) -> Param:
+    return Param(
+        name=data_text(ffi.string(param.name)),
+        bytes=param.bytes,
+        signed=bool(param.flags & lib.EBTOP_PARAM_SIGNED),
+        pointer=bool(param.flags & lib.EBTOP_PARAM_POINTER),
+        text=bool(param.flags & lib.EBTOP_PARAM_TEXT),
+    )
+
+
+def _hook(hook: Hook) -> dict[str, Any]:
+    flags = hook.returns * lib.EBTOP_HOOK_RETURNS | hook.stack * lib.EBTOP_HOOK_STACK
+    return {
+        "function": raw_bytes(hook.function),
+        "args": len(hook.params),
+        "texts": sum(1 << index for index, param in enumerate(hook.params) if param.text),
+        "slot": hook.slots,
+        "flags": flags,
+    }
 
 
 def filter_other(pid: int, filter: Optional[Filter]) -> None:

@@ -14,10 +14,12 @@ import time
 from collections.abc import Iterator
 from typing import Any, Optional
 
-from ebtop import host, privilege
+from ebtop import functions, host, privilege
+from ebtop.calllines import CallLines
 from ebtop.chosen import uid_of
 from ebtop.errors import EbtopError, PermissionDenied, Unsupported
 from ebtop.eventlines import json_event, json_lost, text_event, text_lost
+from ebtop.functions import Target
 from ebtop.layout import EVENT_TYPES
 from ebtop.options import Options
 from ebtop.output import OutputClosed, say, write_all
@@ -27,9 +29,10 @@ from ebtop.snapshot import Filter, Stream
 from ebtop.sources import note, refusal
 from ebtop.text import raw_bytes
 
-PROBES = {"exec": ("sched", "life"), "open": ("sched", "open"), "syscalls": ("sched", "syscall")}
+PROBES = {"exec": ("sched", "life"), "open": ("sched", "open"), "syscalls": ("sched", "syscall"),
+          "kprobe": ("sched", "kfunc")}  # fmt: skip
 """By command: what has to run for it. All but the first must."""
-KINDS = {"exec": ("exec", "exit"), "open": ("open",)}
+KINDS = {"exec": ("exec", "exit"), "open": ("open",), "kprobe": ("kprobe",)}
 """By command: the events that get a line."""
 _LOST = ("ring_buffer", "event_rows")
 _LASTS_S = 3.0
@@ -42,9 +45,10 @@ _ADVICE = (
 
 def run(options: Options, ending: Ending) -> None:
     """Until there are enough of them, the reader has gone, or a signal says so."""
-    with open_session(options) as session:
+    target = functions.choose(options) if options.command == "kprobe" else None
+    with open_session(options, target) as session:
         waiting = Waiting(session, options.pids, ending)
-        lines = Lines(options)
+        lines = Lines(options, target)
         try:
             while not ending.asked and not lines.complete:
                 waiting.until(options.delay_s)
@@ -57,7 +61,7 @@ def run(options: Options, ending: Ending) -> None:
             return
 
 
-def open_session(options: Options) -> Session:
+def open_session(options: Options, target: Optional[Target] = None) -> Session:
     """The command's probes, and no more privileges than they need.
 
     Raises PermissionDenied or Unsupported when they cannot run here.
@@ -69,12 +73,15 @@ def open_session(options: Options) -> Session:
             events_bytes=options.buffer_bytes,
             filter=kernel_filter(options),
             debug=options.debug,
+            hook=target.hook if target else None,
         )
     except EbtopError as error:
         raise refusal(error) from error
     for probe in session.refresh().probes:
         if probe.name in needed[1:] and probe.state != "on":
             session.close()
+            if target and probe.name == "kfunc":
+                raise functions.refusal(target, probe)
             kind = PermissionDenied if probe.state == "denied" else Unsupported
             raise refusal(kind(f"{probe.name}: {probe.reason}"))
     about = privilege.drop(bpf=True)
@@ -136,7 +143,7 @@ class Waiting:
 class Lines:
     """Makes lines of what a look at the buffer brought, and remembers what spans looks."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, target: Optional[Target] = None) -> None:
         self._json = options.json
         self._ascii = options.ascii
         self._left = options.iterations
@@ -145,6 +152,9 @@ class Lines:
         self._loss = Loss()
         # a birth that is lost loses a descendant from sight
         self._causes = (*_LOST, "forks") if options.descendants else _LOST
+        self._calls = CallLines(target) if target else None
+        if target:
+            self._causes += ("calls",)
 
     @property
     def complete(self) -> bool:
@@ -177,9 +187,11 @@ class Lines:
 
     def _line(self, row: dict[str, Any], text: bytes, to_epoch_ns: int) -> bytes:
         time_ns = row["time_ns"] + to_epoch_ns
+        calls = self._calls
         if self._json:
-            return raw_bytes(json_event(row, text, time_ns))
-        return raw_bytes(text_event(row, text, time_ns, self._ascii))
+            return raw_bytes(json_event(row, text, time_ns, calls.json if calls else None))
+        own = calls.text if calls else None
+        return raw_bytes(text_event(row, text, time_ns, self._ascii, own))
 
     def _count(self, events: int) -> None:
         if self._left is not None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
 from ebtop.arguments import buffer_bytes, count, delay, latency, pid, pids, shown, uid, wrong
 from ebtop.errors import UsageError
 from ebtop.options import COMMANDS, Options, Parser, unknown_option
+from ebtop.prototype import MOST_ARGS
 
 LOOK_S = 0.08
 """How long an event may wait for its line: streams look so often."""
@@ -101,6 +103,45 @@ def _open(parser: argparse.ArgumentParser) -> None:
     _add_choosing(parser, "opens")
     _add_output(parser)
     _add_common(parser)
+
+
+# ---- kprobe ----
+
+_FUNCTION = re.compile(r"[A-Za-z0-9_.$]{1,127}", re.ASCII)
+
+
+def _function(text: str) -> str:
+    if not _FUNCTION.fullmatch(text):
+        raise wrong(text, "the name of a function of the kernel")
+    return text
+
+
+def _args(text: str) -> int:
+    if text not in map(str, range(MOST_ARGS + 1)):
+        raise wrong(text, f"a number from 0 to {MOST_ARGS}")
+    return int(text)
+
+
+def _kprobe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("function", type=_function, metavar="FUNCTION",
+                        help="as /proc/kallsyms has it")  # fmt: skip
+    add = parser.add_argument_group("what").add_argument
+    add("--args", type=_args, metavar="N",
+        help="only the first N arguments (default: those that the kernel's types tell of)")  # fmt: skip
+    add("--ret", action="store_true", help="when it returns: its result, and how long it took")
+    add("--stack", action="store_true", help="by whom it was called, inside the kernel")
+    _add_choosing(parser, "calls (with --ret)")
+    _add_output(parser)
+    _add_common(parser)
+
+
+def _calls_of(given: Any) -> dict[str, Any]:
+    if given.min_latency and not given.ret:
+        raise UsageError("--min-latency goes with --ret: else the end of a call is not waited for")
+    return {
+        **_stream(given), "function": given.function, "args": given.args, "returns": given.ret,
+        "stack": given.stack,
+    }  # fmt: skip
 
 
 # ---- syscalls ----
@@ -208,6 +249,7 @@ _Finish = Callable[[Any], dict[str, Any]]
 _COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], _Finish]] = {
     "exec": (_exec, _stream),
     "open": (_open, _stream),
+    "kprobe": (_kprobe, _calls_of),
     "syscalls": (_syscalls, _report),
     "set": (_set, _changes),
 }
