@@ -255,7 +255,7 @@ static __always_inline int account_return(__s64 result, __u32 frame, bool with_r
 
 SEC("?fentry") int func_fentry(void *ctx)
 {
-	__u64 args[EBTOP_CALL_ARGS];
+	__u64 args[EBTOP_CALL_ARGS] = {};
 
 	read_typed(args, ctx);
 	return account_entry(args, frame_of_context(ctx), ctx, true);
@@ -268,7 +268,7 @@ SEC("?fexit") int func_fexit(void *ctx)
 
 SEC("?fentry") int bare_fentry(void *ctx)
 {
-	__u64 args[EBTOP_CALL_ARGS];
+	__u64 args[EBTOP_CALL_ARGS] = {};
 
 	read_typed(args, ctx);
 	return account_entry(args, frame_of_context(ctx), ctx, false);
@@ -281,7 +281,7 @@ SEC("?fexit") int bare_fexit(void *ctx)
 
 SEC("?kprobe") int func_kprobe(struct pt_regs *regs)
 {
-	__u64 args[EBTOP_CALL_ARGS];
+	__u64 args[EBTOP_CALL_ARGS] = {};
 
 	read_registers(args, regs);
 	return account_entry(args, function_frame(regs, false), regs, true);

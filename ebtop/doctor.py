@@ -14,7 +14,7 @@ from typing import Any, Optional
 from ebtop import __version__
 from ebtop.errors import EbtopError
 from ebtop.host import in_own_pid_namespace, read_small
-from ebtop.options import PROBES, Options
+from ebtop.options import CHOOSABLE, PROBES, Options
 from ebtop.output import write_all
 from ebtop.snapshot import ProbeStatus, Program
 from ebtop.text import displayable
@@ -35,6 +35,7 @@ _GIVES = {
     "tasks": "memory, faults, parents and names, in one read instead of thousands of files",
     "syscall": "system calls and their latencies; user and kernel time are then sampled",
     "open": "the log of file opens",
+    "kfunc": "calls of any function of the kernel",
 }  # fmt: skip
 _HELPS = {
     "ulimit -l": "a higher limit of locked memory (ulimit -l unlimited), or CAP_SYS_RESOURCE",
@@ -63,7 +64,7 @@ def try_probes(options: Options) -> tuple[list[ProbeStatus], list[Program], str]
     """Each probe as it is when it runs, their programs, and the source that sampling would use."""
     from ebtop.sources import open_source
 
-    wanted = Options(command="doctor", probes=options.probes or PROBES, debug=options.debug)
+    wanted = Options(command="doctor", probes=options.probes or CHOOSABLE, debug=options.debug)
     try:
         # always by trying: what --source chose for sampling does not change what is possible
         with open_source(wanted, verifier_stats=True) as source:
@@ -171,7 +172,8 @@ def _help(machine: dict[str, Any], probe: ProbeStatus) -> Iterator[str]:
 
     caps = machine["capabilities"]
     if probe.state == "off":
-        yield "ask for it with --probes"
+        named = "name a function: ebtop kprobe FUNCTION"
+        yield named if probe.name == "kfunc" else "ask for it with --probes"
         return
     if caps is not None and "CAP_SYS_ADMIN" not in caps:
         missing = [name for name in ("CAP_BPF", "CAP_PERFMON") if name not in caps]

@@ -41,16 +41,13 @@ def choose(options: Options) -> Target:
 
 def _hook(options: Options, known: Optional[Prototype]) -> Hook:
     """By registers where BTF does not have it; then only as many arguments as were asked for."""
+    count = options.args
     if known is None:
-        params, result, slots = (REGISTER,) * MOST_ARGS, RAW_RESULT, 0
-        count = options.args or 0
-    else:
-        params, slots = known.params, known.slots
-        result = known.result
-        count = len(params) if options.args is None else options.args
+        known = Prototype((REGISTER,) * MOST_ARGS, RAW_RESULT)
+        count = count or 0
     return Hook(
-        function=options.function, params=params[:count], result=result, slots=slots,
-        returns=options.returns, stack=options.stack,
+        function=options.function, params=known.params[:count], result=known.result,
+        slots=known.slots, returns=options.returns, stack=options.stack,
     )  # fmt: skip
 
 
@@ -110,7 +107,7 @@ def refusal(target: Target, status: ProbeStatus) -> EbtopError:
     shown = displayable(target.hook.function)
     if not target.symbols.named("register_kprobe"):
         return Unsupported(
-            f"kprobe: this kernel has no kprobes, and fentry does not work either ({status.reason})"
+            "kprobe: this kernel can hook no function: it has no kprobes, and refuses fentry"
         )
     for path in _TRACEABLE:
         names = {words[0] for words in _lines(path) if words}

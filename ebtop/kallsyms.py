@@ -17,6 +17,8 @@ from ebtop.text import data_text, raw_bytes
 
 PATH = "/proc/kallsyms"
 _CODE = b"tTwW"
+_PADDING = b"__pfx_"
+"""Before a function, and no code."""
 _NEAREST = 5
 _LOOKED_AT = 200
 _FARTHEST = 1 << 20
@@ -60,14 +62,11 @@ class Symbols:
         wanted = raw_bytes(name)
         parts = {wanted[at : at + 3] for at in range(len(wanted) - 2)} or {wanted}
         # few are looked at closely: the comparison is slow
-        some = heapq.nlargest(
-            _LOOKED_AT,
-            set(self._functions),
-            key=lambda other: (
-                sum(part in other for part in parts),
-                -abs(len(other) - len(wanted)),
-            ),
-        )
+
+        def likeness(other: bytes) -> tuple[int, int]:
+            return sum(part in other for part in parts), -abs(len(other) - len(wanted))
+
+        some = heapq.nlargest(_LOOKED_AT, set(self._functions), key=likeness)
         likely = [data_text(other) for other in some]
         return difflib.get_close_matches(name, likely, _NEAREST, 0.6)
 
@@ -82,7 +81,8 @@ class Symbols:
     @cached_property
     def _functions(self) -> list[bytes]:
         lines = (line.split() for line in self._raw.splitlines())
-        return [words[2] for words in lines if len(words) > 2 and words[1] in _CODE]
+        code = (words[2] for words in lines if len(words) > 2 and words[1] in _CODE)
+        return [name for name in code if not name.startswith(_PADDING)]
 
     @cached_property
     def _sorted(self) -> list[tuple[int, bytes]]:

@@ -16,7 +16,9 @@ from ebtop.errors import UsageError
 from ebtop.output import write_all
 from ebtop.text import displayable
 
-PROBES = ("sched", "life", "tasks", "syscall", "open")
+PROBES = ("sched", "life", "tasks", "syscall", "open", "kfunc")
+CHOOSABLE = PROBES[:-1]
+"""The last needs a function, which only `kprobe` names."""
 DEFAULT_PROBES = ("sched", "life", "tasks", "syscall")
 """Without the logs of events, which run when they are asked for."""
 COMMANDS = {
@@ -161,7 +163,7 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
         help="nor slower (default: 10)")  # fmt: skip
     add("-n", "--iterations", type=count, metavar="N", help="stop after N samples")
     add("--cumulative", action="store_true", help="totals since the start, not of the interval")
-    add("--probes", type=_names, metavar="A,B", help=f"only these of: {', '.join(PROBES)}")
+    add("--probes", type=_names, metavar="A,B", help=f"only these of: {', '.join(CHOOSABLE)}")
     add("--no-probes", type=_names, default=(), metavar="A,B", help="all but these")
     add("--buffer-size", type=buffer_bytes, default=0, metavar="BYTES",
         help="size of the buffer of events, as in 8M; rounded up to a power of two")  # fmt: skip
@@ -270,8 +272,8 @@ def _probes(only: Optional[tuple[str, ...]], without: tuple[str, ...]) -> Option
 def _names(text: str) -> tuple[str, ...]:
     names = tuple(text.split(","))
     for name in names:
-        if name not in PROBES:
-            raise wrong(name, f"a probe; there are {', '.join(PROBES)}")
+        if name not in CHOOSABLE:
+            raise wrong(name, f"a probe; there are {', '.join(CHOOSABLE)}")
     return names
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns what is known of a kernel function: its arguments by name and type, and what of it is hooked.
+"""Owns what is known of a kernel function: its arguments by name and type; and what is hooked.
 
 Values only: BTF is read by the collector, and how values are written is calllines.py's.
 """

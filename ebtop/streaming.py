@@ -151,10 +151,10 @@ class Lines:
         self._plain = PlainLines(options.json) if options.command == "open" else None
         self._loss = Loss()
         # a birth that is lost loses a descendant from sight
-        self._causes = (*_LOST, "forks") if options.descendants else _LOST
+        self._causes = [*_LOST, "forks"] if options.descendants else [*_LOST]
         self._calls = CallLines(target) if target else None
         if target:
-            self._causes += ("calls",)
+            self._causes.append("calls")
 
     @property
     def complete(self) -> bool:

@@ -127,7 +127,7 @@ def _kprobe(parser: argparse.ArgumentParser) -> None:
                         help="as /proc/kallsyms has it")  # fmt: skip
     add = parser.add_argument_group("what").add_argument
     add("--args", type=_args, metavar="N",
-        help="only the first N arguments (default: those that the kernel's types tell of)")  # fmt: skip
+        help="only the first N arguments (default: those that BTF tells of)")  # fmt: skip
     add("--ret", action="store_true", help="when it returns: its result, and how long it took")
     add("--stack", action="store_true", help="by whom it was called, inside the kernel")
     _add_choosing(parser, "calls (with --ret)")

@@ -16,6 +16,7 @@ CAUSES = {
     "memory": "out of memory",
     "syscalls": "calls of threads without a slot",
     "forks": "births, ring buffer full",
+    "calls": "calls of the hooked function, not told of",
 }
 _LARGER = "filter by pid or user (f), or start with a larger --buffer-size"
 _HELP = {

@@ -108,7 +108,7 @@ def test_program_too_large_is_not_taken_for_a_full_hook() -> None:
 
 def test_without_tracefs_and_debugfs_nothing_is_missing() -> None:
     found = sample(done := within(NO_TRACEFS, *JSON))
-    states = {probe["state"] for probe in found["probes"] if probe["name"] != "open"}
+    states = {probe["state"] for probe in found["probes"] if probe["state"] != "off"}
     assert states == {"on"} and not done.stderr
     done = within(NO_TRACEFS, "doctor")
     assert re.search(rb"^tracefs +- \(not needed\)$", done.stdout, re.MULTILINE)
@@ -130,7 +130,7 @@ def test_statistics_that_may_not_be_switched_on_are_unknown() -> None:
     done = subprocess.run([*limited, *command(*JSON)], capture_output=True, timeout=60, check=False)
     found = sample(done)
     for probe in found["probes"]:
-        if probe["name"] == "open":
+        if probe["state"] == "off":
             continue  # not asked for
         assert (probe["state"], probe["runs"], probe["run_ns"]) == ("on", None, None)
     assert found["self"]["probe_ns"] is found["self"]["probe_cpu_percent"] is None

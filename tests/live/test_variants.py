@@ -20,11 +20,14 @@ import pytest
 import results
 from observe import named, row_of, start, until_done, value, watch, workload
 
+from ebtop.calllines import unpack
 from ebtop.layout import EVENT_TYPES
+from ebtop.prototype import RAW_RESULT, Hook, Param
 from ebtop.session import PROBES, Session, variants
 from ebtop.snapshot import Filter, Program
 
 MOST_INSTRUCTIONS = 100_000
+HOOK = Hook("do_sys_openat2", (Param(), Param(text=True)), RAW_RESULT, slots=3, returns=True)
 SPINE = {"sched", "life", "tasks"}
 CASES = [(probe, number) for probe in PROBES for number in range(len(variants(probe)))]
 
@@ -122,15 +125,32 @@ def open_is_right(session: Session, programs: set[str]) -> None:
     assert {row["open_flags"] & ~os.O_CLOEXEC for row in rows[1::2]} == {os.O_RDWR}
 
 
+def kfunc_is_right(session: Session, programs: set[str]) -> None:
+    session.set_filter(Filter(pid=os.getpid()))
+    session.refresh()
+    session.stream()
+    for _ in range(101):
+        os.close(os.open("/etc/hostname", os.O_RDONLY))
+        with pytest.raises(FileNotFoundError):
+            os.open(b"/no/such/\xff", os.O_RDWR)
+    stream = session.stream()
+    rows = [row for row in stream.events.rows() if EVENT_TYPES[row["type"]] == "kprobe"]
+    calls = [unpack(row, stream.text) for row in rows]
+    assert [call.texts[1] for call in calls] == [b"/etc/hostname", b"/no/such/\xff"] * 101
+    assert all(row["result"] >= 0 for row in rows[::2])
+    assert {row["result"] for row in rows[1::2]} == {-errno.ENOENT}
+    assert not any(stream.lost.values())
+
+
 ORACLES: dict[str, Callable[[Session, set[str]], None]] = {
     "sched": sched_is_right, "life": life_is_right, "tasks": tasks_is_right,
-    "syscall": syscall_is_right, "open": open_is_right,
+    "syscall": syscall_is_right, "open": open_is_right, "kfunc": kfunc_is_right,
 }  # fmt: skip
 
 
 def opened_with(probe: str) -> tuple[Session, list[Program], str]:
     """A session with the spine and that probe; its programs, and why it does not run."""
-    session = Session(SPINE | {probe}, verifier_stats=True)
+    session = Session(SPINE | {probe}, verifier_stats=True, hook=HOOK)
     (status,) = (s for s in session.refresh().probes if s.name == probe)
     return session, [p for p in session.programs() if p.probe == probe], status.reason or ""
 

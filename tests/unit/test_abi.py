@@ -37,7 +37,10 @@ def test_dialect_has_no_pointers_bits_or_unsized_types(name: str) -> None:
     assert body
     code = re.sub(r"/\*.*?\*/", "", body.group(1), flags=re.S)
     for line in filter(None, (part.strip() for part in code.split(";"))):
-        assert re.match(r"(__[us](64|32)|char|struct ebtop_event) \w+(\[\w+\])?(, \w+)*$", line)
+        assert re.match(
+            r"(__[us](64|32)|char|struct ebtop_(event|call)) \w+(\[\w+\])?(, \w+)*$",
+            line,
+        )
 
 
 def test_a_slot_is_two_cache_lines() -> None:
@@ -45,7 +48,7 @@ def test_a_slot_is_two_cache_lines() -> None:
 
 
 @pytest.mark.parametrize(
-    "table", [layout.ROW, layout.EVENT, layout.CPU, layout.PROBE, layout.SYSTEM]
+    "table", [layout.ROW, layout.EVENT, layout.CPU, layout.PROBE, layout.SYSTEM, layout.CALL]
 )
 def test_packed_row_comes_back_as_it_was(table: layout.Layout) -> None:
     values = {}
