@@ -31,7 +31,7 @@ struct ebtop_hook {
 	char function[128]; /* empty: none */
 	__u32 args;         /* so many of its arguments are read, EBTOP_CALL_ARGS at most */
 	__u32 texts;        /* bits: those that point at text */
-	__u32 slot;         /* of the result: how many words all arguments are */
+	__u32 slot;         /* of the result: how many words all arguments are; 255: none */
 	__u32 flags;        /* EBTOP_HOOK_* */
 };
 

@@ -327,13 +327,17 @@ def _param(param: Any) -> Param:
     )
 
 
+_NO_SLOT = 255
+"""Where the result of a function would lie that has none: nothing is read."""
+
+
 def _hook(hook: Hook) -> dict[str, Any]:
     flags = hook.returns * lib.EBTOP_HOOK_RETURNS | hook.stack * lib.EBTOP_HOOK_STACK
     return {
         "function": raw_bytes(hook.function),
         "args": len(hook.params),
         "texts": sum(1 << index for index, param in enumerate(hook.params) if param.text),
-        "slot": hook.slots,
+        "slot": hook.slots if hook.result else _NO_SLOT,
         "flags": flags,
     }
 
