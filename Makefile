@@ -81,7 +81,7 @@ $(VENV)/.test: $(VENV)/.installed
 		apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
 			apt-get -qq -y --no-install-recommends install $(TEST_PACKAGES) </dev/null >/dev/null; \
 	fi
-	$(RUN) -m pip $(QUIET) install pytest pytest-rerunfailures pyte hypothesis
+	$(RUN) -m pip $(QUIET) install pytest pytest-rerunfailures pytest-timeout pyte hypothesis
 	touch $@
 
 test: build $(VENV)/.test ## all tests that this machine can run, and which could not, and why

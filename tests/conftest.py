@@ -22,6 +22,8 @@ BRIEF = "brief"
 """The setting in which tests that are marked as long are left out."""
 TIERS = ("unit", "screens", "live", "faults")
 FORCED = os.environ.get("EBTOP_LIVE") == "1"
+LONGEST_S = 400
+"""A test that takes longer hangs: it fails then, and the others go on."""
 SETTING = os.environ.get("EBTOP_VM_SETTING") if os.environ.get("EBTOP_VM") == "1" else None
 """How this guest was booted, where this is one: a name of the table of settings."""
 
@@ -113,6 +115,8 @@ class Recorder:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_account] = Account()
+    if config.pluginmanager.hasplugin("timeout") and not config.getvalue("timeout"):
+        config.option.timeout = LONGEST_S
     config.pluginmanager.register(Recorder(config))
     config.addinivalue_line("markers", "setting(*names): how a guest must have been booted")
     config.addinivalue_line("markers", "long(why): left out of the guests that `make test` starts")
