@@ -22,6 +22,9 @@ PID_MAX = 4_194_304
 """What Linux sets on 64-bit machines of 32 CPUs and more, at most."""
 THREADS = 65_536
 PIDS_PER_PAGE = 16
+SYSCALL_NUMBERS = 1024
+SHARDS_MAX = 16
+"""As in csrc/maps.c: CPUs beyond them share."""
 PAGE = 4096
 
 
@@ -62,6 +65,8 @@ def _entries(shape: dict[str, Any]) -> int:
         "slots": (1 + cpus + THREADS, 1 + CPUS + THREADS),
         "pid_pages": (pid_max // PIDS_PER_PAGE + 1, PID_MAX // PIDS_PER_PAGE + 1),
         "free_slots": (cpus, CPUS),
+        "syscall_slots": (1 + cpus + THREADS, 1 + CPUS + THREADS),
+        "syscall_lanes": (_shards(cpus) * SYSCALL_NUMBERS, _shards(CPUS) * SYSCALL_NUMBERS),
     }
     if name in scaled:
         expected, there = scaled[name]
@@ -83,6 +88,13 @@ def _bytes(shape: dict[str, Any], cpus: int) -> int:
     else:
         size = entries * value
     return (size + PAGE - 1) // PAGE * PAGE + PAGE
+
+
+def _shards(cpus: int) -> int:
+    shards = 1
+    while shards < min(cpus, SHARDS_MAX):
+        shards *= 2
+    return shards
 
 
 def _possible_cpus() -> int:
