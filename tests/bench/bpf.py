@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import shutil
 import subprocess
 import time
@@ -54,27 +55,35 @@ def statistics() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def peer(command: list[str]) -> Iterator[set[int]]:
+    """A tool of libbpf-tools, running; the ids of its programs."""
+    before = set(programs())
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(command, stdout=quiet, stderr=quiet, env={"PATH": PATH})
+    try:
+        yield _new_programs(before)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextlib.contextmanager
 def peers() -> Iterator[dict[str, set[int]]]:
     """cpudist and runqlat of libbpf-tools, running; the ids of the programs of each."""
-    found: dict[str, set[int]] = {}
-    running = []
-    try:
+    with contextlib.ExitStack() as stack:
+        found: dict[str, set[int]] = {}
         for name in PEERS:
             tool = shutil.which(name, path=PATH) or shutil.which(f"bpf-{name}", path=PATH)
             if not tool:
                 raise SystemExit(f"there is no {name}: apt-get install libbpf-tools")
-            before = set(programs())
-            running.append(
-                subprocess.Popen(
-                    [tool, "3600", "1"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-                )
-            )
-            found[name] = _new_programs(before)
+            found[name] = stack.enter_context(peer([tool, "3600", "1"]))
         yield found
-    finally:
-        for process in running:
-            process.terminate()
-            process.wait()
+
+
+def with_tracefs(command: list[str]) -> list[str]:
+    """The same command where it sees tracefs, which stays hidden from all others."""
+    mount = "mount -t tracefs none /sys/kernel/tracing"
+    return ["unshare", "-m", "sh", "-c", f"{mount}; exec {shlex.join(command)}"]
 
 
 def _new_programs(before: set[int]) -> set[int]:

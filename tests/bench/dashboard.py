@@ -74,16 +74,16 @@ def _measure(report: Report, rounds: dict[str, int]) -> dict[str, Costs]:
     again = 0
     for number in range(max(rounds.values())):
         for tool in (tool for tool, count in rounds.items() if number < count):
-            _wait_for_rest()
+            wait_for_rest()
             while not _round(tool, costs[tool]):
                 again += 1
-                _wait_for_rest()
+                wait_for_rest()
     if again:
         report.say(f"{again} rounds were disturbed by other processes and run again")
     return costs
 
 
-def _wait_for_rest() -> None:
+def wait_for_rest() -> None:
     global patience_s
     while patience_s > 0:
         born = births()

@@ -67,3 +67,8 @@ def median(values: Iterable[float]) -> float:
 def spread(values: Sequence[float], form: str = "{:.1f}") -> str:
     """How far the repeats lie apart."""
     return f"{form.format(min(values))}..{form.format(max(values))}"
+
+
+def ratio(ours: float, theirs: float) -> float:
+    """A peer that costs nothing was not measured: that is a miss, not a pass."""
+    return ours / theirs if theirs > 0 else float("inf")

@@ -22,6 +22,7 @@ import pipe
 import refresh
 import start
 import switch
+import syscalls
 from machine import CPUS, busy_percent
 from report import Report
 
@@ -30,6 +31,7 @@ from bpf import PATH
 SECTIONS = {
     "switch": switch.run,
     "pipe": pipe.run,
+    "syscall": syscalls.run,
     "memory": kernel_memory.run,
     "opens": opens.run,
     "refresh": refresh.run,
@@ -37,6 +39,7 @@ SECTIONS = {
     "dashboard": dashboard.run,
 }
 NEEDED = ("perf", "htop", "top", "atop", "bpftool", "cc", "taskset", "opensnoop")
+NEEDED += ("syscount", "strace", "unshare")
 
 
 def main(arguments: list[str]) -> int:

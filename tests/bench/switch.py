@@ -31,10 +31,10 @@ def run(report: Report) -> None:
             owners = {"ebtop": set(bpf.programs()) - before, **owners}
             times: dict[str, Times] = {owner: defaultdict(list) for owner in owners}
             for _ in range(REPEATS):
-                _count(owners, times, lambda: pipe(LOOPS))
+                count(owners, times, lambda: pipe(LOOPS))
             session.refresh()
             others: Times = defaultdict(list)
-            _count({"ebtop": owners["ebtop"]}, {"ebtop": others}, lambda: _live(session))
+            count({"ebtop": owners["ebtop"]}, {"ebtop": others}, lambda: _live(session))
     switch = {owner: _of_switch(found) for owner, found in times.items()}
     rows = [
         (owner, name, f"{median(values):.0f}", spread(values, "{:.0f}"), _share(owner, name))
@@ -70,7 +70,7 @@ def _live(session: Session) -> None:
     session.refresh()
 
 
-def _count(owners: dict[str, set[int]], times: dict[str, Times], load: object) -> None:
+def count(owners: dict[str, set[int]], times: dict[str, Times], load: object) -> None:
     """Adds one value for every program that ran under the load."""
     before = bpf.programs()
     load()  # type: ignore[operator]
