@@ -61,6 +61,7 @@ def test_ends_with_the_terminal_restored_and_nothing_left(number: int, whom: str
             time.sleep(0.01)
 
 
+@pytest.mark.long("what it judges is a duration, and an emulator's says nothing")
 def test_first_frame_comes_soon() -> None:
     took = []
     for _ in range(3):

@@ -63,6 +63,7 @@ def test_without_btf_insisting_on_bpf_is_refused() -> None:
         ("losses", errno.E2BIG, "failed", "cannot create map losses: Argument list", ""),
     ],
 )
+@pytest.mark.long("the refusal is made up, so that every kernel answers alike")
 def test_without_a_map_it_reads_proc_and_says_so(
     name: str, code: int, state: str, reason: str, help: str
 ) -> None:

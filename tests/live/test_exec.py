@@ -192,6 +192,7 @@ def test_a_line_comes_soon():
     assert sorted(times)[5] < 0.2
 
 
+@pytest.mark.long("what it judges is a duration, and an emulator's says nothing")
 def test_waiting_costs_next_to_nothing():
     with follow() as follower:
         stat = Path(f"/proc/{follower.process.pid}/schedstat")

@@ -12,6 +12,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
 from observe import fewer, opened, python, row_of, start, until_asleep, watch
 
 from ebtop.session import Session
@@ -73,6 +74,7 @@ def test_nothing_is_left_after_being_killed() -> None:
     assert_gone_within_a_second(seen)
 
 
+@pytest.mark.long("it looks for leaks, and so does the soak")
 def test_descriptors_are_the_same_after_many_sessions() -> None:
     Session().close()
     descriptors = os.listdir("/proc/self/fd")
@@ -141,6 +143,7 @@ def test_killing_one_session_leaves_the_other_counting() -> None:
     assert row["voluntary_switches"] > 50
 
 
+@pytest.mark.long("it looks for leaks, and so does the soak")
 def test_memory_stays_flat_under_churn() -> None:
     with opened() as session:
         churn = start("forks", "1000000")

@@ -326,6 +326,7 @@ def own_tree(tmp_path: Path) -> str:
 @pytest.mark.parametrize(
     "options", [JSON, ("-b", "-n", "1"), ("--once",), ("syscalls", "-n", "1", "-d", "0.2")]
 )
+@pytest.mark.long("it is about where files lie, not about the kernel")
 def test_installed_where_only_root_can_read_it_works(
     own_tree: str, options: tuple[str, ...]
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from observe import row_of, value
 
 from ebtop.session import Session
@@ -44,6 +45,7 @@ def test_system_calls_counted_anew_begin_from_0() -> None:
         assert total is not None and MANY + FEW <= total < MANY + FEW + 3 * OWN
 
 
+@pytest.mark.long("it looks for leaks, and so does the soak")
 def test_switching_many_times_leaks_no_descriptor() -> None:
     with Session(["sched", "life", "tasks"]) as session:
         session.refresh()
