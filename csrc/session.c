@@ -37,7 +37,7 @@ _Static_assert(sizeof(struct ebtop_task) % 8 == 0, "records follow each other wi
 /* How long the round over all CPUs may take, and how many there can be (NR_CPUS of Linux). */
 #define VISIT_NS 50000000ull
 #define CPUS_MAX 8192
-#define TRIM_EVERY 64 /* refreshes */
+#define TRIM_NS 30000000000ull
 
 struct ebtop_session {
 	struct maps maps;
@@ -51,7 +51,8 @@ struct ebtop_session {
 	struct buffer probe_rows, program_rows;
 	struct machine machine;
 	__u64 last_pass_ns, pass_took_ns;
-	int handed_out; /* the events' tables belong to the last refresh */
+	__u64 gave_back_ns; /* when memory was given back last */
+	int handed_out;     /* the events' tables belong to the last refresh */
 	int stats_fd;
 	int stats_held; /* since before this interval */
 };
@@ -373,15 +374,20 @@ static void take_filter(struct ebtop_session *session)
 
 /*
  * The first refreshes leave holes of megabytes behind their tables, and so does a storm that is
- * over. By the third refresh the tables have found the places that they keep.
+ * over. By the third refresh the tables have found the places that they keep. Then it goes by time:
+ * a dashboard on a busy machine refreshes seldom.
  */
-static void give_memory_back(__u64 refresh)
+static void give_memory_back(struct ebtop_session *session)
 {
 #ifdef __GLIBC__
-	if (refresh % TRIM_EVERY == 3)
-		malloc_trim(0);
+	const struct accounts *accounts = &session->accounts;
+
+	if (accounts->refresh < 3 || accounts->now_ns - session->gave_back_ns < TRIM_NS)
+		return;
+	session->gave_back_ns = accounts->now_ns;
+	malloc_trim(0);
 #else
-	(void)refresh;
+	(void)session;
 #endif
 }
 
@@ -422,7 +428,7 @@ int ebtop_refresh(ebtop_session *session, __u32 flags, struct ebtop_snapshot *re
 	give(session, ret);
 	session->events.handed_out = session->events.rows.count;
 	session->handed_out = 1;
-	give_memory_back(accounts->refresh);
+	give_memory_back(session);
 	accounts_next(accounts);
 	accounts->before_boot_ns = boot;
 	if (flags & EBTOP_RESET)
