@@ -8,7 +8,9 @@
 
 #include "accrue.h"
 
-#define FAULT_NS 1000 /* about what a minor page fault takes */
+#define FAULT_NS 1000          /* about what a minor page fault takes */
+#define SLOW_FAULT_NS 250000   /* at most: in an emulated machine */
+#define MANY_TICKS_NS 64000000 /* enough of them to tell a quarter of the time from chance */
 
 /*
  * What the tick sampled: execution time is exact, and the ratio of the samples is applied to it, as
@@ -42,15 +44,28 @@ static __u64 kernel_by_ticks(const struct thread *thread, __u64 oncpu)
 	return (__u64)((unsigned __int128)oncpu * kernel / (user + kernel));
 }
 
+/* Whether page faults may be a twentieth of the time; or, if they are slow here, a quarter of it. */
+static int faults_count(const struct thread *thread, __u64 oncpu, __u64 inside, __u64 kernel)
+{
+	__u64 faults = thread->sums->interval[EBTOP_MINOR_FAULTS];
+	__u64 ticks = grown(thread->user_ticks_ns, thread->divided_user_ticks_ns) +
+		      grown(thread->kernel_ticks_ns, thread->divided_kernel_ticks_ns);
+
+	if (faults * FAULT_NS * 20 > oncpu)
+		return 1;
+	return ticks >= MANY_TICKS_NS && kernel > inside + oncpu / 4 &&
+	       kernel - inside <= faults * SLOW_FAULT_NS;
+}
+
 /*
  * On a CPU inside system calls is the kernel's time, the rest the thread's own. Page faults are the
- * kernel's too, and nothing tells how long they take: where they may be a twentieth of the time, the
- * ticks say how much the kernel had, if that is more.
+ * kernel's too, and nothing tells how long they take: where they count, the ticks say how much the
+ * kernel had, if that is more.
  */
 static int counted_user_time(struct thread *thread, __u64 oncpu, __u64 inside, __u64 *ret)
 {
-	__u64 faults = thread->sums->interval[EBTOP_MINOR_FAULTS];
-	__u64 ticks = faults * FAULT_NS * 20 > oncpu ? kernel_by_ticks(thread, oncpu) : 0;
+	__u64 kernel = kernel_by_ticks(thread, oncpu);
+	__u64 ticks = faults_count(thread, oncpu, inside, kernel) ? kernel : 0;
 
 	*ret = grown(oncpu, ticks > inside ? ticks : inside);
 	return ticks <= inside;

@@ -2,7 +2,8 @@
 
 /*
  * Owns what a single process can be told to do a known number of times:
- *   exit CODE | sleeps N | spin MS | pages N | threads N | forks N | orphan MS | migrate N |
+ *   exit CODE | sleeps N [US] (200 each) | spin MS | pages N | threads N | forks N | orphan MS |
+ *   migrate N |
  *   groups N (children that end with 13 threads at once) | execs N (of itself) |
  *   bare N (executes itself with no arguments at all) | peak N (pages, then given back) |
  *   file N PATH (its pages, none in memory) | calls 0 (so many of each category) |
@@ -253,7 +254,7 @@ int main(int argc, char **argv)
 		getchar();
 	if (!strcmp(what, "sleeps"))
 		for (long i = 0; i < count; i++)
-			sleep_ns(200000);
+			sleep_ns(argc > 3 ? atol(argv[3]) * 1000 : 200000);
 	if (!strcmp(what, "pages"))
 		getchar(), touch_pages(count);
 	if (!strcmp(what, "peak"))
