@@ -333,18 +333,18 @@ enum ebtop_counter {
 	EBTOP_COUNTERS = 21,
 };
 
-/* The other values a source may not know; also bits in ebtop_row.known. */
+/* The other values a source may not know; also bits in ebtop_row.known, from its end. */
 enum ebtop_fact {
-	EBTOP_FACT_START_NS = 48,
-	EBTOP_FACT_PPID = 49,
-	EBTOP_FACT_UID = 50,
-	EBTOP_FACT_THREADS = 51,
-	EBTOP_FACT_STATE = 52,
-	EBTOP_FACT_RSS_BYTES = 53,
-	EBTOP_FACT_VIRTUAL_BYTES = 54,
-	EBTOP_FACT_PEAK_RSS_BYTES = 55,
-	EBTOP_FACT_CGROUP_ID = 56,
-	EBTOP_FACT_EXIT_CODE = 57,
+	EBTOP_FACT_START_NS = 54,
+	EBTOP_FACT_PPID = 55,
+	EBTOP_FACT_UID = 56,
+	EBTOP_FACT_THREADS = 57,
+	EBTOP_FACT_STATE = 58,
+	EBTOP_FACT_RSS_BYTES = 59,
+	EBTOP_FACT_VIRTUAL_BYTES = 60,
+	EBTOP_FACT_PEAK_RSS_BYTES = 61,
+	EBTOP_FACT_CGROUP_ID = 62,
+	EBTOP_FACT_EXIT_CODE = 63,
 };
 
 #define EBTOP_ROW_RAN 1       /* was on a CPU, or waited for one, in the interval */
