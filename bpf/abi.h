@@ -162,19 +162,63 @@ struct ebtop_syscall_lane {
 	__u32 buckets[EBTOP_FINE_BUCKETS];
 };
 
+/* ---- disks: of one disk, and of one process; running totals ---- */
+
+#define EBTOP_DISKS_MAX 256
+#define EBTOP_DISK_NAME_BYTES 32
+
+enum ebtop_disk_group { /* as the kernel groups them in /proc/diskstats */
+			EBTOP_GROUP_READS = 0,
+			EBTOP_GROUP_WRITES = 1,
+			EBTOP_GROUP_DISCARDS = 2,
+			EBTOP_GROUPS = 4, /* the last one is not used */
+};
+
+/* Latencies are those of reads and writes, from their issue to the device to their completion. */
+struct ebtop_disk_counts {
+	__u64 bytes[EBTOP_GROUPS];
+	__u64 requests[EBTOP_GROUPS];
+	__u64 errors;
+	__u64 sequential;   /* each began where the one before of its thread and direction ended */
+	__u64 direct_bytes; /* written past the page cache */
+	__u64 timed;        /* requests with a latency */
+	__u64 latency_ns;
+	__u64 last_ns;   /* when the last one was completed */
+	__u64 min_ns[2]; /* by epoch; 0: none. One more than the latency, so that 0 ns is one */
+	__u64 max_ns[2];
+	__u32 epochs[2]; /* which epoch those are of */
+	__u32 buckets[EBTOP_FINE_BUCKETS];
+};
+
+/* Who a request is charged to; {0, 0}: nobody that is known. */
+struct ebtop_disk_owner {
+	__u64 start_ns;
+	__u32 pid;
+	__u32 pad;
+};
+
+/* One disk; as many copies as there are shards, chosen by CPU. */
+struct ebtop_disk_lane {
+	struct ebtop_disk_counts counts;
+	char name[EBTOP_DISK_NAME_BYTES];
+	__u32 whole[EBTOP_FINE_BUCKETS]; /* latencies from when the request entered the queue */
+};
+
 /* ---- losses: what could not be counted, by cause ---- */
 
 enum ebtop_loss {
-	EBTOP_LOST_RING_BUFFER = 0,  /* events dropped because the ring buffer was full */
-	EBTOP_LOST_THREAD_SLOTS = 1, /* threads not accounted because no slot was free */
-	EBTOP_LOST_PID_RANGE = 2,    /* threads whose pid is above the pid_max seen at start */
-	EBTOP_LOST_CLOCK_ORDER = 3,  /* intervals discarded because their ends were out of order */
-	EBTOP_LOST_EVENT_ROWS = 4,   /* events counted, but not kept for the log */
-	EBTOP_LOST_MEMORY = 5,       /* rows dropped because the collector had no memory */
-	EBTOP_LOST_SYSCALLS = 6,     /* calls not accounted because their thread has no slot */
-	EBTOP_LOST_FORKS = 7,        /* births dropped because the ring buffer was full */
-	EBTOP_LOST_CALLS = 8,        /* calls of a function of which entry or return was missed */
-	EBTOP_LOSSES = 9,
+	EBTOP_LOST_RING_BUFFER = 0,   /* events dropped because the ring buffer was full */
+	EBTOP_LOST_THREAD_SLOTS = 1,  /* threads not accounted because no slot was free */
+	EBTOP_LOST_PID_RANGE = 2,     /* threads whose pid is above the pid_max seen at start */
+	EBTOP_LOST_CLOCK_ORDER = 3,   /* intervals discarded because their ends were out of order */
+	EBTOP_LOST_EVENT_ROWS = 4,    /* events counted, but not kept for the log */
+	EBTOP_LOST_MEMORY = 5,        /* rows dropped because the collector had no memory */
+	EBTOP_LOST_SYSCALLS = 6,      /* calls not accounted because their thread has no slot */
+	EBTOP_LOST_FORKS = 7,         /* births dropped because the ring buffer was full */
+	EBTOP_LOST_CALLS = 8,         /* calls of a function of which entry or return was missed */
+	EBTOP_LOST_DISK_REQUESTS = 9, /* not counted: no room in a table, or told to no program */
+	EBTOP_LOST_DISK_OWNERS = 10,  /* charged to nobody: their thread has no slot */
+	EBTOP_LOSSES = 11,
 };
 
 /* ---- events: records in the ring buffer ---- */
@@ -330,7 +374,14 @@ enum ebtop_counter {
 	EBTOP_SYSCALLS_SYNC = 18,
 	EBTOP_SYSCALLS_SIGNAL = 19,
 	EBTOP_SYSCALLS_OTHER = 20,
-	EBTOP_COUNTERS = 21,
+	EBTOP_DISK_READ_BYTES = 21,
+	EBTOP_DISK_WRITE_BYTES = 22,
+	EBTOP_DISK_READS = 23,
+	EBTOP_DISK_WRITES = 24,
+	EBTOP_DISK_WRITTEN_LATER_BYTES = 25, /* dirtied in the page cache, for others to write */
+	EBTOP_DISK_LATENCY_NS = 26,          /* of all requests, summed */
+	EBTOP_DISK_SEQUENTIAL = 27,
+	EBTOP_COUNTERS = 28,
 };
 
 /* The other values a source may not know; also bits in ebtop_row.known, from its end. */
@@ -347,12 +398,13 @@ enum ebtop_fact {
 	EBTOP_FACT_EXIT_CODE = 63,
 };
 
-#define EBTOP_ROW_RAN 1       /* was on a CPU, or waited for one, in the interval */
-#define EBTOP_ROW_BORN 2      /* began in the interval */
-#define EBTOP_ROW_EXITED 4    /* has ended: in the interval, or it is a zombie */
-#define EBTOP_ROW_KERNEL 8    /* a kernel thread */
-#define EBTOP_ROW_ARGS_CUT 16 /* the arguments in `text` are not all of them */
-#define EBTOP_ROW_DIVIDED 32  /* user_ns and kernel_ns are counted at system calls, not sampled */
+#define EBTOP_ROW_RAN 1        /* was on a CPU, or waited for one, in the interval */
+#define EBTOP_ROW_BORN 2       /* began in the interval */
+#define EBTOP_ROW_EXITED 4     /* has ended: in the interval, or it is a zombie */
+#define EBTOP_ROW_KERNEL 8     /* a kernel thread */
+#define EBTOP_ROW_ARGS_CUT 16  /* the arguments in `text` are not all of them */
+#define EBTOP_ROW_DIVIDED 32   /* user_ns and kernel_ns are counted at system calls, not sampled */
+#define EBTOP_ROW_DISK_SLOW 64 /* its disk requests took long, against its own recent past */
 
 struct ebtop_row {
 	__u64 known;    /* bit set: that counter or fact holds a value */
@@ -362,6 +414,10 @@ struct ebtop_row {
 	__u64 virtual_bytes;
 	__u64 peak_rss_bytes;
 	__u64 cgroup_id;
+	__u64 disk_latency_min_ns; /* the three: only where requests were timed (`disk_timed`) */
+	__u64 disk_latency_p99_ns;
+	__u64 disk_latency_max_ns;
+	__u64 disk_timed;
 	__u32 pid;
 	__u32 tid; /* equal to pid in a process row */
 	__u32 ppid;
@@ -412,6 +468,37 @@ struct ebtop_syscall_row {
 	__u32 number;
 	__u32 compat;                        /* 1: a number of the machine's 32-bit calls */
 	__u64 histogram[EBTOP_LOG2_BUCKETS]; /* element i: [2^i, 2^(i+1)) ns, element 0 also 0 */
+};
+
+/* One disk that requests go to, in the interval or cumulative. */
+struct ebtop_disk_row {
+	__u64 known; /* bits: enum ebtop_disk_fact */
+	__u64 read_bytes;
+	__u64 write_bytes;
+	__u64 discard_bytes;
+	__u64 reads;
+	__u64 writes;
+	__u64 discards;
+	__u64 errors;
+	__u64 sequential;
+	__u64 latency_ns; /* of `timed` requests, summed */
+	__u64 timed;
+	__u64 latency_min_ns; /* with `timed` only, as the next */
+	__u64 latency_max_ns;
+	__u64 latency_p50_ns; /* at most 6.25 % off below 2^36 ns */
+	__u64 latency_p99_ns;
+	__u64 queued_p50_ns; /* likewise, from when the request entered the queue */
+	__u64 queued_p99_ns;
+	__u64 queue_depth; /* requests in flight now, as the kernel counts them */
+	__u64 busy_ns;     /* likewise: with a request in flight */
+	char name[EBTOP_DISK_NAME_BYTES];
+};
+
+enum ebtop_disk_fact {
+	EBTOP_DISK_FACT_REQUESTS = 0, /* bytes, reads, writes, discards */
+	EBTOP_DISK_FACT_LATENCY = 1,  /* and errors, sequential */
+	EBTOP_DISK_FACT_QUEUE = 2,    /* queue_depth */
+	EBTOP_DISK_FACT_BUSY = 3,
 };
 
 struct ebtop_cpu_row {

@@ -63,6 +63,10 @@ struct task_struct___x86 {
 	struct thread_info___x86 thread_info;
 };
 
+struct request___rq_disk {
+	struct gendisk *rq_disk;
+};
+
 #pragma clang attribute pop
 
 /* Linux kernel commit 2f064a59a11f "sched: Change task_struct::state" (in v5.14). */
@@ -211,6 +215,14 @@ static __always_inline __u32 function_frame(const struct pt_regs *regs, bool at_
 		return (__u32)BPF_CORE_READ(arm64, sp);
 	/* by then the return address is off the stack */
 	return (__u32)(BPF_CORE_READ(x86, sp) - (at_return ? sizeof(__u64) : 0));
+}
+
+/* Linux kernel commit f3fa33acca9f "block: remove the ->rq_disk field in struct request" (in v5.17). */
+static __always_inline struct gendisk *request_disk(const struct request *rq)
+{
+	const struct request___rq_disk *old = (const void *)rq;
+
+	return bpf_core_field_exists(old->rq_disk) ? old->rq_disk : rq->q->disk;
 }
 
 #endif

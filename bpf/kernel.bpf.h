@@ -95,6 +95,29 @@ struct open_how {
 	__u64 flags;
 };
 
+struct gendisk {
+	int major;
+	int first_minor;
+	char disk_name[32];
+};
+
+struct request_queue {
+	struct gendisk *disk;
+};
+
+struct request {
+	struct request_queue *q;
+	unsigned int cmd_flags;
+	unsigned int __data_len;
+	__u64 __sector;
+	__u64 start_time_ns;
+};
+
+enum req_flag_bits {
+	__REQ_SYNC = 11,
+	__REQ_IDLE = 15,
+};
+
 struct seq_file;
 
 struct bpf_iter_meta {

@@ -9,6 +9,7 @@
  * A call belongs to the thread, not to the CPU, for it may return on another one. A call that was
  * interrupted and goes on is one call; one that never returns (exit) is counted and has no latency.
  */
+#include "latency.bpf.h"
 #include "open.bpf.h"
 
 #define KIND_CATEGORY 0x07 /* enum ebtop_syscall_category */
@@ -107,46 +108,6 @@ static __always_inline void add64(__u64 *sum, __u64 amount)
 		__sync_fetch_and_add(sum, amount);
 	else
 		*sum += amount;
-}
-
-static __always_inline __u32 log2_of(__u64 value)
-{
-	__u32 log = 0;
-
-	if (value >> 32) {
-		log = 32;
-		value >>= 32;
-	}
-	if (value >> 16) {
-		log += 16;
-		value >>= 16;
-	}
-	if (value >> 8) {
-		log += 8;
-		value >>= 8;
-	}
-	if (value >> 4) {
-		log += 4;
-		value >>= 4;
-	}
-	if (value >> 2) {
-		log += 2;
-		value >>= 2;
-	}
-	return log + (value >> 1);
-}
-
-static __always_inline __u64 fine_bucket(__u64 ns)
-{
-	__u64 log = log2_of(ns), bucket = log;
-
-	if (log >= EBTOP_FINE_TO)
-		bucket = EBTOP_FINE_FROM + (EBTOP_FINE_TO - EBTOP_FINE_FROM) * 8 + log -
-			 EBTOP_FINE_TO;
-	else if (log >= EBTOP_FINE_FROM)
-		bucket = EBTOP_FINE_FROM + (log - EBTOP_FINE_FROM) * 8 + (ns >> (log - 3) & 7);
-	barrier_var(bucket); /* or the compiler drops the bound that the verifier wants to see */
-	return bucket < EBTOP_FINE_BUCKETS ? bucket : EBTOP_FINE_BUCKETS - 1;
 }
 
 static __always_inline struct ebtop_syscall_lane *lane_of(__u32 number)

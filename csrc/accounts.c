@@ -313,4 +313,6 @@ void accounts_reset(struct accounts *accounts)
 		for (struct thread *thread = process->threads; thread; thread = thread->next)
 			reset_sums(thread->sums);
 	}
+	if (accounts->disks)
+		disks_reset(accounts->disks);
 }

@@ -9,6 +9,7 @@
 #define EBTOP_ACCOUNTS_H
 
 #include "buffer.h"
+#include "disks.h"
 #include "hash.h"
 #include "slots.h"
 #include "syscalls.h"
@@ -122,6 +123,7 @@ struct accounts {
 	struct hash threads, processes;
 	struct slots *slots;
 	struct syscalls *syscalls;  /* NULL when they are not counted */
+	struct disks *disks;        /* likewise */
 	struct ebtop_config filter; /* at the beginning of this refresh */
 	struct thread **by_slot;
 	struct buffer list; /* struct process_entry; the first `sorted` in order */
@@ -160,6 +162,9 @@ void accounts_follow(struct accounts *accounts);
 /* What a thread's system calls came to, from beside its slot. */
 void accounts_syscalls(struct accounts *accounts, struct thread *thread, __u32 index,
 		       const struct ebtop_slot *slot, __u64 oncpu_ns);
+
+/* What requests to disks have come to, charged to processes; before they are settled. */
+void accounts_disks(struct accounts *accounts);
 
 /* Visits every slot that changed since the last time; `dead_only` those that ended. */
 void accounts_scan(struct accounts *accounts, int dead_only);

@@ -20,7 +20,8 @@ enum ebtop_probe {
 	EBTOP_SYSCALL = 3,
 	EBTOP_OPEN = 4,
 	EBTOP_KFUNC = 5,
-	EBTOP_PROBES = 6,
+	EBTOP_BLOCK = 6,
+	EBTOP_PROBES = 7,
 };
 
 #define EBTOP_HOOK_RETURNS 1 /* events come with the return: with result and duration */
@@ -55,8 +56,8 @@ struct ebtop_prototype {
 
 /* What a session is opened with. */
 struct ebtop_settings {
-	__u32 probes;       /* bits 1 << enum ebtop_probe; syscall and open bring sched with them */
-	__u32 events_bytes; /* size of the ring buffer; 0: the default */
+	__u32 probes; /* bits 1 << enum ebtop_probe; syscall, open, block bring sched with them */
+	__u32 events_bytes;   /* size of the ring buffer; 0: the default */
 	__u32 verifier_stats; /* 1: programs shall say what the verifier processed; slower to open */
 	__u32 debug;          /* 1: all that libbpf and the verifier say goes to standard error */
 	struct ebtop_hook hook;     /* for kfunc */
@@ -124,6 +125,7 @@ struct ebtop_snapshot {
 	struct ebtop_table text;      /* bytes; stride 1 */
 	struct ebtop_table probes;    /* struct ebtop_probe_row */
 	struct ebtop_table syscalls;  /* struct ebtop_syscall_row: those that were called */
+	struct ebtop_table disks;     /* struct ebtop_disk_row: those that had a request */
 	struct ebtop_config filter;   /* as it is now; another process may have set it */
 	__u64 window_ns;              /* what the table of system calls covers */
 };

@@ -93,6 +93,15 @@ static __u64 percentile(const struct histogram *histogram, __u64 count, __u32 hu
 	return histogram->max_ns;
 }
 
+__u64 histogram_percentile(const struct histogram *histogram, __u32 hundredths)
+{
+	__u64 count = 0;
+
+	for (__u32 bucket = 0; bucket < EBTOP_FINE_BUCKETS; bucket++)
+		count += histogram->buckets[bucket];
+	return percentile(histogram, count, hundredths);
+}
+
 void histogram_pack(const struct histogram *histogram, struct ebtop_syscall_row *row)
 {
 	__u64 count = 0;

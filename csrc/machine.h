@@ -18,7 +18,7 @@ struct machine {
 	__u64 idle_switches;      /* in all, at the last refresh */
 	__u64 lost[EBTOP_LOSSES]; /* in all, at the last refresh */
 	__u64 lost_rows;
-	__u64 missed_calls; /* as the session has it of the probe */
+	__u64 missed_calls, missed_requests; /* as the session has it of the probes */
 };
 
 int machine_open(struct machine *machine, const struct maps *maps);

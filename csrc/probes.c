@@ -8,8 +8,10 @@
 
 #include <bpf/libbpf.h>
 
+#include "block.h"
 #include "kfunc.h"
 #include "probe.h"
+#include "skel/block.skel.h"
 #include "skel/kfunc.skel.h"
 #include "skel/life.skel.h"
 #include "skel/open.skel.h"
@@ -78,6 +80,16 @@ const struct probe_kind probe_kinds[EBTOP_PROBES] = {
 			{ { "func_fentry", "func_fexit" } },
 			{ { "bare_fentry", "bare_fexit" }, "texts in the kernel's memory" },
 			{ { "func_kprobe", "func_kretprobe" } },
+		},
+	},
+	/* before Linux 6.5 no start is told */
+	[EBTOP_BLOCK] = {
+		.name = "block",
+		.elf_bytes = block_bpf__elf_bytes,
+		.prepare = block_prepare,
+		.variants = {
+			{ { "complete_btf", "issue_btf", "start_btf" } },
+			{ { "complete_btf", "issue_btf", "insert_btf" } },
 		},
 	},
 };

@@ -8,12 +8,13 @@
 #include <string.h>
 #include <time.h>
 
+#include "block.h"
 #include "error.h"
 #include "kfunc.h"
 #include "probeset.h"
 
 #define BIT(probe) (1u << (probe))
-#define COMES_AND_GOES (BIT(EBTOP_SYSCALL) | BIT(EBTOP_OPEN) | BIT(EBTOP_KFUNC))
+#define COMES_AND_GOES (BIT(EBTOP_SYSCALL) | BIT(EBTOP_OPEN) | BIT(EBTOP_KFUNC) | BIT(EBTOP_BLOCK))
 
 static __u64 clock_ns(clockid_t clock)
 {
@@ -170,6 +171,44 @@ __u64 probeset_missed_calls(const struct probeset *set)
 	return probeset_has(set, EBTOP_KFUNC) ? kfunc_missed(&set->probes[EBTOP_KFUNC]) : 0;
 }
 
+/* ---- disk requests ---- */
+
+static void close_block(struct probeset *set)
+{
+	struct probe *probe = &set->probes[EBTOP_BLOCK];
+
+	set->missed_requests = probeset_missed_requests(set);
+	disks_close(&set->disks);
+	probe_close(probe);
+	leave_off(probe);
+}
+
+static void open_block(struct probeset *set)
+{
+	struct probe *probe = &set->probes[EBTOP_BLOCK];
+
+	if (probe->state == EBTOP_PROBE_ON)
+		return;
+	if (!probeset_has(set, EBTOP_SCHED)) {
+		probe->state = EBTOP_PROBE_UNSUPPORTED;
+		strcpy(probe->reason, "it needs the probe sched, which is not on");
+		return;
+	}
+	open_one(set, EBTOP_BLOCK);
+	if (probe->state != EBTOP_PROBE_ON || !disks_open(&set->disks, probe->object))
+		return;
+	close_block(set);
+	probe->state = EBTOP_PROBE_FAILED;
+	strcpy(probe->reason, "no memory for the counts of disk requests");
+}
+
+__u64 probeset_missed_requests(const struct probeset *set)
+{
+	const struct probe *probe = &set->probes[EBTOP_BLOCK];
+
+	return set->missed_requests + (probe->state == EBTOP_PROBE_ON ? block_missed(probe) : 0);
+}
+
 void probeset_switch(struct probeset *set, __u32 wanted)
 {
 	__u32 collect = wanted & BIT(EBTOP_SYSCALL) ? EBTOP_COLLECT_SYSCALLS : 0;
@@ -196,6 +235,10 @@ void probeset_switch(struct probeset *set, __u32 wanted)
 		probe_close(&set->probes[EBTOP_KFUNC]);
 		leave_off(&set->probes[EBTOP_KFUNC]);
 	}
+	if (wanted & BIT(EBTOP_BLOCK))
+		open_block(set);
+	else if (set->probes[EBTOP_BLOCK].state != EBTOP_PROBE_OFF)
+		close_block(set);
 	if (by_syscalls)
 		collect |= EBTOP_COLLECT_OPENS_BY_SYSCALLS;
 	set->settings.probes = (set->settings.probes & ~COMES_AND_GOES) | (wanted & COMES_AND_GOES);
@@ -258,6 +301,7 @@ void probeset_close(struct probeset *set)
 {
 	if (set->syscalls.on)
 		close_syscall(set);
+	disks_close(&set->disks);
 	for (int i = EBTOP_PROBES - 1; i >= 0; i--)
 		probe_close(&set->probes[i]);
 	tasks_close(&set->tasks);

@@ -8,6 +8,7 @@
 #define EBTOP_PROBESET_H
 
 #include "config.h"
+#include "disks.h"
 #include "probe.h"
 #include "syscalls.h"
 #include "tasks.h"
@@ -19,16 +20,20 @@ struct probeset {
 	struct config *config;
 	struct tasks tasks;
 	struct syscalls syscalls;
+	struct disks disks;
+	__u64 missed_requests; /* until the probe was closed last */
 };
 
 /* Opens what settings->probes names; an error only when nothing of it works. */
 int probeset_open(struct probeset *set, const struct ebtop_settings *settings, struct maps *maps,
 		  struct config *config, struct ebtop_error *err);
-/* Opens and closes those that may come and go (syscall, open, kfunc); the others stay as they are. */
+/* Opens and closes those that may come and go (syscall, open, kfunc, block); the others stay as they are. */
 void probeset_switch(struct probeset *set, __u32 wanted);
 void probeset_close(struct probeset *set);
 /* Calls of the hooked function that the kernel itself did not tell the probe of. */
 __u64 probeset_missed_calls(const struct probeset *set);
+/* Disk requests likewise. */
+__u64 probeset_missed_requests(const struct probeset *set);
 int probeset_has(const struct probeset *set, enum ebtop_probe probe);
 
 #endif

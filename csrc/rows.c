@@ -143,6 +143,19 @@ static void pack_totals(struct ebtop_row *row, const struct sums *sums)
 		row->counters[c] = sums ? sums->total[c] - sums->base[c] : 0;
 }
 
+/* What kernel threads do to disks is in a row of its own. */
+static void pack_disks(const struct accounts *accounts, struct ebtop_row *row,
+		       const struct process *process, __u32 flags)
+{
+	if (process->task_flags & PF_KTHREAD)
+		return;
+	for (int c = EBTOP_DISK_READ_BYTES; c <= EBTOP_DISK_SEQUENTIAL; c++)
+		if (c != EBTOP_DISK_WRITTEN_LATER_BYTES)
+			row->known |= KNOWN(c);
+	disks_pack_owner(accounts->disks, process->node.id, process->node.start_ns,
+			 !!(flags & EBTOP_CUMULATIVE), row);
+}
+
 static void pack_process(struct accounts *accounts, struct ebtop_row *row, struct process *process,
 			 __u32 flags)
 {
@@ -168,6 +181,8 @@ static void pack_process(struct accounts *accounts, struct ebtop_row *row, struc
 		row->counters[EBTOP_OFFCPU_NS] =
 			process->live * (accounts->now_ns - process->known_ns);
 	row->known = known_counters(accounts, process, row->counters);
+	if (accounts->disks)
+		pack_disks(accounts, row, process, flags);
 	if (active && accounts->syscalls && !(process->flags & PROCESS_SAMPLED))
 		row->flags |= EBTOP_ROW_DIVIDED;
 	pack_facts(row, process);
@@ -253,6 +268,26 @@ static void add_process(struct rows *rows, struct accounts *accounts, struct pro
 		pack_threads(rows, accounts, process, flags);
 }
 
+/* Requests that no process is charged with: a row without a process. */
+static void add_rest_of_disks(struct rows *rows, struct accounts *accounts, __u32 flags)
+{
+	struct ebtop_row rest = { .flags = EBTOP_ROW_KERNEL | EBTOP_ROW_RAN,
+				  .comm = "[writeback]" };
+	struct ebtop_row *row;
+
+	if (!accounts->disks ||
+	    !disks_pack_rest(accounts->disks, !!(flags & EBTOP_CUMULATIVE), &rest))
+		return;
+	for (int c = EBTOP_DISK_READ_BYTES; c <= EBTOP_DISK_SEQUENTIAL; c++)
+		if (c != EBTOP_DISK_WRITTEN_LATER_BYTES)
+			rest.known |= KNOWN(c);
+	row = buffer_add(&rows->processes);
+	if (row)
+		*row = rest;
+	else
+		accounts->lost_memory++;
+}
+
 void rows_pack(struct rows *rows, struct accounts *accounts, struct events *events, __u32 flags)
 {
 	size_t count;
@@ -265,6 +300,7 @@ void rows_pack(struct rows *rows, struct accounts *accounts, struct events *even
 	for (size_t i = 0; i < count; i++)
 		if (list[i].process->refresh == accounts->refresh)
 			add_process(rows, accounts, list[i].process, events, flags);
+	add_rest_of_disks(rows, accounts, flags);
 	rows->active = rows->processes.count;
 	for (size_t i = 0; i < count; i++)
 		if (list[i].process->refresh != accounts->refresh)

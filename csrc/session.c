@@ -106,6 +106,7 @@ static void tell_accounts(struct ebtop_session *session)
 		session->set.syscalls.on && session->set.settings.probes & 1u << EBTOP_SYSCALL ?
 			&session->set.syscalls :
 			NULL;
+	accounts->disks = probeset_has(&session->set, EBTOP_BLOCK) ? &session->set.disks : NULL;
 }
 
 static int open_session(struct ebtop_session *session, const struct ebtop_settings *settings,
@@ -240,6 +241,7 @@ int ebtop_stream(ebtop_session *session, struct ebtop_snapshot *ret, struct ebto
 		return error_set(err, drained, "events", "cannot read the ring buffer: %s",
 				 strerror(-drained));
 	session->machine.missed_calls = probeset_missed_calls(&session->set);
+	session->machine.missed_requests = probeset_missed_requests(&session->set);
 	machine_pack_losses(&session->machine, &session->accounts, &session->events,
 			    &session->maps);
 	ret->system = (struct ebtop_table){ &session->machine.system, 1,
@@ -357,6 +359,8 @@ static void give(struct ebtop_session *session, struct ebtop_snapshot *ret)
 	ret->text = buffer_table(&session->events.text);
 	ret->probes = buffer_table(&session->probe_rows);
 	ret->syscalls = buffer_table(&session->set.syscalls.rows);
+	ret->disks = session->accounts.disks ? buffer_table(&session->set.disks.rows) :
+					       (struct ebtop_table){ 0 };
 	ret->window_ns = session->set.syscalls.window_ns;
 	ret->filter = session->accounts.filter;
 }
@@ -417,12 +421,17 @@ int ebtop_refresh(ebtop_session *session, __u32 flags, struct ebtop_snapshot *re
 	accounts_find_ended(accounts);
 	read_tasks(session);
 	accounts_find_ended(accounts);
+	if (accounts->disks)
+		accounts_disks(accounts);
 	accounts_settle(accounts);
+	if (accounts->disks)
+		disks_refresh(accounts->disks, !!(flags & EBTOP_CUMULATIVE));
 	if (accounts->syscalls)
 		syscalls_refresh(accounts->syscalls, &session->config, accounts->now_ns,
 				 flags >> EBTOP_WINDOW_SHIFT & 3);
 	rows_pack(&session->rows, accounts, &session->events, flags);
 	session->machine.missed_calls = probeset_missed_calls(&session->set);
+	session->machine.missed_requests = probeset_missed_requests(&session->set);
 	machine_pack(&session->machine, accounts, &session->events, &session->rows, &session->maps);
 	pack_probes(session, !!(flags & EBTOP_WANT_COST));
 	give(session, ret);

@@ -17,6 +17,7 @@ from ebtop.snapshot import Snapshot
 from ebtop.syscalltable import BY_NAME as SYSCALL_COLUMNS
 from ebtop.viewstate import (
     CONNECTIONS,
+    DISKS,
     EVENTS,
     PROCESSES,
     SWITCHABLE,
@@ -117,7 +118,7 @@ def _go_back(state: ViewState) -> ViewState:
         return state.with_(filter=Filter())
     return state.with_(
         selected=None, scroll=0, cursor=0, events_scroll=0, shift=0, syscall_selected=None,
-        syscall_scroll=0,
+        syscall_scroll=0, disks_scroll=0,
     )  # fmt: skip
 
 
@@ -254,6 +255,7 @@ _CHANGES: dict[Action, Callable[[ViewState], ViewState]] = {
     Action.FOCUS_SYSCALLS: _focus(SYSCALLS),
     Action.FOCUS_CONNECTIONS: _focus(CONNECTIONS),
     Action.FOCUS_EVENTS: _focus(EVENTS),
+    Action.FOCUS_DISKS: _focus(DISKS),
     Action.TOGGLE_HELP: _toggle("help_open"),
     Action.MOVE_UP: _move(-1),
     Action.MOVE_DOWN: _move(1),

@@ -103,8 +103,10 @@ def command(row: Row, context: Context) -> str:
         shown = displayable(args[:SHOWN_BYTES], context.ascii)
     elif row["tid"] != row["pid"]:
         shown = displayable(row["comm"], context.ascii)
-    else:
+    elif row["pid"]:
         shown = "[" + displayable(row["comm"], context.ascii) + "]"
+    else:  # no process: what none is charged with has its own brackets
+        shown = displayable(row["comm"], context.ascii)
     return f"({ending(row)}) {shown}" if row["flags"] & EXITED else shown
 
 
@@ -126,6 +128,7 @@ def state_letter(row: Row) -> str | None:
 
 _ONCPU = 1 << KNOWN_BIT["oncpu_ns"]
 _SYSCALLS = 1 << KNOWN_BIT["syscalls"]
+_DISKS = 1 << KNOWN_BIT["disk_reads"]
 _UID = 1 << KNOWN_BIT["uid"]
 _EXIT_CODE = 1 << KNOWN_BIT["exit_code"]
 _STATE = 1 << KNOWN_BIT["state"]
@@ -153,6 +156,34 @@ def _calls_rate(row: Row, context: Context) -> str:
     if seconds <= 0 or not row["known"] & _SYSCALLS:
         return UNKNOWN
     return units.rate(row["syscalls"] / seconds)
+
+
+def _bytes_rate(field: str) -> Callable[[Row, Context], str]:
+    mask = 1 << KNOWN_BIT[field]
+
+    def show(row: Row, context: Context) -> str:
+        seconds = context.snapshot.counted_s
+        if seconds <= 0 or not row["known"] & mask:
+            return UNKNOWN
+        return units.size(row[field] / seconds)
+
+    return show
+
+
+def _disk_latency(field: str) -> Callable[[Row, Context], str]:
+    def show(row: Row, context: Context) -> str:
+        if not row["known"] & _DISKS or not row["disk_timed"]:
+            return UNKNOWN
+        return units.latency(row[field], context.ascii)
+
+    return show
+
+
+def _sequential(row: Row, context: Context) -> str:
+    requests = row["disk_reads"] + row["disk_writes"]
+    if not row["known"] & _DISKS or not requests:
+        return UNKNOWN
+    return f"{min(100.0, 100 * row['disk_sequential'] / requests):.0f}"
 
 
 def _user(row: Row, context: Context) -> str:
@@ -191,6 +222,18 @@ def _fact(
 
 def _syscalls(name: str, title: str, member: str, importance: int, help: str) -> Column:
     return _counter(name, title, 7, member, importance, help, probe="syscall")
+
+
+def _disk_rate(name: str, title: str, member: str, importance: int, help: str) -> Column:
+    return Column(
+        name, title, 7, member, _bytes_rate(member), help, "block", counter=True,
+        importance=importance,
+    )  # fmt: skip
+
+
+def _disk_time(name: str, title: str, member: str, importance: int, help: str) -> Column:
+    show = _disk_latency(member)
+    return Column(name, title, 7, member, show, help, "block", importance=importance)
 
 
 _SAMPLED = "sampled by the kernel's tick; counted while the probe syscall runs"
@@ -253,6 +296,18 @@ COLUMNS: tuple[Column, ...] = (
     _syscalls("sync", "SYNC", "syscalls_sync", 58, "calls on futexes, semaphores, queues"),
     _syscalls("signal", "SIGNAL", "syscalls_signal", 51, "calls on signals"),
     _syscalls("other", "OTHER", "syscalls_other", 50, "all other system calls"),
+    _disk_rate("diskr", "DISK-R", "disk_read_bytes", 92, "bytes read from disks, a second"),
+    _disk_rate("diskw", "DISK-W", "disk_write_bytes", 91, "bytes written to disks, a second"),
+    _counter("reads", "READS", 6, "disk_reads", 70, "requests to read", probe="block"),
+    _counter("writes", "WRITES", 6, "disk_writes", 69, "requests to write", probe="block"),
+    _disk_time("iolat", "IO-LAT", "disk_latency_p99_ns", 90,
+               "latency that 99 % of its disk requests do not exceed, at most 6.25 % off"),
+    _disk_time("iomax", "IO-MAX", "disk_latency_max_ns", 60, "the longest of its disk requests"),
+    Column(
+        "seq", "SEQ%", 4, "disk_sequential", _sequential,
+        "disk requests that began where its one before ended", "block", counter=True,
+        importance=55,
+    ),
     _fact("cgroup", "CGROUP", 8, "cgroup_id", 40, "number of its cgroup", lambda n: str(int(n))),
 )  # fmt: skip
 
@@ -265,6 +320,7 @@ SETS: tuple[tuple[Column, ...], ...] = tuple(
         "pid user cpu rss virt peak minflt majflt thr ppid start cgroup cmd",
         "pid user cpu sysc syserr systime fileio memory network process timers sync signal"
         " other cmd",
+        "pid user cpu diskr diskw iolat iomax reads writes seq state rss cmd",
     )
 )
 

@@ -35,6 +35,7 @@ _GIVES = {
     "tasks": "memory, faults, parents and names, in one read instead of thousands of files",
     "syscall": "system calls and their latencies; user and kernel time are then sampled",
     "open": "the log of file opens",
+    "block": "disk_* of processes, and the latencies of disks",
     "kfunc": "calls of any function of the kernel",
 }  # fmt: skip
 _HELPS = {

@@ -11,7 +11,7 @@ import json
 from datetime import datetime, timezone
 from typing import Any, Optional
 
-from ebtop import syscallnames
+from ebtop import disktable, syscallnames
 from ebtop.cgroups import CgroupPaths, container_of
 from ebtop.columns import (
     Cmdlines,
@@ -43,6 +43,7 @@ PROCESS_KEYS = (
     # disk
     "disk_read_bytes", "disk_write_bytes", "disk_reads", "disk_writes", "disk_latency_min_ns",
     "disk_latency_avg_ns", "disk_latency_p99_ns", "disk_latency_max_ns", "disk_sequential_ratio",
+    "disk_written_later_bytes",
     # files
     "file_read_bytes", "file_write_bytes", "cache_hit_ratio", "opens",
     # network
@@ -58,9 +59,11 @@ PROCESS_KEYS = (
 _TEMPLATE = dict.fromkeys(PROCESS_KEYS)
 _PLAIN = ("start_ns", "ppid", "uid", "threads", "rss_bytes", "virtual_bytes", "peak_rss_bytes")
 _CATEGORY_COUNTERS = {"syscalls_" + category: category for category in CATEGORIES}
+_NOT_KEYS = {*_CATEGORY_COUNTERS, "disk_latency_ns", "disk_sequential"}
 _MASKED = tuple(
-    (name, 1 << KNOWN_BIT[name]) for name in (*COUNTERS, *_PLAIN) if name not in _CATEGORY_COUNTERS
+    (name, 1 << KNOWN_BIT[name]) for name in (*COUNTERS, *_PLAIN) if name not in _NOT_KEYS
 )
+_DISKS_KNOWN = 1 << KNOWN_BIT["disk_reads"]
 _SYSCALLS_KNOWN = 1 << KNOWN_BIT["syscalls"]
 _EXIT_KNOWN = 1 << FACTS["exit_code"]
 _UID_KNOWN = 1 << FACTS["uid"]
@@ -91,7 +94,9 @@ def sample_line(
         if snapshot.syscalls is None
         else list(map(syscall, snapshot.syscalls.rows())),
         "connections": [],
-        "disks": [],
+        "disks": []
+        if snapshot.disks is None
+        else [disk(row, snapshot.counted_s) for row in snapshot.disks.rows()],
     }
     text = json.dumps(sample, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     # the encoder leaves this one control character, which can only stand inside a string
@@ -186,6 +191,8 @@ def task(
         values["syscall_categories"] = {
             category: row[name] for name, category in _CATEGORY_COUNTERS.items()
         }
+    if known & _DISKS_KNOWN:
+        values.update(_disk_times(row))
     if thread:
         values["tid"] = row["tid"]
     return values
@@ -205,6 +212,26 @@ def syscall(row: Row) -> dict[str, Any]:
         **{name: row[name] if any(histogram) else None for name in latencies},
         "histogram": histogram,
     }
+
+
+def _disk_times(row: Row) -> dict[str, Any]:
+    """Of the process's requests; null when it had none."""
+    requests = row["disk_reads"] + row["disk_writes"]
+    ratio = min(1.0, row["disk_sequential"] / requests) if requests else None
+    if not row["disk_timed"]:
+        return {"disk_sequential_ratio": ratio}
+    return {
+        "disk_latency_min_ns": row["disk_latency_min_ns"],
+        "disk_latency_avg_ns": row["disk_latency_ns"] // row["disk_timed"],
+        "disk_latency_p99_ns": row["disk_latency_p99_ns"],
+        "disk_latency_max_ns": row["disk_latency_max_ns"],
+        "disk_sequential_ratio": ratio if ratio is None else round(ratio, 6),
+    }
+
+
+def disk(row: Row, seconds: float) -> dict[str, Any]:
+    """One disk; `seconds` is the time that the row covers."""
+    return {"name": data_text(row["name"]), **disktable.values(row, seconds)}
 
 
 def _cgroup(number: int, cgroups: CgroupPaths) -> dict[str, Optional[str]]:

@@ -27,6 +27,7 @@ class Action(Enum):
     FOCUS_SYSCALLS = "go to the system calls"
     FOCUS_CONNECTIONS = "go to the connections"
     FOCUS_EVENTS = "go to the events"
+    FOCUS_DISKS = "go to the disks"
     TOGGLE_HELP = "show or hide the help"
     MOVE_UP = "one row up"
     MOVE_DOWN = "one row down"
@@ -77,6 +78,7 @@ KEYS: dict[str, Action] = {
     "2": Action.FOCUS_SYSCALLS,
     "3": Action.FOCUS_CONNECTIONS,
     "4": Action.FOCUS_EVENTS,
+    "5": Action.FOCUS_DISKS,
     "h": Action.TOGGLE_HELP,
     "?": Action.TOGGLE_HELP,
     "KEY_F1": Action.TOGGLE_HELP,

@@ -97,10 +97,10 @@ def _code(ctype: Any) -> tuple[str, int]:
     return _CODES[(sign, width)], width
 
 
-def enum_names(type_name: str, prefix: str, last: str) -> tuple[str, ...]:
+def enum_names(type_name: str, prefix: str, last: str | None = None) -> tuple[str, ...]:
     """Names of a C enum in order of value, lower case, without `prefix`; `last` is the count."""
     by_value = ffi.typeof(type_name).elements
-    count = next(v for v, n in by_value.items() if n == last)
+    count = next((v for v, n in by_value.items() if n == last), len(by_value))
     return tuple(by_value[i][len(prefix) :].lower() for i in range(count))
 
 
@@ -114,7 +114,7 @@ FACTS = {
 }
 KNOWN_BIT = {**{name: bit for bit, name in enumerate(COUNTERS)}, **FACTS}
 
-RAN, BORN, EXITED, KERNEL, ARGS_CUT, DIVIDED = (1, 2, 4, 8, 16, 32)
+RAN, BORN, EXITED, KERNEL, ARGS_CUT, DIVIDED, DISK_SLOW = (1, 2, 4, 8, 16, 32, 64)
 TEXT_CUT, TEXT_UNREAD = (1, 2)
 CATEGORIES = enum_names("enum ebtop_syscall_category", "EBTOP_CATEGORY_", "EBTOP_CATEGORIES")
 
@@ -127,6 +127,9 @@ PROGRAM = Layout("struct ebtop_program_row")
 LOG2_BUCKETS = 64
 SYSCALL = Layout("struct ebtop_syscall_row")
 """`histogram_0` to `histogram_63` beside the named members."""
+DISK = Layout("struct ebtop_disk_row")
+DISK_FACTS = enum_names("enum ebtop_disk_fact", "EBTOP_DISK_FACT_")
+"""Bits of `known` in order."""
 SYSTEM = Layout(
     "struct ebtop_system_row",
     {

@@ -11,8 +11,10 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from types import TracebackType
 
+from ebtop.diskstats import DiskStats, disk_rows
 from ebtop.host import SelfUsage, read_host, read_small, self_usage, users
 from ebtop.layout import BORN, COUNTERS, CPU, EVENT, LOSSES, RAN, ROW, Table
 from ebtop.procparse import TICK_NS, Machine, parse_machine
@@ -99,6 +101,7 @@ class ProcSource:
         self._boot_ns = 0
         self._machine = Machine({}, None)
         self._usage: SelfUsage | None = None
+        self._disk_stats = DiskStats(root)
 
     def __enter__(self) -> ProcSource:
         return self
@@ -147,7 +150,8 @@ class ProcSource:
         self._taken_ns, self._boot_ns = taken_ns, boot_ns
         if self._since_ns is None:
             self._since_ns = taken_ns
-        snapshot = self._snapshot(interval_ns, cumulative, threads)
+        disks = disk_rows(self._disk_stats.refresh(cumulative, reset))
+        snapshot = replace(self._snapshot(interval_ns, cumulative, threads), disks=disks)
         if reset:
             self._since_ns = taken_ns
             for task in (*self._processes.values(), *self._threads.values()):

@@ -13,9 +13,11 @@ from typing import Any, Iterable, Optional
 
 from ebtop import host, syscallnames
 from ebtop._core import ffi, lib
+from ebtop.diskstats import DiskStats, joined
 from ebtop.errors import EbtopError, PermissionDenied, Unsupported, UsageError
 from ebtop.layout import (
     CPU,
+    DISK,
     EVENT,
     EVENT_TYPES,
     LOSSES,
@@ -120,6 +122,7 @@ class Session:
         self._ret = ffi.new("struct ebtop_snapshot *")
         self._last_cpu_ns: Optional[int] = None
         self._since_ns: Optional[int] = None
+        self._disk_stats: Optional[DiskStats] = None
         fd = lib.ebtop_event_fd(handle)
         self.event_fd: Optional[int] = fd if fd >= 0 else None
 
@@ -199,12 +202,12 @@ class Session:
         _check(lib.ebtop_refresh(self._handle, flags, self._ret, self._error), self._error)
         if self._since_ns is None:
             self._since_ns = self._ret.taken_ns
-        snapshot = self._snapshot(self._ret, cumulative)
+        snapshot = self._snapshot(self._ret, cumulative, reset)
         if reset:
             self._since_ns = snapshot.taken_ns
         return snapshot
 
-    def _snapshot(self, raw: Any, cumulative: bool) -> Snapshot:
+    def _snapshot(self, raw: Any, cumulative: bool, reset: bool) -> Snapshot:
         interval_s = raw.interval_ns / 1e9
         processes = _table(ROW, raw.processes)
         cpus = _table(CPU, raw.cpus)
@@ -231,8 +234,14 @@ class Session:
             users=host.users(set(processes.column("uid"))),
             syscalls=_table(SYSCALL, raw.syscalls) if _is_on(probes, "syscall") else None,
             window_s=raw.window_ns / 1e9,
+            disks=self._disks(raw, cumulative, reset) if _is_on(probes, "block") else None,
             filter=_filter(raw.filter),
         )
+
+    def _disks(self, raw: Any, cumulative: bool, reset: bool) -> Table:
+        if self._disk_stats is None:
+            self._disk_stats = DiskStats()
+        return joined(_table(DISK, raw.disks), self._disk_stats.refresh(cumulative, reset))
 
     def _cost(
         self,

@@ -124,6 +124,8 @@ class Snapshot:
     syscalls: Optional[Table] = None
     """One row a system call that was made in `window_s`; None without the probe."""
     window_s: float = 0.0
+    disks: Optional[Table] = None
+    """One row a disk that gets requests; None where nothing is known of disks."""
     filter: Filter = EVERYONE
     """In force now; another process may have set it (`ebtop set`)."""
 

@@ -16,10 +16,10 @@ from ebtop.errors import UsageError
 Identity = tuple[int, int, int]
 """(pid, start_ns, tid): a reused pid is somebody else."""
 
-PROCESSES, SYSCALLS, CONNECTIONS, EVENTS = (1, 2, 3, 4)
+PROCESSES, SYSCALLS, CONNECTIONS, EVENTS, DISKS = (1, 2, 3, 4, 5)
 WINDOWS = ("interval", "ten_seconds", "reset")
 """What the table of system calls can cover."""
-SWITCHABLE = ("syscall", "open")
+SWITCHABLE = ("syscall", "open", "block")
 """Probes that run only while something shows what they see; the user can keep them off."""
 TO_THE_END = 1 << 30
 """A `move` that reaches the last row; negated, the first."""
@@ -113,6 +113,7 @@ class ViewState:
     syscall_selected: tuple[int, int] | None = None
     """(number, compat); None until the user moves: then the first row's histogram is shown."""
     syscall_scroll: int = 0
+    disks_scroll: int = 0
     window: str = WINDOWS[0]
     probes_off: frozenset[str] = frozenset({"open"})
     """Those of SWITCHABLE that do not run even where they are shown."""

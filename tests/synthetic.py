@@ -13,6 +13,9 @@ from typing import Any
 from ebtop.layout import (
     BORN,
     CPU,
+    DISK,
+    DISK_FACTS,
+    DISK_SLOW,
     EVENT,
     EVENT_TYPES,
     EXITED,
@@ -28,7 +31,9 @@ from ebtop.layout import (
 )
 from ebtop.snapshot import Host, ProbeStatus, SelfCost, Snapshot, System
 
-ALL_KNOWN = sum(1 << bit for name, bit in KNOWN_BIT.items() if name != "exit_code")
+DISK_KNOWN = sum(1 << bit for name, bit in KNOWN_BIT.items() if name.startswith("disk_"))
+ALL_KNOWN = sum(1 << bit for name, bit in KNOWN_BIT.items() if name != "exit_code") - DISK_KNOWN
+"""But what comes from disks, of which most of these machines know nothing."""
 EXIT_KNOWN = 1 << KNOWN_BIT["exit_code"]
 MS = 1_000_000
 GIB = 1 << 30
@@ -219,6 +224,52 @@ def calling() -> Snapshot:
     return replace(
         base, events=events(opens), text=text, syscalls=table, window_s=1.0, probes=probes,
         system=replace(base.system, opens=5),
+    )  # fmt: skip
+
+
+def disk(name: bytes, reads: int, writes: int, latency_ns: int, **values: Any) -> dict[str, Any]:
+    """One disk of which all is known; requests of 16 KiB that take about `latency_ns`."""
+    row: dict[str, Any] = {
+        "name": name, "known": (1 << len(DISK_FACTS)) - 1, "reads": reads, "writes": writes,
+        "read_bytes": reads << 14, "write_bytes": writes << 14, "timed": reads + writes,
+        "latency_ns": (reads + writes) * latency_ns, "latency_min_ns": latency_ns // 2,
+        "latency_p50_ns": latency_ns, "latency_p99_ns": 3 * latency_ns,
+        "latency_max_ns": 7 * latency_ns, "queued_p50_ns": latency_ns + 5000,
+        "queued_p99_ns": 4 * latency_ns, "sequential": reads // 2, "queue_depth": reads % 7,
+        "busy_ns": 130 * MS,
+    }  # fmt: skip
+    row.update(values)
+    return row
+
+
+def storing() -> Snapshot:
+    """Processes that read and write, on a busy disk, an idle one, and one known from /proc only."""
+    known = ALL_KNOWN | DISK_KNOWN
+    rows = [
+        running(501, b"dd", 120, known=known, disk_read_bytes=211 << 14, disk_reads=211,
+                disk_latency_ns=211 * 90_000, disk_sequential=210, disk_timed=211,
+                disk_latency_min_ns=40_000, disk_latency_p99_ns=260_000,
+                disk_latency_max_ns=1_310_000),
+        running(77, b"postgres", 40, known=known, disk_write_bytes=101 << 13, disk_writes=101,
+                disk_latency_ns=101 * 900_000, disk_sequential=3, disk_timed=101,
+                disk_latency_min_ns=300_000, disk_latency_p99_ns=41_000_000,
+                disk_latency_max_ns=63_000_000, flags=RAN | DISK_SLOW),
+        running(0, b"[writeback]", 0, known=DISK_KNOWN, disk_write_bytes=37 << 20, disk_writes=41,
+                disk_latency_ns=41 * 2 * MS, disk_timed=41, disk_latency_p99_ns=9 * MS,
+                disk_latency_max_ns=9 * MS, flags=RAN | KERNEL),
+        process(900, b"idle", known=known),
+        process(901, b"kworker/0:1", flags=KERNEL),
+    ]  # fmt: skip
+    known_to_proc = 0b1101
+    disks = [
+        disk(b"nvme0n1", 211, 142, 700_000, busy_ns=970 * MS, errors=2, discards=3),
+        disk(b"sda", 0, 0, 0, busy_ns=0),
+        disk(b"vdb\x1b[2J", 7, 0, 0, known=known_to_proc),
+    ]
+    status = ProbeStatus("block", "on", "tp_btf/block_rq_complete", None, 99, 9900)
+    return replace(
+        snapshot(rows), probes=(*PROBES, status),
+        disks=Table(DISK, b"".join(DISK.pack(row) for row in disks)),
     )  # fmt: skip
 
 

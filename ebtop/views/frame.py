@@ -14,6 +14,7 @@ from ebtop.columns import Cmdlines, Context, by_name
 from ebtop.eventlog import EventLine, EventTotals
 from ebtop.model import Wanted, order_rows
 from ebtop.snapshot import Snapshot
+from ebtop.views.disks import disks_panel
 from ebtop.views.events import events_panel
 from ebtop.views.header import header
 from ebtop.views.help import help_lines
@@ -24,7 +25,7 @@ from ebtop.views.scroll import place
 from ebtop.views.status import footer, status_line
 from ebtop.views.syscalls import syscalls_panel
 from ebtop.views.table import heading, row_line, shown_columns
-from ebtop.viewstate import EVENTS, PROCESSES, SWITCHABLE, SYSCALLS, ViewState
+from ebtop.viewstate import DISKS, EVENTS, PROCESSES, SWITCHABLE, SYSCALLS, ViewState
 
 MIN_WIDTH, MIN_HEIGHT = 40, 10
 _LEAST_TABLE = 8
@@ -106,6 +107,8 @@ def _panel(
         return syscalls_panel(snapshot, state, height, width)
     if which == EVENTS:
         return events_panel(snapshot, state, height, log, totals)
+    if which == DISKS:
+        return disks_panel(snapshot, state, height, width)
     return connections_panel(state), state
 
 

@@ -16,6 +16,8 @@ CAUSES = {
     "memory": "out of memory",
     "syscalls": "calls of threads without a slot",
     "forks": "births, ring buffer full",
+    "disk_requests": "disk requests, table full or untold",
+    "disk_owners": "disk requests of threads without a slot",
     "calls": "calls of the hooked function, not told of",
 }
 _LARGER = "filter by pid or user (f), or start with a larger --buffer-size"

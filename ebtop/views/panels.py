@@ -7,10 +7,12 @@ What is in a panel belongs to the view of that name; connections have no probe y
 from __future__ import annotations
 
 from ebtop.views.line import Line, Span, Style
-from ebtop.viewstate import CONNECTIONS, EVENTS, SYSCALLS, ViewState
+from ebtop.viewstate import CONNECTIONS, DISKS, EVENTS, SYSCALLS, ViewState
 
-_NAMES = {SYSCALLS: "2 System calls", CONNECTIONS: "3 Connections", EVENTS: "4 Events"}
-NEEDS = {SYSCALLS: "syscall", EVENTS: "open"}
+_NAMES = {
+    SYSCALLS: "2 System calls", CONNECTIONS: "3 Connections", EVENTS: "4 Events", DISKS: "5 Disks",
+}  # fmt: skip
+NEEDS = {SYSCALLS: "syscall", EVENTS: "open", DISKS: "block"}
 """The probe that runs only while the panel is in sight."""
 
 

@@ -14,6 +14,7 @@ from ebtop.viewstate import SWITCHABLE, ViewState
 _SHOWN_BY = {
     "syscall": "panel 2 and the columns of system calls",
     "open": "the log of opens in panel 4",
+    "block": "panel 5 and the columns of disks",
 }
 _STYLES = {"on": Style.GOOD, "off": Style.DIM}
 

@@ -20,7 +20,7 @@ _PROMPTS = {
 }
 _FOOTER = (
     ("h", "Help"), ("q", "Quit"), ("f", "Filter"), ("/", "Search"), ("<>", "Sort"),
-    ("t", "Tree"), ("p", "Pause"), ("1-4", "Panel"), ("z", "Zoom"), ("Tab", "Columns"),
+    ("t", "Tree"), ("p", "Pause"), ("1-5", "Panel"), ("z", "Zoom"), ("Tab", "Columns"),
     ("s", "Probes"),
     ("I", "Reverse"), ("H", "Threads"), ("c", "Totals"), ("r", "Reset"), ("+-", "Pace"),
     ("Space", "Tag"), ("w", "Write"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ebtop.columns import SETS, Column, Context, Row, fitting
-from ebtop.layout import EXITED
+from ebtop.layout import DISK_SLOW, EXITED
 from ebtop.text import cells, cut, fit, shifted
 from ebtop.views.line import Line, Span, Style
 from ebtop.viewstate import Identity, ViewState
@@ -53,8 +53,22 @@ def row_line(
     last = columns[-1].show(row, context)
     if state.shift:
         last = shifted(last, state.shift)
-    text = f"{mark}{numbers(row, columns, context)} {branch}{last}"
-    return (Span(fit(text, width), style),)
+    text = fit(f"{mark}{numbers(row, columns, context)} {branch}{last}", width)
+    if row["flags"] & DISK_SLOW and style is Style.NORMAL:
+        return _with_spike(text, columns)
+    return (Span(text, style),)
+
+
+def _with_spike(text: str, columns: Sequence[Column]) -> Line:
+    """The latency of its disk requests stands out, where that column is shown."""
+    start = MARK_CELLS
+    for column in columns[:-1]:
+        end = start + column.width
+        # a name of wide characters before it leaves the line as it is
+        if column.name == "iolat" and cells(text[:start]) == start:
+            return (Span(text[:start]), Span(text[start:end], Style.WARNING), Span(text[end:]))
+        start = end + 1
+    return (Span(text),)
 
 
 def numbers(row: Row, columns: Sequence[Column], context: Context) -> str:

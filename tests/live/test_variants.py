@@ -18,6 +18,7 @@ from typing import Callable
 
 import pytest
 import results
+from diskwork import place, read_direct, write_direct
 from observe import named, row_of, start, until_done, value, watch, workload
 
 from ebtop.calllines import unpack
@@ -142,9 +143,23 @@ def kfunc_is_right(session: Session, programs: set[str]) -> None:
     assert not any(stream.lost.values())
 
 
+def block_is_right(session: Session, programs: set[str]) -> None:
+    with place() as here:
+        session.refresh()
+        read_direct(here.path, 101, 4096)
+        write_direct(here.path, 53, 8192)
+        row = row_of(session.refresh(), os.getpid())
+    assert (row["disk_reads"], row["disk_read_bytes"]) == (101, 101 * 4096)
+    assert (row["disk_writes"], row["disk_write_bytes"]) == (53, 53 * 8192)
+    assert row["disk_timed"] == 154 and row["disk_sequential"] == 100 + 52
+    assert 0 < row["disk_latency_min_ns"] * 154 <= row["disk_latency_ns"]
+    assert row["disk_latency_ns"] <= 154 * row["disk_latency_max_ns"]
+
+
 ORACLES: dict[str, Callable[[Session, set[str]], None]] = {
     "sched": sched_is_right, "life": life_is_right, "tasks": tasks_is_right,
     "syscall": syscall_is_right, "open": open_is_right, "kfunc": kfunc_is_right,
+    "block": block_is_right,
 }  # fmt: skip
 
 

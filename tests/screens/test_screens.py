@@ -101,6 +101,16 @@ def _denied() -> Snapshot:
     return replace(office, probes=(*office.probes, status))
 
 
+def _storing() -> Snapshot:
+    return synthetic.storing()
+
+
+def _disks_denied() -> Snapshot:
+    status = ProbeStatus("block", "denied", "", "needs CAP_BPF and CAP_PERFMON", None, None)
+    office = synthetic.office()
+    return replace(office, probes=(*office.probes, status))
+
+
 def _threads() -> Snapshot:
     rows = [synthetic.running(501, b"python3", 400, tid=501 + i) for i in range(4)]
     rows.append(synthetic.process(501, b"io-worker", tid=777))
@@ -117,7 +127,7 @@ def _big() -> Snapshot:
 MACHINES = {
     "office": _office, "proc": _proc, "unknown": _unknown, "lost": _lost, "hostile": _hostile,
     "threads": _threads, "big": _big, "calling": _calling, "filtered": _filtered,
-    "losing": _losing, "denied": _denied,
+    "losing": _losing, "denied": _denied, "storing": _storing, "disks-denied": _disks_denied,
 }  # fmt: skip
 
 _SELECTED = (501, 501 * 1_000_003, 501)
@@ -169,6 +179,13 @@ SCREENS = (
     Screen("syscalls-denied", (100, 24), ViewState(focus=2), "denied"),
     Screen("syscalls-proc", (80, 24), ViewState(focus=2), "proc"),
     Screen("syscall-columns", (160, 24), ViewState(column_set=2), "calling"),
+    Screen("disks", (120, 30), ViewState(focus=5, column_set=3), "storing"),
+    Screen("disks-usual", (80, 24), ViewState(focus=5, ascii=True), "storing"),
+    Screen("disks-zoom", (80, 24), ViewState(focus=5, zoom=True), "storing"),
+    Screen("disks-small", (40, 10), ViewState(focus=5, move=1), "storing"),
+    Screen("disks-off", (80, 24), ViewState(focus=5, probes_off=frozenset({"block"}))),
+    Screen("disks-denied", (80, 24), ViewState(focus=5), "disks-denied"),
+    Screen("disk-columns", (160, 24), ViewState(column_set=3), "storing"),
     Screen("opens", (100, 30), ViewState(focus=4, probes_off=frozenset()), "calling"),
     Screen("losing", (100, 30), ViewState(focus=4, probes_off=frozenset()), "losing"),
     Screen("probes", (100, 24), ViewState(probes_open=True, probes_at=1), "calling"),
@@ -226,6 +243,7 @@ def test_any_size_gives_whole_lines(machine: str, size: tuple[int, int]) -> None
     states: list[dict[str, Any]] = [
         {}, {"focus": 2}, {"focus": 2, "zoom": True, "move": 4}, {"probes_open": True},
         {"focus": 4, "zoom": True}, {"help_open": True}, {"tree": True},
+        {"focus": 5}, {"column_set": 3},
         {"threads": True}, {"column_set": 1}, {"prompt": ("filter", "x" * 600)},
         {"message": ("日" * 400, False)}, {"move": TO_THE_END, "shift": 3},
     ]  # fmt: skip

@@ -38,7 +38,7 @@ def test_dialect_has_no_pointers_bits_or_unsized_types(name: str) -> None:
     code = re.sub(r"/\*.*?\*/", "", body.group(1), flags=re.S)
     for line in filter(None, (part.strip() for part in code.split(";"))):
         assert re.match(
-            r"(__[us](64|32)|char|struct ebtop_(event|call)) \w+(\[\w+\])?(, \w+)*$",
+            r"(__[us](64|32)|char|struct ebtop_(event|call|disk_counts)) \w+(\[\w+\])?(, \w+)*$",
             line,
         )
 
@@ -78,7 +78,8 @@ def test_known_bits_of_counters_and_facts_do_not_clash() -> None:
 
 def test_constants_typed_in_python_are_those_of_the_header() -> None:
     flags = (layout.RAN, layout.BORN, layout.EXITED, layout.KERNEL, layout.ARGS_CUT)
-    names = ("RAN", "BORN", "EXITED", "KERNEL", "ARGS_CUT")
+    flags += (layout.DIVIDED, layout.DISK_SLOW)
+    names = ("RAN", "BORN", "EXITED", "KERNEL", "ARGS_CUT", "DIVIDED", "DISK_SLOW")
     assert flags == tuple(getattr(lib, "EBTOP_ROW_" + name) for name in names)
     states = ffi.typeof("enum ebtop_probe_state").elements
     assert (

@@ -53,8 +53,32 @@ def test_what_has_no_probe_yet_is_null_or_empty() -> None:
     found = sample(synthetic.office())
     assert found["syscalls"] == found["connections"] == found["disks"] == []
     row = by_pid(found)[501]
+    assert all(row[name] is None for name in PROCESS_KEYS if name.startswith("disk_"))
     for name in ("wait_ns", "net_tx_bytes", "disk_reads", "opens", "cgroup"):
         assert row[name] is None
+
+
+def test_disks_and_what_processes_do_to_them() -> None:
+    found = sample(synthetic.storing())
+    busy, idle, of_proc = found["disks"]
+    assert list(busy)[:9] == [
+        "name", "read_bytes", "write_bytes", "reads", "writes", "latency_p50_ns",
+        "latency_p99_ns", "queue_depth", "busy_percent",
+    ]  # fmt: skip
+    assert (busy["name"], busy["reads"], busy["busy_percent"]) == ("nvme0n1", 211, 97.0)
+    assert (busy["latency_p50_ns"], busy["latency_avg_ns"]) == (700_000, 700_000)
+    assert idle["reads"] == 0 and idle["latency_p99_ns"] is None
+    assert of_proc["name"] == "vdb\x1b[2J" and of_proc["errors"] is None
+    assert of_proc["reads"] == 7 and of_proc["busy_percent"] is not None
+    rows = by_pid(found)
+    reader, sleeper, thread = rows[501], rows[900], rows[901]
+    assert (reader["disk_reads"], reader["disk_read_bytes"]) == (211, 211 << 14)
+    assert reader["disk_latency_avg_ns"] == 90_000
+    assert reader["disk_sequential_ratio"] == round(210 / 211, 6)
+    assert rows[0]["comm"] == "[writeback]" and rows[0]["disk_writes"] == 41
+    # no requests are a number, how long they took is not
+    assert sleeper["disk_reads"] == 0 and sleeper["disk_latency_avg_ns"] is None
+    assert thread["disk_reads"] is None
 
 
 def test_unknown_is_null_never_zero() -> None:

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 MODULES = ("virtio", "virtio_ring", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci",
-           "fuse", "virtiofs", "overlay")  # fmt: skip
+           "fuse", "virtiofs", "overlay", "virtio_blk")  # fmt: skip
 """In the order of their needs, as far as there is one; the first program tries several times."""
 
 INIT = r"""#!/bin/busybox sh

@@ -25,6 +25,7 @@ from settings import Setting
 VIRTIOFSD = ("/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd")
 DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL")
 """However this run ends, no guest outlives it."""
+DISK_BYTES = 64 << 20
 RESULTS = "/run/results"
 """Where the guest sees its folder of results."""
 COMPLAINTS = re.compile(
@@ -76,7 +77,8 @@ def run(
     with ExitStack() as stack:
         tree = stack.enter_context(_share(Path("/"), results / "tree.socket"))
         back = stack.enter_context(_share(results, results / "results.socket"))
-        hung = _emulate(packages, initrd, setting, (tree, back), results / "serial")
+        disk = stack.enter_context(_disk(results / "disk"))
+        hung = _emulate(packages, initrd, setting, (tree, back), disk, results / "serial")
     return _judge(results, time.monotonic() - began, hung)
 
 
@@ -99,8 +101,24 @@ def _share(folder: Path, socket: Path) -> Iterator[Path]:
             socket.unlink(missing_ok=True)
 
 
+@contextmanager
+def _disk(path: Path) -> Iterator[Path]:
+    """Empty at first, and nobody else's."""
+    with path.open("wb") as file:
+        file.truncate(DISK_BYTES)
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
 def _emulate(
-    packages: Path, initrd: Path, setting: Setting, sockets: tuple[Path, Path], serial: Path
+    packages: Path,
+    initrd: Path,
+    setting: Setting,
+    sockets: tuple[Path, Path],
+    disk: Path,
+    serial: Path,
 ) -> bool:
     """Whether it had to be ended because its time was up."""
     memory = f"{setting.memory_mib}M"
@@ -111,6 +129,8 @@ def _emulate(
                "-kernel", str(image.vmlinuz(packages)), "-initrd", str(initrd), "-nographic",
                "-no-reboot", "-nic", "none", "-monitor", "none", "-serial", f"file:{serial}",
                "-append", f"console=ttyS0 quiet panic=-1 oops=panic {setting.append}"]  # fmt: skip
+    command += ["-drive", f"file={disk},format=raw,if=none,id=disk,cache=none",
+                "-device", "virtio-blk-pci,drive=disk"]  # fmt: skip
     for tag, socket in zip(("tree", "results"), sockets):
         command += ["-chardev", f"socket,id={tag},path={socket}",
                     "-device", f"vhost-user-fs-pci,chardev={tag},tag={tag}"]  # fmt: skip

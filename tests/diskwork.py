@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns what tests of disk requests share: a place on a real disk, requests made one by one, and a
+snapshot that can be held against /proc/diskstats. It checks nothing.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+import pytest
+from observe import EMULATED
+
+from ebtop.diskstats import DiskStat, parse_diskstats
+from ebtop.session import Session
+from ebtop.snapshot import Snapshot
+
+BLOCK = 4096
+_GUEST_DISK = "/dev/vda"
+_FOLDERS = ("/var/tmp", str(Path(__file__).resolve().parents[1]), "/root")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A file of some MiB, or in a guest the whole disk, that may be written over."""
+
+    path: str
+    disk: bytes
+    blocks: int
+    """Of `BLOCK` bytes, all of them on the disk already."""
+
+
+def disk_of(path: str) -> Optional[bytes]:
+    """The whole disk that a path lies on; None when it lies on none."""
+    number = os.stat(path).st_rdev if path.startswith("/dev/") else os.stat(path).st_dev
+    folder = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}")
+    if not folder.exists():
+        return None
+    folder = folder.resolve()
+    return os.fsencode((folder.parent if (folder / "partition").exists() else folder).name)
+
+
+@contextmanager
+def place(blocks: int = 1024) -> Iterator[Place]:
+    """Skips where there is no disk: in a container on something stacked, say."""
+    if EMULATED and os.path.exists(_GUEST_DISK):
+        yield Place(_GUEST_DISK, os.fsencode(os.path.basename(_GUEST_DISK)), blocks)
+        return
+    folder = next((f for f in _FOLDERS if os.path.isdir(f) and disk_of(f)), None)
+    if folder is None:
+        pytest.skip(f"none of {', '.join(_FOLDERS)} is on a disk that requests go to")
+    with tempfile.NamedTemporaryFile(dir=folder, prefix="ebtop-disk-") as file:
+        file.write(os.urandom(BLOCK) * blocks)
+        file.flush()
+        os.fsync(file.fileno())
+        name = disk_of(folder)
+        assert name is not None
+        yield Place(file.name, name, blocks)
+
+
+def read_direct(
+    path: str, count: int, size: int, start: int = 0, step: Optional[int] = None
+) -> None:
+    """So many requests of `size` bytes, past the page cache, `step` bytes apart."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECT)
+    with mmap.mmap(-1, size) as buffer:
+        for number in range(count):
+            assert os.preadv(fd, [buffer], start + number * (step or size)) == size
+    os.close(fd)
+
+
+def write_direct(path: str, count: int, size: int, start: int = 0) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_DIRECT)
+    with mmap.mmap(-1, size) as buffer:
+        for number in range(count):
+            assert os.pwritev(fd, [buffer], start + number * size) == size
+    os.close(fd)
+
+
+def stat_of(disk: bytes) -> DiskStat:
+    return parse_diskstats(Path("/proc/diskstats").read_bytes())[disk]
+
+
+def _at_rest(stat: DiskStat) -> tuple[int, ...]:
+    return (stat.reads, stat.read_bytes, stat.writes, stat.write_bytes)
+
+
+def still(session: Session, disk: bytes) -> tuple[Snapshot, DiskStat]:
+    """Totals since the start, and the kernel's, of a moment in which the disk had nothing to do."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        before = stat_of(disk)
+        snapshot = session.refresh(cumulative=True)
+        after = stat_of(disk)
+        if _at_rest(before) == _at_rest(after) and not after.queue_depth:
+            return snapshot, after
+        time.sleep(0.02)
+    pytest.skip(f"{disk!r} is never at rest here")
