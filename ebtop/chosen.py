@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns what options that choose processes come to: that pids and users exist, and their numbers.
+"""Owns what options that choose processes come to: that pids and users exist, their numbers, and
+what of it the kernel can filter by.
 
 It asks the kernel and the user database; what the options may look like is said in arguments.py.
 """
@@ -11,6 +12,8 @@ from typing import Optional
 
 from ebtop import host
 from ebtop.errors import UsageError
+from ebtop.options import Options
+from ebtop.snapshot import Filter
 from ebtop.text import displayable
 
 
@@ -33,3 +36,14 @@ def uid_of(user: Optional[str], option: str = "argument -u/--user") -> Optional[
     if uid is None:
         raise UsageError(f"{option}: there is no user '{displayable(user)}'")
     return uid
+
+
+def kernel_filter(options: Options) -> Filter:
+    """What the kernel can leave out by itself: one process, one user, short calls."""
+    pids = set(options.pids)
+    return Filter(
+        pid=pids.pop() if len(pids) == 1 else 0,
+        uid=uid_of(options.user),
+        descendants=options.descendants,
+        min_latency_ns=options.min_latency_ns,
+    )

@@ -10,6 +10,7 @@ import os
 import sys
 from typing import Optional, Union
 
+from ebtop.chosen import kernel_filter
 from ebtop.errors import EbtopError, PermissionDenied, Unsupported
 from ebtop.host import in_own_pid_namespace
 from ebtop.options import PROBES, Options
@@ -35,6 +36,7 @@ def open_source(options: Options, verifier_stats: bool = False) -> Source:
         return Session(
             options.probes,
             events_bytes=options.buffer_bytes,
+            filter=kernel_filter(options),
             verifier_stats=verifier_stats,
             # a screen would be written over
             debug=options.debug and options.command != "dashboard",

@@ -16,7 +16,7 @@ from typing import Any, Optional
 
 from ebtop import functions, host, privilege
 from ebtop.calllines import CallLines
-from ebtop.chosen import uid_of
+from ebtop.chosen import kernel_filter, uid_of
 from ebtop.errors import EbtopError, PermissionDenied, Unsupported
 from ebtop.eventlines import json_event, json_lost, text_event, text_lost
 from ebtop.functions import Target
@@ -25,7 +25,7 @@ from ebtop.options import Options
 from ebtop.output import OutputClosed, say, write_all
 from ebtop.sampling import Ending
 from ebtop.session import PlainLines, Session
-from ebtop.snapshot import Filter, Stream
+from ebtop.snapshot import Stream
 from ebtop.sources import note, refusal
 from ebtop.text import raw_bytes
 
@@ -91,17 +91,6 @@ def open_session(options: Options, target: Optional[Target] = None) -> Session:
     if about:
         say(about)
     return session
-
-
-def kernel_filter(options: Options) -> Filter:
-    """What the kernel can leave out by itself: one process, one user, short calls."""
-    pids = set(options.pids)
-    return Filter(
-        pid=pids.pop() if len(pids) == 1 else 0,
-        uid=uid_of(options.user),
-        descendants=options.descendants,
-        min_latency_ns=options.min_latency_ns,
-    )
 
 
 class Waiting:

@@ -87,7 +87,11 @@ class Occupancy:
     """Which thread slots of a session are taken, and which pids lead to one."""
 
     def __init__(self, pid: int) -> None:
-        maps = {found.name: found for found in map(Map, described(pid))}
+        maps: dict[str, Map] = {}
+        for found in map(Map, sorted(described(pid), reverse=True)):
+            # of several sessions in one process the youngest is meant
+            if maps.setdefault(found.name, found) is not found:
+                found.close()
         self._slots = maps["slots"].mapped()
         self._given_out = maps["free_slots"].mapped()
         self._list_bytes = maps["free_slots"].value_bytes

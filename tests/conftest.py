@@ -10,6 +10,7 @@ tier that ran nothing. What the tests check is not decided here.
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,7 +114,16 @@ class Recorder:
             self._config.stash[_account].add(tier, report.outcome, _reason(report))
 
 
+def _hear_signals() -> None:
+    """Undoes what nohup, or `&` in a script, hands down: ebtop would go on ignoring them."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGTERM):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+            signal.signal(number, usual)
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    _hear_signals()
     config.stash[_account] = Account()
     if config.pluginmanager.hasplugin("timeout") and not config.getvalue("timeout"):
         config.option.timeout = LONGEST_S

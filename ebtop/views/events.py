@@ -14,7 +14,7 @@ from dataclasses import replace
 from ebtop import units
 from ebtop.columns import SHOWN_BYTES, exit_status
 from ebtop.eventlog import EventLine, EventTotals
-from ebtop.layout import EVENT_TYPES, TEXT_CUT, TEXT_UNREAD
+from ebtop.layout import TEXT_CUT, TEXT_UNREAD
 from ebtop.snapshot import Snapshot
 from ebtop.text import displayable, fit
 from ebtop.units import UNKNOWN
@@ -22,6 +22,9 @@ from ebtop.views.line import Line, Span, Style
 from ebtop.views.losses import LASTING, advice, lost_text
 from ebtop.views.panels import title
 from ebtop.viewstate import EVENTS, ViewState
+
+_COUNTED = ("fork", "exec", "exit", "open")
+"""What the dashboard logs; other events have their own commands."""
 
 
 def events_panel(
@@ -51,7 +54,7 @@ def scrolled(state: ViewState, count: int, height: int) -> ViewState:
 
 def _counts(totals: EventTotals, snapshot: Snapshot, state: ViewState) -> Line:
     spans: list[Span] = []
-    for name in EVENT_TYPES:
+    for name in _COUNTED:
         count, rate = totals.counts.get(name), totals.rates.get(name)
         shown = UNKNOWN if count is None else units.count(count)
         spans.append(Span(f"  {name} ", Style.LABEL))

@@ -25,12 +25,18 @@ def _alone(stack: ExitStack) -> None:
 
 
 def _ebtop(stack: ExitStack) -> None:
-    stack.enter_context(Session()).refresh()
+    """What the dashboard begins with, and what the peers do."""
+    stack.enter_context(Session(["sched", "life", "tasks"])).refresh()
 
 
 def _ebtop_with_statistics(stack: ExitStack) -> None:
     stack.enter_context(bpf.statistics())
     _ebtop(stack)
+
+
+def _ebtop_with_syscalls(stack: ExitStack) -> None:
+    """As `-b` and `--json` do: there are as many system calls as switches here."""
+    stack.enter_context(Session(["sched", "life", "tasks", "syscall"])).refresh()
 
 
 def _peers(stack: ExitStack) -> None:
@@ -41,6 +47,7 @@ VARIANTS: dict[str, Callable[[ExitStack], None]] = {
     "unwatched": _alone,
     "ebtop": _ebtop,
     "ebtop, BPF statistics on": _ebtop_with_statistics,
+    "ebtop, system calls too": _ebtop_with_syscalls,
     "cpudist + runqlat": _peers,
 }
 

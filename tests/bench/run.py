@@ -12,6 +12,7 @@ import argparse
 import os
 import platform
 import shutil
+import signal
 import sys
 import time
 
@@ -60,6 +61,8 @@ def main(arguments: list[str]) -> int:
     if missing:
         print(f"bench: missing: {' '.join(missing)}")
         return 2
+    # started by `&` in a script, the readers that are ended by it would rightly ignore it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     began = time.monotonic()
     _introduce()
     report = Report()

@@ -96,3 +96,17 @@ def test_a_signal_brings_the_report(number):
     out, errors = counting.communicate(timeout=10)
     assert (counting.returncode, errors) == (0, b"")
     assert out.count(b"\n") == 1 and calls(out)
+
+
+def test_samples_filter_in_the_kernel_too():
+    """A process that sleeps makes no calls, whatever the rest of the machine does meanwhile."""
+    with Caller() as caller:
+        done = subprocess.run(
+            command("--json", "-p", str(caller.pid), "-d", "0.5", "-n", "1"),
+            capture_output=True, timeout=20, check=True,
+        )  # fmt: skip
+    sample = json.loads(done.stdout)
+    assert [process["pid"] for process in sample["processes"]] == [caller.pid]
+    assert sample["syscalls"] == []
+    assert sample["processes"][0]["syscalls"] == 0
+    assert sample["system"]["syscalls"] is None, "of the others nothing was counted"

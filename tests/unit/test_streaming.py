@@ -11,10 +11,11 @@ import pytest
 import synthetic
 
 from ebtop import streaming
+from ebtop.chosen import kernel_filter
 from ebtop.layout import LOSSES
 from ebtop.options import parse
 from ebtop.snapshot import Stream
-from ebtop.streaming import Lines, Loss, kernel_filter
+from ebtop.streaming import Lines, Loss
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "screens"))
 import hostile
