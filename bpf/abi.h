@@ -29,6 +29,8 @@ enum ebtop_collect {
 	EBTOP_COLLECT_OPENS = 2,
 	EBTOP_COLLECT_OPENS_BY_SYSCALLS = 4, /* where no function can be hooked */
 	EBTOP_COLLECT_CALLS = 8,
+	EBTOP_COLLECT_FILES = 16,
+	EBTOP_COLLECT_FILES_BY_SYSCALLS = 32, /* where no function can be hooked */
 };
 
 /* Written by user space alone, field by field; what it says holds from the next event on. */
@@ -114,12 +116,16 @@ enum ebtop_syscall_category {
 
 /* What is special about a system call, in one byte: its category, and these. */
 #define EBTOP_KIND_NEVER_RETURNS 0x08
-#define EBTOP_KIND_OPENS 0x70 /* mask of the next four */
+#define EBTOP_KIND_SPECIAL 0xf0 /* mask of the next ones */
 #define EBTOP_KIND_OPEN 0x10
 #define EBTOP_KIND_CREAT 0x20
 #define EBTOP_KIND_OPENAT 0x30
 #define EBTOP_KIND_OPENAT2 0x40
+#define EBTOP_KIND_READ 0x50     /* from the first argument's file */
+#define EBTOP_KIND_WRITE 0x60    /* to it */
+#define EBTOP_KIND_COPY 0x70     /* from the first argument's file to the third's */
 #define EBTOP_KIND_RESTARTS 0x80 /* restart_syscall */
+#define EBTOP_KIND_SEND 0x90     /* from the second argument's file to the first's */
 
 /* Totals since `start_ns` met its first call; the thread itself writes them, as it enters and leaves. */
 struct ebtop_syscall_slot {
@@ -136,6 +142,19 @@ struct ebtop_syscall_slot {
 	__u32 generation; /* of the configuration; totals of another one have holes */
 	__u32 calls[EBTOP_CATEGORIES];
 	__u32 pad[6];
+};
+
+/* ---- files: of one thread beside its slot ---- */
+
+/* Totals since `start_ns` met its first file; the thread itself writes them. */
+struct ebtop_file_slot {
+	__u64 start_ns; /* whose totals these are: as in the slot of the same index */
+	__u64 read_bytes;
+	__u64 write_bytes;
+	__u64 cached_read_bytes; /* of read_bytes, what came through the page cache */
+	__u64 added_pages;       /* to the page cache, by calls that read */
+	__u64 opens;
+	__u64 pad[2];
 };
 
 /* Numbers from here on are those of the 32-bit calls; what is too large shares the last one. */
@@ -381,7 +400,13 @@ enum ebtop_counter {
 	EBTOP_DISK_WRITTEN_LATER_BYTES = 25, /* dirtied in the page cache, for others to write */
 	EBTOP_DISK_LATENCY_NS = 26,          /* of all requests, summed */
 	EBTOP_DISK_SEQUENTIAL = 27,
-	EBTOP_COUNTERS = 28,
+	EBTOP_FILE_READ_BYTES = 28,
+	EBTOP_FILE_WRITE_BYTES = 29,
+	EBTOP_CACHED_READ_BYTES =
+		30, /* of this and the next comes the hit ratio of the page cache */
+	EBTOP_CACHE_ADDED_BYTES = 31,
+	EBTOP_OPENS = 32,
+	EBTOP_COUNTERS = 33,
 };
 
 /* The other values a source may not know; also bits in ebtop_row.known, from its end. */
@@ -550,7 +575,7 @@ struct ebtop_probe_row {
 	__u32 state; /* enum ebtop_probe_state */
 	__u32 stats; /* 1: runs and run_ns are known */
 	char name[16];
-	char hook[120];   /* what it is attached to, comma separated */
+	char hook[248];   /* what it is attached to, comma separated */
 	char reason[200]; /* why it is not on; empty when on */
 };
 

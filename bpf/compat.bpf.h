@@ -46,13 +46,23 @@ struct mm_struct___rss_percpu {
 };
 
 struct pt_regs___x86 {
-	unsigned long bx, cx, dx, si, di, cs, ax, r8, r9, sp;
+	unsigned long bx, cx, dx, si, di, cs, ax, r8, r9, sp, orig_ax;
 };
 
 struct pt_regs___arm64 {
 	__u64 regs[31];
 	__u64 sp;
 	__u64 pstate;
+	__u64 orig_x0;
+	__s32 syscallno;
+};
+
+struct folio___nr_pages {
+	unsigned int _nr_pages;
+};
+
+struct folio___folio_nr_pages {
+	unsigned int _folio_nr_pages;
 };
 
 struct thread_info___x86 {
@@ -160,6 +170,26 @@ static __always_inline __u64 syscall_argument(const struct pt_regs *regs, bool c
 	return which == 0 ? x86->di : which == 1 ? x86->si : x86->dx;
 }
 
+/* The same when it returns: the result is where the first argument was, on arm64. */
+static __always_inline __u64 syscall_argument_at_return(const struct pt_regs *regs, bool compat,
+							int which)
+{
+	const struct pt_regs___arm64 *arm64 = (const void *)regs;
+
+	if (which == 0 && bpf_core_field_exists(arm64->orig_x0))
+		return arm64->orig_x0;
+	return syscall_argument(regs, compat, which);
+}
+
+/* Which system call a thread is in that entered the kernel with these registers; -1: none. */
+static __always_inline long current_call(const struct pt_regs *regs)
+{
+	const struct pt_regs___x86 *x86 = (const void *)regs;
+	const struct pt_regs___arm64 *arm64 = (const void *)regs;
+
+	return bpf_core_field_exists(x86->orig_ax) ? (long)x86->orig_ax : arm64->syscallno;
+}
+
 /*
  * Argument `which`, 0 to 5, of the function that a kprobe is on, as its calling convention has it. By
  * helper: the verifier does not let a relocated load go through the context.
@@ -193,6 +223,44 @@ static __always_inline __u64 large_file_flag(void)
 	const struct pt_regs___x86 *x86 = NULL;
 
 	return bpf_core_field_exists(x86->di) ? 0100000 : 0400000;
+}
+
+/* O_DIRECT of open(2). */
+static __always_inline __u32 direct_flag(void)
+{
+	const struct pt_regs___x86 *x86 = NULL;
+
+	return bpf_core_field_exists(x86->di) ? 040000 : 0200000;
+}
+
+/* task->flags of the current one; by helper before 5.11 */
+static __always_inline __u32 current_flags(void)
+{
+	if (has_current_task())
+		return bpf_get_current_task_btf()->flags;
+	return BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), flags);
+}
+
+enum pageflags {
+	PG_head = 6,
+};
+
+/*
+ * How many pages a folio has, or the page that stood in its place before 5.16. Page flags come first
+ * in both, as a number or (6.18) in a struct. Kernels whose struct folio does not hold the count had
+ * large ones in XFS alone: there each counts as one page.
+ */
+static __always_inline __u32 folio_pages(const void *folio)
+{
+	const struct folio___nr_pages *now = folio;
+	const struct folio___folio_nr_pages *before = folio;
+	__u64 flags = *(const volatile __u64 *)folio;
+
+	if (!(flags >> bpf_core_enum_value(enum pageflags, PG_head) & 1))
+		return 1;
+	if (bpf_core_field_exists(now->_nr_pages))
+		return now->_nr_pages;
+	return bpf_core_field_exists(before->_folio_nr_pages) ? before->_folio_nr_pages : 1;
 }
 
 /* What the function returns that a kretprobe is on. */

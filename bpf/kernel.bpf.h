@@ -11,6 +11,14 @@
 #define TASK_RUNNING 0
 #define TASK_DEAD 0x80 /* set for the very last switch away, since 2.6.11 */
 #define SIGNAL_GROUP_EXIT 4
+#define PF_IO_WORKER 0x10
+#define PF_MEMALLOC_NOFS 0x00040000 /* read-ahead is under way, among others */
+#define PF_KTHREAD 0x00200000
+#define S_IFMT 0170000
+#define S_IFREG 0100000
+#define PROC_SUPER_MAGIC 0x9fa0
+#define SYSFS_MAGIC 0x62656572
+#define CGROUP2_SUPER_MAGIC 0x63677270
 #define O_CREAT_WRONLY_TRUNC 01101 /* what creat(2) means to open(2) */
 
 typedef unsigned int uid_kernel;
@@ -64,6 +72,29 @@ struct mm_struct {
 	unsigned long arg_end;
 };
 
+struct super_block {
+	unsigned long s_magic;
+};
+
+struct inode {
+	unsigned short i_mode;
+	struct super_block *i_sb;
+};
+
+struct file {
+	struct inode *f_inode;
+	unsigned int f_flags;
+};
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
 struct task_struct {
 	unsigned int flags;
 	struct sched_entity se;
@@ -85,6 +116,7 @@ struct task_struct {
 	char comm[16];
 	struct signal_struct *signal;
 	struct css_set *cgroups;
+	struct files_struct *files;
 };
 
 struct linux_binprm {

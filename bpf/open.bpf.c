@@ -5,6 +5,7 @@
  * result. Costs nothing to threads that open nothing, as hooks on every system call would. Opens
  * that io_uring does take another way inside the kernel and are not seen.
  */
+#include "file.bpf.h"
 #include "open.bpf.h"
 
 /* beside the slots, same index; size is set before loading */
@@ -15,29 +16,35 @@ struct {
 	__type(value, struct ebtop_open_call);
 } open_calls SEC(".maps");
 
-/* Of the current thread; NULL when it does not pass, or has no slot (then that is counted). */
-static __always_inline struct ebtop_open_call *call_of_current(const struct ebtop_config **now)
+struct opener { /* the current thread */
+	const struct ebtop_config *now;
+	__u32 *index;
+	struct ebtop_slot *slot;
+};
+
+/* NULL when it does not pass, or has no slot (then that is counted). */
+static __always_inline struct ebtop_open_call *call_of_current(struct opener *opener)
 {
 	__u64 ids = bpf_get_current_pid_tgid();
-	__u32 *index;
 
-	*now = config_for(EBTOP_COLLECT_OPENS);
-	if (!*now || !passes_pid(*now, ids >> 32))
+	opener->now = config_for(EBTOP_COLLECT_OPENS);
+	if (!opener->now || !passes_pid(opener->now, ids >> 32))
 		return NULL;
-	index = slot_index((__u32)ids);
-	if (!index || !*index || *index == EBTOP_SLOT_LOST) {
+	opener->index = slot_index((__u32)ids);
+	if (!opener->index || !*opener->index || *opener->index == EBTOP_SLOT_LOST) {
 		count_loss(EBTOP_LOST_SYSCALLS);
 		return NULL;
 	}
-	if (!passes(*now, ids >> 32, slot_at(*index), true))
+	opener->slot = slot_at(*opener->index);
+	if (!passes(opener->now, ids >> 32, opener->slot, true))
 		return NULL;
-	return bpf_map_lookup_elem(&open_calls, index);
+	return bpf_map_lookup_elem(&open_calls, opener->index);
 }
 
 static __always_inline int account_enter(__u64 filename, __u64 flags)
 {
-	const struct ebtop_config *now;
-	struct ebtop_open_call *call = call_of_current(&now);
+	struct opener opener;
+	struct ebtop_open_call *call = call_of_current(&opener);
 
 	if (!call)
 		return 0;
@@ -50,13 +57,17 @@ static __always_inline int account_enter(__u64 filename, __u64 flags)
 /* An int in newer kernels and a long before: neither descriptors nor errors need more. */
 static __always_inline int account_return(int result)
 {
-	const struct ebtop_config *now;
-	struct ebtop_open_call *call = call_of_current(&now);
+	struct opener opener;
+	struct ebtop_open_call *call = call_of_current(&opener);
+	struct ebtop_file_slot *files;
 
 	/* it began before we watched */
-	if (!call || !call->began_ns)
+	if (!call || !call->began_ns || !opener.slot)
 		return 0;
-	emit_open(now, call->filename, call->flags, call->began_ns, result);
+	files = file_slot(opener.index, opener.slot);
+	if (files)
+		files->opens++;
+	emit_open(opener.now, call->filename, call->flags, call->began_ns, result);
 	call->began_ns = 0;
 	return 0;
 }

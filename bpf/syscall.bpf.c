@@ -4,11 +4,13 @@
  * Owns the entry and the return of system calls. Per thread: calls by category, errors, time inside
  * and on-CPU time inside, which divides its on-CPU time into user and kernel exactly. Of the
  * machine, or of whom the filter names: calls, errors and a histogram of latencies per system call.
- * Where no function can be hooked, file opens are noticed here too.
+ * Where no function can be hooked, file opens are noticed here too, and bytes of files.
  *
  * A call belongs to the thread, not to the CPU, for it may return on another one. A call that was
  * interrupted and goes on is one call; one that never returns (exit) is counted and has no latency.
  */
+#include "calls.bpf.h"
+#include "file.bpf.h"
 #include "latency.bpf.h"
 #include "open.bpf.h"
 
@@ -20,8 +22,6 @@
 #define ERESTART_RESTARTBLOCK 516
 #define ERRNO_MAX 4095
 
-/* EBTOP_KIND_* by number; from ebtop/syscallnames.py */
-const volatile unsigned char cfg_kinds[EBTOP_SYSCALL_NUMBERS] = {};
 /* Copies of the lanes, a power of two; with fewer than CPUs, they are shared. */
 const volatile __u32 cfg_shards = 1;
 const volatile __u32 cfg_shared = 1;
@@ -44,9 +44,13 @@ struct {
 	__type(value, struct ebtop_syscall_lane);
 } syscall_lanes SEC(".maps");
 
+#define COLLECTED_HERE                                                                             \
+	(EBTOP_COLLECT_SYSCALLS | EBTOP_COLLECT_OPENS_BY_SYSCALLS | EBTOP_COLLECT_FILES_BY_SYSCALLS)
+
 struct caller {                   /* the current thread */
 	struct task_struct *task; /* NULL where only its address can be had */
 	__u32 pid;
+	__u32 *index;
 	struct ebtop_slot *slot;
 	struct ebtop_syscall_slot *calls;
 };
@@ -76,6 +80,7 @@ static __always_inline bool find_caller(struct caller *caller, const struct ebto
 		count_loss(EBTOP_LOST_SYSCALLS);
 		return false;
 	}
+	caller->index = index;
 	caller->slot = slot_at(*index);
 	caller->calls = bpf_map_lookup_elem(&syscall_slots, index);
 	return caller->slot && caller->calls && caller->slot->owner == address;
@@ -84,20 +89,6 @@ static __always_inline bool find_caller(struct caller *caller, const struct ebto
 static __always_inline __u64 oncpu_now(const struct ebtop_slot *slot, __u64 now_ns)
 {
 	return slot->oncpu_ns + (now_ns - slot->since_ns);
-}
-
-static __always_inline __u32 number_of(const struct pt_regs *regs, struct task_struct *task,
-				       long id)
-{
-	bool compat = is_compat_call(regs, task);
-	__u32 number = id < 0 || id >= EBTOP_SYSCALL_COMPAT ? EBTOP_SYSCALL_COMPAT - 1 : id;
-
-	return compat ? number + EBTOP_SYSCALL_COMPAT : number;
-}
-
-static __always_inline __u32 kind_of(__u32 number)
-{
-	return cfg_kinds[number % EBTOP_SYSCALL_NUMBERS];
 }
 
 /* ---- the machine's lanes ---- */
@@ -200,7 +191,7 @@ static __always_inline void note_open(const struct pt_regs *regs, struct ebtop_s
 	__u64 first = syscall_argument(regs, compat, 0), second = syscall_argument(regs, compat, 1);
 	__u64 third = syscall_argument(regs, compat, 2), how = 0;
 
-	switch (kind & EBTOP_KIND_OPENS) {
+	switch (kind & EBTOP_KIND_SPECIAL) {
 	case EBTOP_KIND_OPEN:
 		calls->filename = first;
 		calls->open_flags = second;
@@ -226,7 +217,7 @@ static __always_inline void note_open(const struct pt_regs *regs, struct ebtop_s
 static __always_inline bool goes_on(const struct ebtop_config *now,
 				    struct ebtop_syscall_slot *calls, __u32 number, __u32 kind)
 {
-	if (number == calls->number || kind & EBTOP_KIND_RESTARTS) {
+	if (number == calls->number || (kind & EBTOP_KIND_SPECIAL) == EBTOP_KIND_RESTARTS) {
 		calls->left_ns = 0;
 		return true;
 	}
@@ -236,8 +227,7 @@ static __always_inline bool goes_on(const struct ebtop_config *now,
 
 static __always_inline int account_enter(const struct pt_regs *regs, long id, bool with_reads)
 {
-	const struct ebtop_config *now =
-		config_for(EBTOP_COLLECT_SYSCALLS | EBTOP_COLLECT_OPENS_BY_SYSCALLS);
+	const struct ebtop_config *now = config_for(COLLECTED_HERE);
 	struct ebtop_syscall_slot *calls;
 	struct caller caller = {};
 	__u32 number, kind;
@@ -262,7 +252,8 @@ static __always_inline int account_enter(const struct pt_regs *regs, long id, bo
 	calls->entered_ns = now_ns;
 	if (kind & EBTOP_KIND_NEVER_RETURNS)
 		count_unreturned(now, calls, number);
-	if (with_reads && now->collect & EBTOP_COLLECT_OPENS_BY_SYSCALLS && kind & EBTOP_KIND_OPENS)
+	if (with_reads && now->collect & EBTOP_COLLECT_OPENS_BY_SYSCALLS &&
+	    kind & EBTOP_KIND_SPECIAL)
 		note_open(regs, calls, kind);
 	return 0;
 }
@@ -273,10 +264,48 @@ static __always_inline bool is_interrupted(long ret)
 	       ret == -ERESTART_RESTARTBLOCK;
 }
 
-static __always_inline int account_return(long ret, bool with_reads)
+static __always_inline void note_opened(const struct ebtop_config *now, const struct caller *caller,
+					long ret)
 {
-	const struct ebtop_config *now =
-		config_for(EBTOP_COLLECT_SYSCALLS | EBTOP_COLLECT_OPENS_BY_SYSCALLS);
+	struct ebtop_file_slot *files = file_slot(caller->index, caller->slot);
+
+	if (files)
+		files->opens++;
+	emit_open(now, caller->calls->filename, caller->calls->open_flags,
+		  caller->calls->entered_ns, ret);
+}
+
+/* The address of a task is enough to find its files with, by helper. */
+static __always_inline struct task_struct *task_of(const struct caller *caller)
+{
+	return has_current_task() ? caller->task : (void *)bpf_get_current_task();
+}
+
+/* Which descriptors it was about, is in the registers still. */
+static __always_inline void note_file(const struct caller *caller, const struct pt_regs *regs,
+				      __u32 kind, __u64 bytes)
+{
+	bool compat = caller->calls->number >= EBTOP_SYSCALL_COMPAT;
+	__u32 first = syscall_argument_at_return(regs, compat, 0), from = first, to = first;
+	struct ebtop_file_slot *files;
+
+	kind &= EBTOP_KIND_SPECIAL;
+	if (kind == EBTOP_KIND_COPY)
+		to = syscall_argument_at_return(regs, compat, 2);
+	else if (kind == EBTOP_KIND_SEND)
+		from = syscall_argument_at_return(regs, compat, 1);
+	else if (kind != EBTOP_KIND_READ && kind != EBTOP_KIND_WRITE)
+		return;
+	files = file_slot(caller->index, caller->slot);
+	if (files && kind != EBTOP_KIND_WRITE)
+		account_read(files, file_of(task_of(caller), from), false, bytes);
+	if (files && kind != EBTOP_KIND_READ)
+		account_write(files, file_of(task_of(caller), to), false, bytes);
+}
+
+static __always_inline int account_return(const struct pt_regs *regs, long ret, bool with_reads)
+{
+	const struct ebtop_config *now = config_for(COLLECTED_HERE);
 	struct ebtop_syscall_slot *calls;
 	struct caller caller = {};
 	__u64 now_ns, oncpu_ns;
@@ -298,7 +327,9 @@ static __always_inline int account_return(long ret, bool with_reads)
 		return 0;
 	}
 	if (with_reads && calls->filename)
-		emit_open(now, calls->filename, calls->open_flags, calls->entered_ns, ret);
+		note_opened(now, &caller, ret);
+	else if (with_reads && ret > 0 && now->collect & EBTOP_COLLECT_FILES_BY_SYSCALLS)
+		note_file(&caller, regs, kind_of(calls->number), ret);
 	finish(now, calls, now_ns, ret < 0 && ret >= -ERRNO_MAX);
 	return 0;
 }
@@ -310,7 +341,7 @@ SEC("?tp_btf/sys_enter") int BPF_PROG(enter_btf, struct pt_regs *regs, long id)
 
 SEC("?tp_btf/sys_exit") int BPF_PROG(return_btf, struct pt_regs *regs, long ret)
 {
-	return account_return(ret, true);
+	return account_return(regs, ret, true);
 }
 
 /* Where other memory must not be read (lockdown): no file names. */
@@ -321,7 +352,7 @@ SEC("?tp_btf/sys_enter") int BPF_PROG(enter_bare_btf, struct pt_regs *regs, long
 
 SEC("?tp_btf/sys_exit") int BPF_PROG(return_bare_btf, struct pt_regs *regs, long ret)
 {
-	return account_return(ret, false);
+	return account_return(regs, ret, false);
 }
 
 char _license[] SEC("license") = "GPL";

@@ -165,6 +165,7 @@ static void free_thread(struct accounts *accounts, struct thread *thread)
 		accounts->by_slot[thread->slot] = NULL;
 	free(thread->sums);
 	free(thread->calls);
+	free(thread->files);
 	free(thread);
 }
 

@@ -10,6 +10,7 @@
 
 #include "buffer.h"
 #include "disks.h"
+#include "files.h"
 #include "hash.h"
 #include "slots.h"
 #include "syscalls.h"
@@ -37,6 +38,12 @@ struct thread_calls {
 	__u32 generation; /* of the filter */
 };
 
+/* What it had done with files when that was read last; who touched none has none. */
+struct thread_files {
+	__u64 boot_ns; /* as in struct thread_calls */
+	struct ebtop_file_slot last;
+};
+
 struct thread {
 	struct hash_node node; /* tid, start: first, so that a node is a thread */
 	struct process *process;
@@ -54,6 +61,7 @@ struct thread {
 	__u64 minor_faults, major_faults;
 	struct sums *sums;
 	struct thread_calls *calls;
+	struct thread_files *files;
 	__u64 divided; /* the refresh whose kernel time is counted, not sampled */
 	__u32 task_state;
 	__u32 slot_state; /* enum ebtop_slot_state; FREE when it has no slot */
@@ -124,6 +132,7 @@ struct accounts {
 	struct slots *slots;
 	struct syscalls *syscalls;  /* NULL when they are not counted */
 	struct disks *disks;        /* likewise */
+	struct files *files;        /* NULL when neither bytes of files nor opens are counted */
 	struct ebtop_config filter; /* at the beginning of this refresh */
 	struct thread **by_slot;
 	struct buffer list; /* struct process_entry; the first `sorted` in order */
@@ -162,6 +171,9 @@ void accounts_follow(struct accounts *accounts);
 /* What a thread's system calls came to, from beside its slot. */
 void accounts_syscalls(struct accounts *accounts, struct thread *thread, __u32 index,
 		       const struct ebtop_slot *slot, __u64 oncpu_ns);
+/* What a thread did with files, likewise. */
+void accounts_files(struct accounts *accounts, struct thread *thread, __u32 index,
+		    const struct ebtop_slot *slot);
 
 /* What requests to disks have come to, charged to processes; before they are settled. */
 void accounts_disks(struct accounts *accounts);

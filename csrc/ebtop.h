@@ -21,7 +21,8 @@ enum ebtop_probe {
 	EBTOP_OPEN = 4,
 	EBTOP_KFUNC = 5,
 	EBTOP_BLOCK = 6,
-	EBTOP_PROBES = 7,
+	EBTOP_VFS = 7,
+	EBTOP_PROBES = 8,
 };
 
 #define EBTOP_HOOK_RETURNS 1 /* events come with the return: with result and duration */

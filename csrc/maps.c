@@ -41,6 +41,8 @@ static const struct shape shapes[SHARED_MAPS] = {
 				sizeof(struct ebtop_syscall_slot), BPF_F_MMAPABLE },
 	[MAP_SYSCALL_LANES] = { "syscall_lanes", BPF_MAP_TYPE_ARRAY,
 				sizeof(struct ebtop_syscall_lane), BPF_F_MMAPABLE },
+	[MAP_FILE_SLOTS] = { "file_slots", BPF_MAP_TYPE_ARRAY, sizeof(struct ebtop_file_slot),
+			     BPF_F_MMAPABLE },
 	[MAP_OPEN_CALLS] = { "open_calls", BPF_MAP_TYPE_ARRAY, sizeof(struct ebtop_open_call), 0 },
 };
 
@@ -130,6 +132,7 @@ static __u32 entries_of(const struct maps *maps, enum shared_map which)
 	case MAP_SLOTS:
 	case MAP_SYSCALL_SLOTS:
 	case MAP_OPEN_CALLS:
+	case MAP_FILE_SLOTS:
 		return maps->slot_count;
 	case MAP_PID_PAGES:
 		return pid_max() / EBTOP_PIDS_PER_PAGE + 1;

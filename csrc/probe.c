@@ -157,6 +157,7 @@ static const struct probe_variant *needed(struct probe *probe, const struct prob
 		return variant;
 	memset(&probe->needed, 0, sizeof(probe->needed));
 	probe->needed.lacks = variant->lacks;
+	probe->needed.through_syscalls = variant->through_syscalls;
 	for (int i = 0; variant->programs[i]; i++)
 		if (probe->kind->needs(variant->programs[i], settings))
 			probe->needed.programs[count++] = variant->programs[i];

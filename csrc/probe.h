@@ -22,7 +22,8 @@ struct bpf_object;
 /* Programs in the order in which they are attached: the busiest hook last. */
 struct probe_variant {
 	const char *programs[PROBE_PROGRAMS_MAX + 1];
-	const char *lacks; /* what the best variant has; said with the hook */
+	const char *lacks;    /* what the best variant has; said with the hook */
+	int through_syscalls; /* it is of use only beside the probe syscall */
 };
 
 struct probe_kind {
@@ -53,7 +54,7 @@ struct probe {
 	__u64 runs;           /* at the last probe_row() */
 	__u64 run_ns;
 	enum ebtop_probe_state state;
-	char hook[120];
+	char hook[248];
 	char reason[200];
 };
 

@@ -18,6 +18,7 @@
 #include "skel/sched.skel.h"
 #include "skel/syscall.skel.h"
 #include "skel/tasks.skel.h"
+#include "skel/vfs.skel.h"
 
 static void prepare_syscall(struct bpf_object *object, const struct maps *maps,
 			    const struct ebtop_settings *settings)
@@ -30,6 +31,20 @@ static void prepare_syscall(struct bpf_object *object, const struct maps *maps,
 	memcpy((void *)constants->cfg_kinds, settings->syscall_kinds, sizeof(constants->cfg_kinds));
 	constants->cfg_shards = maps->shards;
 	constants->cfg_shared = maps->shards < maps->cpus;
+}
+
+#define ESTIMATED "; cache_hit_ratio is estimated"
+
+static void prepare_vfs(struct bpf_object *object, const struct maps *maps,
+			const struct ebtop_settings *settings)
+{
+	size_t size = 0;
+	struct vfs_bpf__rodata *constants = object_constants(object, &size);
+
+	(void)maps;
+	if (constants && size >= sizeof(*constants))
+		memcpy((void *)constants->cfg_kinds, settings->syscall_kinds,
+		       sizeof(constants->cfg_kinds));
 }
 
 const struct probe_kind probe_kinds[EBTOP_PROBES] = {
@@ -90,6 +105,20 @@ const struct probe_kind probe_kinds[EBTOP_PROBES] = {
 		.variants = {
 			{ { "complete_btf", "issue_btf", "start_btf" } },
 			{ { "complete_btf", "issue_btf", "insert_btf" } },
+		},
+	},
+	[EBTOP_VFS] = {
+		.name = "vfs",
+		.elf_bytes = vfs_bpf__elf_bytes,
+		.prepare = prepare_vfs,
+		.variants = {
+			{ { "added_btf", "copy_fexit", "splice_fexit", "sendfile_fexit",
+			    "readv_fexit", "writev_fexit", "write_fexit", "read_fexit" },
+			  "io_uring" ESTIMATED },
+			{ { "added_btf", "copy_fexit", "splice_fexit", "readv_fexit",
+			    "writev_fexit", "write_fexit", "read_fexit" },
+			  "io_uring and sendfile" ESTIMATED },
+			{ { "added_call_btf" }, "io_uring" ESTIMATED, .through_syscalls = 1 },
 		},
 	},
 };

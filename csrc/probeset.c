@@ -5,6 +5,7 @@
  * tasks) are there from the beginning to the end; the others come and go with who looks at them.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -14,7 +15,10 @@
 #include "probeset.h"
 
 #define BIT(probe) (1u << (probe))
-#define COMES_AND_GOES (BIT(EBTOP_SYSCALL) | BIT(EBTOP_OPEN) | BIT(EBTOP_KFUNC) | BIT(EBTOP_BLOCK))
+#define COMES_AND_GOES                                                                             \
+	(BIT(EBTOP_SYSCALL) | BIT(EBTOP_OPEN) | BIT(EBTOP_KFUNC) | BIT(EBTOP_BLOCK) |              \
+	 BIT(EBTOP_VFS))
+#define USES_FILE_SLOTS (BIT(EBTOP_SYSCALL) | BIT(EBTOP_OPEN) | BIT(EBTOP_VFS))
 
 static __u64 clock_ns(clockid_t clock)
 {
@@ -55,6 +59,16 @@ static int open_tasks(struct probeset *set)
 	return -EIO;
 }
 
+/* Its counts lie beside the slots of threads. */
+static int lacks_sched(const struct probeset *set, struct probe *probe)
+{
+	if (probeset_has(set, EBTOP_SCHED))
+		return 0;
+	probe->state = EBTOP_PROBE_UNSUPPORTED;
+	strcpy(probe->reason, "it needs the probe sched, which is not on");
+	return 1;
+}
+
 /* ---- system calls, and opens seen through them ---- */
 
 static int make_syscall_maps(struct probeset *set)
@@ -88,11 +102,8 @@ static void open_syscall(struct probeset *set)
 
 	if (probe->state == EBTOP_PROBE_ON)
 		return;
-	if (!probeset_has(set, EBTOP_SCHED)) {
-		probe->state = EBTOP_PROBE_UNSUPPORTED;
-		strcpy(probe->reason, "it needs the probe sched, which is not on");
+	if (lacks_sched(set, probe))
 		return;
-	}
 	if (make_syscall_maps(set)) {
 		probe->state = EBTOP_PROBE_FAILED;
 		strcpy(probe->reason, "no memory for the counts of system calls");
@@ -122,7 +133,8 @@ static int open_by_function(struct probeset *set)
 	struct probe *probe = &set->probes[EBTOP_OPEN];
 	struct ebtop_error error;
 
-	if (probe->state == EBTOP_PROBE_ON)
+	/* on through system calls, it has no object of its own */
+	if (probe->object)
 		return 0;
 	if (!probeset_has(set, EBTOP_SCHED) || maps_add(set->maps, MAP_OPEN_CALLS, &error))
 		return -ENOMEM;
@@ -148,6 +160,79 @@ static void open_by_syscalls(struct probeset *set)
 	probe->state = through->state;
 	memcpy(probe->hook, through->hook, sizeof(probe->hook));
 	memcpy(probe->reason, through->reason, sizeof(probe->reason));
+}
+
+/* ---- files ---- */
+
+/* Where opens and bytes are counted; several probes write there, so it is made before any loads. */
+static void make_file_slots(struct probeset *set)
+{
+	struct files *files = &set->files;
+	struct ebtop_error error;
+
+	if (files->on || !probeset_has(set, EBTOP_SCHED) ||
+	    maps_add(set->maps, MAP_FILE_SLOTS, &error))
+		return;
+	files->on = !beside_open(&files->slots, set->maps->fd[MAP_FILE_SLOTS],
+				 set->maps->slot_count, sizeof(struct ebtop_file_slot));
+	files->boot_ns = clock_ns(CLOCK_BOOTTIME);
+	if (!files->on)
+		maps_drop(set->maps, MAP_FILE_SLOTS);
+}
+
+static void drop_file_slots(struct probeset *set)
+{
+	beside_close(&set->files.slots);
+	maps_drop(set->maps, MAP_FILE_SLOTS);
+	set->files.on = 0;
+}
+
+static void close_vfs(struct probeset *set)
+{
+	probe_close(&set->probes[EBTOP_VFS]);
+	leave_off(&set->probes[EBTOP_VFS]);
+}
+
+/* Whether its bytes come through system calls, whose slots it then has to share. */
+static int open_vfs(struct probeset *set)
+{
+	struct probe *probe = &set->probes[EBTOP_VFS];
+	struct ebtop_error error;
+
+	if (probe->state == EBTOP_PROBE_ON)
+		return probe->variant->through_syscalls;
+	if (lacks_sched(set, probe))
+		return 0;
+	if (!set->files.on || maps_add(set->maps, MAP_SYSCALL_SLOTS, &error)) {
+		probe->state = EBTOP_PROBE_FAILED;
+		strcpy(probe->reason, "no memory for the counts of files");
+		return 0;
+	}
+	open_one(set, EBTOP_VFS);
+	if (probe->state == EBTOP_PROBE_ON && probe->variant->through_syscalls)
+		return 1;
+	if (!set->syscalls.on)
+		maps_drop(set->maps, MAP_SYSCALL_SLOTS);
+	return 0;
+}
+
+/* The state of the probe is then that of the programs which see the calls. */
+static void vfs_by_syscalls(struct probeset *set)
+{
+	const struct probe *through = &set->probes[EBTOP_SYSCALL];
+	struct probe *probe = &set->probes[EBTOP_VFS];
+	char own[sizeof(probe->hook)];
+
+	open_syscall(set);
+	if (through->state != EBTOP_PROBE_ON || through->variant->lacks) {
+		probe_close(probe);
+		probe->state = EBTOP_PROBE_UNSUPPORTED;
+		strcpy(probe->reason,
+		       "neither can functions be hooked here nor descriptors looked up");
+	} else if (!strstr(probe->hook, through->hook)) {
+		memcpy(own, probe->hook, sizeof(own));
+		snprintf(probe->hook, sizeof(probe->hook), "%.100s, %.120s", through->hook, own);
+	}
 }
 
 /* ---- calls of a function ---- */
@@ -212,22 +297,32 @@ __u64 probeset_missed_requests(const struct probeset *set)
 void probeset_switch(struct probeset *set, __u32 wanted)
 {
 	__u32 collect = wanted & BIT(EBTOP_SYSCALL) ? EBTOP_COLLECT_SYSCALLS : 0;
-	int by_syscalls = 0;
+	__u32 by_syscalls = 0;
 
 	/* nothing is collected while what is collected changes */
 	config_collect(set->config, 0);
+	if (wanted & USES_FILE_SLOTS)
+		make_file_slots(set);
 	if (wanted & BIT(EBTOP_OPEN)) {
 		collect |= EBTOP_COLLECT_OPENS;
-		by_syscalls = open_by_function(set) != 0;
+		by_syscalls = open_by_function(set) ? EBTOP_COLLECT_OPENS_BY_SYSCALLS : 0;
 	} else if (set->probes[EBTOP_OPEN].state != EBTOP_PROBE_OFF) {
 		close_open(set);
+	}
+	if (wanted & BIT(EBTOP_VFS)) {
+		collect |= EBTOP_COLLECT_FILES;
+		by_syscalls |= open_vfs(set) ? EBTOP_COLLECT_FILES_BY_SYSCALLS : 0;
+	} else if (set->probes[EBTOP_VFS].state != EBTOP_PROBE_OFF) {
+		close_vfs(set);
 	}
 	if (wanted & BIT(EBTOP_SYSCALL))
 		open_syscall(set);
 	else if (!by_syscalls && set->probes[EBTOP_SYSCALL].state != EBTOP_PROBE_OFF)
 		close_syscall(set);
-	if (by_syscalls)
+	if (by_syscalls & EBTOP_COLLECT_OPENS_BY_SYSCALLS)
 		open_by_syscalls(set);
+	if (by_syscalls & EBTOP_COLLECT_FILES_BY_SYSCALLS)
+		vfs_by_syscalls(set);
 	if (wanted & BIT(EBTOP_KFUNC)) {
 		collect |= EBTOP_COLLECT_CALLS;
 		open_kfunc(set);
@@ -239,10 +334,12 @@ void probeset_switch(struct probeset *set, __u32 wanted)
 		open_block(set);
 	else if (set->probes[EBTOP_BLOCK].state != EBTOP_PROBE_OFF)
 		close_block(set);
-	if (by_syscalls)
-		collect |= EBTOP_COLLECT_OPENS_BY_SYSCALLS;
+	if (!(wanted & USES_FILE_SLOTS))
+		drop_file_slots(set);
+	set->files.bytes = probeset_has(set, EBTOP_VFS);
+	set->files.opens = probeset_has(set, EBTOP_OPEN);
 	set->settings.probes = (set->settings.probes & ~COMES_AND_GOES) | (wanted & COMES_AND_GOES);
-	config_collect(set->config, collect);
+	config_collect(set->config, collect | by_syscalls);
 }
 
 /* ---- all of them ---- */
@@ -304,5 +401,7 @@ void probeset_close(struct probeset *set)
 	disks_close(&set->disks);
 	for (int i = EBTOP_PROBES - 1; i >= 0; i--)
 		probe_close(&set->probes[i]);
+	if (set->files.on)
+		drop_file_slots(set);
 	tasks_close(&set->tasks);
 }

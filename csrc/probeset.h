@@ -9,6 +9,7 @@
 
 #include "config.h"
 #include "disks.h"
+#include "files.h"
 #include "probe.h"
 #include "syscalls.h"
 #include "tasks.h"
@@ -22,12 +23,13 @@ struct probeset {
 	struct syscalls syscalls;
 	struct disks disks;
 	__u64 missed_requests; /* until the probe was closed last */
+	struct files files;
 };
 
 /* Opens what settings->probes names; an error only when nothing of it works. */
 int probeset_open(struct probeset *set, const struct ebtop_settings *settings, struct maps *maps,
 		  struct config *config, struct ebtop_error *err);
-/* Opens and closes those that may come and go (syscall, open, kfunc, block); the others stay as they are. */
+/* Opens and closes those that may come and go; the others stay as they are. */
 void probeset_switch(struct probeset *set, __u32 wanted);
 void probeset_close(struct probeset *set);
 /* Calls of the hooked function that the kernel itself did not tell the probe of. */

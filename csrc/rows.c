@@ -41,6 +41,22 @@ static __u32 state_letter(__u32 state)
 	return state ? 'D' : 'R';
 }
 
+/* What is counted beside the slots, of whom the filter lets through. */
+static __u64 known_of_slots(const struct accounts *accounts)
+{
+	__u64 known = 0;
+
+	if (accounts->syscalls)
+		for (int c = EBTOP_SYSCALLS; c <= EBTOP_SYSCALLS_OTHER; c++)
+			known |= KNOWN(c);
+	if (accounts->files && accounts->files->bytes)
+		known |= KNOWN(EBTOP_FILE_READ_BYTES) | KNOWN(EBTOP_FILE_WRITE_BYTES) |
+			 KNOWN(EBTOP_CACHED_READ_BYTES) | KNOWN(EBTOP_CACHE_ADDED_BYTES);
+	if (accounts->files && accounts->files->opens)
+		known |= KNOWN(EBTOP_OPENS);
+	return known;
+}
+
 static __u64 known_counters(const struct accounts *accounts, const struct process *process,
 			    const __u64 *counters)
 {
@@ -54,10 +70,9 @@ static __u64 known_counters(const struct accounts *accounts, const struct proces
 		if (divided * 100 >= counters[EBTOP_ONCPU_NS] * 99)
 			known |= KNOWN(EBTOP_USER_NS) | KNOWN(EBTOP_KERNEL_NS);
 	}
-	if (accounts->syscalls && process->flags & PROCESS_ACCOUNTED &&
-	    !(process->flags & PROCESS_UNTRACKED) && accounts_passes(accounts, process))
-		for (int c = EBTOP_SYSCALLS; c <= EBTOP_SYSCALLS_OTHER; c++)
-			known |= KNOWN(c);
+	if (process->flags & PROCESS_ACCOUNTED && !(process->flags & PROCESS_UNTRACKED) &&
+	    accounts_passes(accounts, process))
+		known |= known_of_slots(accounts);
 	if (process->flags & PROCESS_FAULTS)
 		known |= KNOWN(EBTOP_MINOR_FAULTS) | KNOWN(EBTOP_MAJOR_FAULTS);
 	return known;

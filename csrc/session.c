@@ -107,6 +107,8 @@ static void tell_accounts(struct ebtop_session *session)
 			&session->set.syscalls :
 			NULL;
 	accounts->disks = probeset_has(&session->set, EBTOP_BLOCK) ? &session->set.disks : NULL;
+	accounts->files =
+		session->set.files.bytes || session->set.files.opens ? &session->set.files : NULL;
 }
 
 static int open_session(struct ebtop_session *session, const struct ebtop_settings *settings,

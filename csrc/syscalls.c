@@ -12,8 +12,6 @@
 #include "histogram.h"
 #include "syscalls.h"
 
-#define CHUNK_SLOTS 1024
-#define READ_TRIES 4
 #define SLICE_NS 1000000000ull
 #define TEN_SECONDS_NS 10000000000ull
 
@@ -28,9 +26,9 @@ static size_t whole_pages(size_t bytes)
 	return (bytes + 4095) & ~4095ul;
 }
 
-static void *map_array(int fd, size_t bytes, size_t offset)
+static void *map_array(int fd, size_t bytes)
 {
-	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)offset);
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
 	return memory == MAP_FAILED ? NULL : memory;
 }
@@ -42,30 +40,19 @@ int syscalls_open(struct syscalls *syscalls, const struct maps *maps, const char
 
 	memset(syscalls, 0, sizeof(*syscalls));
 	syscalls->rows = BUFFER_OF(struct ebtop_syscall_row);
-	syscalls->slots_fd = maps->fd[MAP_SYSCALL_SLOTS];
-	syscalls->slot_total = maps->slot_count;
-	syscalls->chunk_count = (maps->slot_count + CHUNK_SLOTS - 1) / CHUNK_SLOTS;
-	syscalls->chunks = calloc(syscalls->chunk_count, sizeof(*syscalls->chunks));
 	syscalls->shards = maps->shards;
 	memcpy(syscalls->kinds, kinds, sizeof(syscalls->kinds));
 	syscalls->lanes_bytes = whole_pages(lanes * sizeof(struct ebtop_syscall_lane));
-	syscalls->lanes = map_array(maps->fd[MAP_SYSCALL_LANES], syscalls->lanes_bytes, 0);
+	syscalls->lanes = map_array(maps->fd[MAP_SYSCALL_LANES], syscalls->lanes_bytes);
 	syscalls->interval_ns = syscalls->reset_ns = syscalls->slice_began_ns[0] = now_ns;
-	if (!syscalls->chunks || !syscalls->lanes) {
+	if (beside_open(&syscalls->slots, maps->fd[MAP_SYSCALL_SLOTS], maps->slot_count,
+			sizeof(struct ebtop_syscall_slot)) ||
+	    !syscalls->lanes) {
 		syscalls_close(syscalls);
 		return -ENOMEM;
 	}
 	syscalls->on = 1;
 	return 0;
-}
-
-/* The last chunk ends with the array. */
-static size_t chunk_bytes(const struct syscalls *syscalls, __u32 chunk)
-{
-	const size_t each = sizeof(struct ebtop_syscall_slot), offset = chunk * CHUNK_SLOTS * each;
-	size_t left = whole_pages(syscalls->slot_total * each) - offset;
-
-	return left < CHUNK_SLOTS * each ? left : CHUNK_SLOTS * each;
 }
 
 static void free_sums(struct syscall_sums *sums)
@@ -77,10 +64,7 @@ static void free_sums(struct syscall_sums *sums)
 
 void syscalls_close(struct syscalls *syscalls)
 {
-	for (__u32 i = 0; syscalls->chunks && i < syscalls->chunk_count; i++)
-		if (syscalls->chunks[i])
-			munmap(syscalls->chunks[i], chunk_bytes(syscalls, i));
-	free(syscalls->chunks);
+	beside_close(&syscalls->slots);
 	if (syscalls->lanes)
 		munmap(syscalls->lanes, syscalls->lanes_bytes);
 	for (int number = 0; number < EBTOP_SYSCALL_NUMBERS; number++)
@@ -89,33 +73,9 @@ void syscalls_close(struct syscalls *syscalls)
 	memset(syscalls, 0, sizeof(*syscalls));
 }
 
-/* ---- threads ---- */
-
-static const struct ebtop_syscall_slot *slot_at(struct syscalls *syscalls, __u32 index)
-{
-	const __u32 chunk = index / CHUNK_SLOTS;
-
-	if (!syscalls->chunks[chunk])
-		syscalls->chunks[chunk] =
-			map_array(syscalls->slots_fd, chunk_bytes(syscalls, chunk),
-				  (size_t)chunk * CHUNK_SLOTS * sizeof(struct ebtop_syscall_slot));
-	return syscalls->chunks[chunk] ? &syscalls->chunks[chunk][index % CHUNK_SLOTS] : NULL;
-}
-
-/* Its thread writes it in some 20 ns, at most every 50 or so: two equal copies are one state. */
 int syscalls_read(struct syscalls *syscalls, __u32 index, struct ebtop_syscall_slot *ret)
 {
-	const struct ebtop_syscall_slot *slot = slot_at(syscalls, index);
-	struct ebtop_syscall_slot again;
-
-	for (int i = 0; slot && i < READ_TRIES; i++) {
-		memcpy(ret, (const void *)slot, sizeof(*ret));
-		__atomic_thread_fence(__ATOMIC_ACQUIRE);
-		memcpy(&again, (const void *)slot, sizeof(again));
-		if (!memcmp(ret, &again, sizeof(again)))
-			return 0;
-	}
-	return -EAGAIN;
+	return beside_read(&syscalls->slots, index, ret);
 }
 
 /* ---- lanes ---- */

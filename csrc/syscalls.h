@@ -7,6 +7,7 @@
 #ifndef EBTOP_SYSCALLS_H
 #define EBTOP_SYSCALLS_H
 
+#include "beside.h"
 #include "buffer.h"
 #include "config.h"
 
@@ -16,9 +17,7 @@ struct syscall_sums;
 
 struct syscalls {
 	int on;
-	int slots_fd;
-	struct ebtop_syscall_slot **chunks; /* mapped as far as threads have made calls */
-	__u32 chunk_count, slot_total;
+	struct beside slots;
 	struct ebtop_syscall_lane *lanes;
 	size_t lanes_bytes;
 	__u32 shards;

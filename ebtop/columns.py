@@ -57,6 +57,10 @@ class Column:
     importance: int = 50
     """What is least important goes first when the screen is narrow; 100 stays."""
 
+    def heading(self, ascii: bool) -> str:
+        """Its title; the sign for an estimate has a stand-in where there is ASCII only."""
+        return self.title.replace("≈", "~") if ascii else self.title
+
     @property
     def known_bit(self) -> int:
         """The mask of the row's `known` that must be set; 0 when the value is always known."""
@@ -75,6 +79,18 @@ def cpu_percent(row: Row, counted_s: float) -> float | None:
     if counted_s <= 0 or not row["known"] & _ONCPU:
         return None
     return float(row["oncpu_ns"]) / 1e7 / counted_s
+
+
+def hit_ratio(row: Row) -> float | None:
+    """Estimated share of the bytes read that the page cache had; None when nothing was read.
+
+    What read-ahead adds counts too, though nobody asked for it yet: the ratio is then too low, and
+    that of the reads that come for it too high.
+    """
+    if not row["known"] & _CACHED or not row["cached_read_bytes"]:
+        return None
+    missed: float = row["cache_added_bytes"] / row["cached_read_bytes"]
+    return max(0.0, 1.0 - missed)
 
 
 def user_name(row: Row, context: Context) -> str | None:
@@ -129,6 +145,7 @@ def state_letter(row: Row) -> str | None:
 _ONCPU = 1 << KNOWN_BIT["oncpu_ns"]
 _SYSCALLS = 1 << KNOWN_BIT["syscalls"]
 _DISKS = 1 << KNOWN_BIT["disk_reads"]
+_CACHED = 1 << KNOWN_BIT["cached_read_bytes"]
 _UID = 1 << KNOWN_BIT["uid"]
 _EXIT_CODE = 1 << KNOWN_BIT["exit_code"]
 _STATE = 1 << KNOWN_BIT["state"]
@@ -149,6 +166,11 @@ def _number(name: str, write: Callable[[float], str]) -> Callable[[Row, Context]
 def _cpu(row: Row, context: Context) -> str:
     value = cpu_percent(row, context.snapshot.counted_s)
     return UNKNOWN if value is None else units.percent(value)
+
+
+def _hits(row: Row, context: Context) -> str:
+    ratio = hit_ratio(row)
+    return UNKNOWN if ratio is None else units.percent(ratio * 100)
 
 
 def _calls_rate(row: Row, context: Context) -> str:
@@ -236,6 +258,7 @@ def _disk_time(name: str, title: str, member: str, importance: int, help: str) -
     return Column(name, title, 7, member, show, help, "block", importance=importance)
 
 
+_ESTIMATED = "estimated: 1 - pages added to the page cache by reads / bytes read"
 _SAMPLED = "sampled by the kernel's tick; counted while the probe syscall runs"
 
 COLUMNS: tuple[Column, ...] = (
@@ -308,6 +331,21 @@ COLUMNS: tuple[Column, ...] = (
         "disk requests that began where its one before ended", "block", counter=True,
         importance=55,
     ),
+    Column(
+        "filer", "FILE-R", 6, "file_read_bytes", _number("file_read_bytes", units.size),
+        "bytes read from regular files", "vfs", counter=True, importance=90,
+    ),
+    Column(
+        "filew", "FILE-W", 6, "file_write_bytes", _number("file_write_bytes", units.size),
+        "bytes written to regular files", "vfs", counter=True, importance=88,
+    ),
+    Column(
+        "hit", "≈HIT%", 5, "cached_read_bytes", _hits,
+        "share of its reads that the page cache had; - when it read nothing; sorts by bytes",
+        "vfs", _ESTIMATED, counter=True, importance=86,
+    ),
+    _counter("opens", "OPENS", 5, "opens", 84, "opens of files, those that failed too",
+             probe="open"),
     _fact("cgroup", "CGROUP", 8, "cgroup_id", 40, "number of its cgroup", lambda n: str(int(n))),
 )  # fmt: skip
 
@@ -321,6 +359,7 @@ SETS: tuple[tuple[Column, ...], ...] = tuple(
         "pid user cpu sysc syserr systime fileio memory network process timers sync signal"
         " other cmd",
         "pid user cpu diskr diskw iolat iomax reads writes seq state rss cmd",
+        "pid user cpu filer filew hit opens fileio majflt state rss cmd",
     )
 )
 

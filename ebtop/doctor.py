@@ -34,8 +34,9 @@ _GIVES = {
              " their exit_code, and the log of execs and exits"),
     "tasks": "memory, faults, parents and names, in one read instead of thousands of files",
     "syscall": "system calls and their latencies; user and kernel time are then sampled",
-    "open": "the log of file opens",
     "block": "disk_* of processes, and the latencies of disks",
+    "open": "the log of file opens, and how many each process had",
+    "vfs": "bytes read and written through files, and the hit ratio of the page cache",
     "kfunc": "calls of any function of the kernel",
 }  # fmt: skip
 _HELPS = {

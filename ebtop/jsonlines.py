@@ -20,6 +20,7 @@ from ebtop.columns import (
     by_name,
     cpu_percent,
     exit_status,
+    hit_ratio,
     raw_cmdline,
     state_letter,
 )
@@ -59,7 +60,8 @@ PROCESS_KEYS = (
 _TEMPLATE = dict.fromkeys(PROCESS_KEYS)
 _PLAIN = ("start_ns", "ppid", "uid", "threads", "rss_bytes", "virtual_bytes", "peak_rss_bytes")
 _CATEGORY_COUNTERS = {"syscalls_" + category: category for category in CATEGORIES}
-_NOT_KEYS = {*_CATEGORY_COUNTERS, "disk_latency_ns", "disk_sequential"}
+_NOT_KEYS = {*_CATEGORY_COUNTERS, "disk_latency_ns", "disk_sequential", "cached_read_bytes",
+             "cache_added_bytes"}  # fmt: skip
 _MASKED = tuple(
     (name, 1 << KNOWN_BIT[name]) for name in (*COUNTERS, *_PLAIN) if name not in _NOT_KEYS
 )
@@ -187,6 +189,7 @@ def task(
     if cgroups is not None and known & _CGROUP_KNOWN:
         values.update(_cgroup(row["cgroup_id"], cgroups))
     values["cpu_percent"] = _rounded(cpu_percent(row, snapshot.counted_s))
+    values["cache_hit_ratio"] = _rounded(hit_ratio(row))
     if known & _SYSCALLS_KNOWN:
         values["syscall_categories"] = {
             category: row[name] for name, category in _CATEGORY_COUNTERS.items()

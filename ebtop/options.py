@@ -16,10 +16,10 @@ from ebtop.errors import UsageError
 from ebtop.output import write_all
 from ebtop.text import displayable
 
-PROBES = ("sched", "life", "tasks", "syscall", "open", "kfunc", "block")
+PROBES = ("sched", "life", "tasks", "syscall", "open", "kfunc", "block", "vfs")
 CHOOSABLE = tuple(name for name in PROBES if name != "kfunc")
 """That one needs a function, which only `kprobe` names."""
-DEFAULT_PROBES = ("sched", "life", "tasks", "syscall", "block")
+DEFAULT_PROBES = ("sched", "life", "tasks", "syscall", "block", "vfs")
 """Without the logs of events, which run when they are asked for."""
 COMMANDS = {
     "doctor": "what this machine can trace, probe by probe, and why not the rest",

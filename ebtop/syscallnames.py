@@ -19,11 +19,15 @@ COMPAT = 512
 NUMBERS = 1024
 """The length of that table: EBTOP_SYSCALL_NUMBERS."""
 OTHER = "other"
-NEVER_RETURNS, OPEN, CREAT, OPENAT, OPENAT2, RESTARTS = (0x08, 0x10, 0x20, 0x30, 0x40, 0x80)
+NEVER_RETURNS, OPEN, CREAT, OPENAT, OPENAT2 = (0x08, 0x10, 0x20, 0x30, 0x40)
+READ, WRITE, COPY, RESTARTS, SEND = (0x50, 0x60, 0x70, 0x80, 0x90)
 """EBTOP_KIND_*: bits beside the category."""
 SPECIAL = {
     "exit": NEVER_RETURNS, "exit_group": NEVER_RETURNS, "open": OPEN, "creat": CREAT,
     "openat": OPENAT, "openat2": OPENAT2, "restart_syscall": RESTARTS,
+    "read": READ, "pread64": READ, "readv": READ, "preadv": READ, "preadv2": READ,
+    "write": WRITE, "pwrite64": WRITE, "writev": WRITE, "pwritev": WRITE, "pwritev2": WRITE,
+    "copy_file_range": COPY, "splice": COPY, "sendfile": SEND, "sendfile64": SEND,
 }  # fmt: skip
 
 

@@ -26,7 +26,7 @@ _KEY_NAMES = {
 
 def help_lines(snapshot: Snapshot, state: ViewState, height: int) -> tuple[list[Line], ViewState]:
     """The part of the help in sight, and the state with its scrolling done."""
-    lines = [*_static(), *_probe_lines(snapshot, state)]
+    lines = [*_static(state.ascii), *_probe_lines(snapshot, state)]
     wished = state.help_scroll + state.move + state.move_pages * max(1, height - 2)
     first = max(0, min(wished, len(lines) - (height - 1)))
     state = replace(state, help_scroll=first, move=0, move_pages=0)
@@ -35,8 +35,8 @@ def help_lines(snapshot: Snapshot, state: ViewState, height: int) -> tuple[list[
     return [(Span(title, Style.TITLE_FOCUSED),), *lines[first : first + height - 1]], state
 
 
-@lru_cache(maxsize=1)
-def _static() -> tuple[Line, ...]:
+@lru_cache(maxsize=2)
+def _static(ascii: bool) -> tuple[Line, ...]:
     lines = [_title("Keys"), *_key_lines()]
     lines += [
         _title("Marks"),
@@ -44,9 +44,10 @@ def _static() -> tuple[Line, ...]:
         _entry("*", "tagged row; + selected and tagged"),
         _entry("X", "in STATE: ended in this interval, its exact totals shown"),
         _entry("-", "not known here: never 0, never a guess"),
+        _entry("~" if ascii else "≈", "estimated, not counted"),
         _title("Columns (name for --sort, probe: meaning)"),
     ]
-    lines += [_entry(column.title, _column_text(column)) for column in COLUMNS]
+    lines += [_entry(column.heading(ascii), _column_text(column)) for column in COLUMNS]
     lines.append(_title("System calls (panel 2)"))
     lines += [_entry(column.title, column.help) for column in SYSCALL_COLUMNS]
     return tuple(lines)

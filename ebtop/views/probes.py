@@ -13,8 +13,9 @@ from ebtop.viewstate import SWITCHABLE, ViewState
 
 _SHOWN_BY = {
     "syscall": "panel 2 and the columns of system calls",
-    "open": "the log of opens in panel 4",
     "block": "panel 5 and the columns of disks",
+    "open": "the log of opens in panel 4, and the column OPENS",
+    "vfs": "the columns of files",
 }
 _STYLES = {"on": Style.GOOD, "off": Style.DIM}
 

@@ -29,7 +29,7 @@ def heading(columns: Sequence[Column], state: ViewState) -> Line:
     arrow = "^" if state.reverse else "v"
     for column in columns:
         is_sorted = column.name == state.sort
-        title = (arrow if is_sorted else " ") + column.title
+        title = (arrow if is_sorted else " ") + column.heading(state.ascii)
         width = column.width + 1
         text = title.ljust(width) if column.text else title.rjust(width)
         spans.append(Span(text, _HEADING[is_sorted]))

@@ -54,7 +54,7 @@ def test_what_has_no_probe_yet_is_null_or_empty() -> None:
     assert found["syscalls"] == found["connections"] == found["disks"] == []
     row = by_pid(found)[501]
     assert all(row[name] is None for name in PROCESS_KEYS if name.startswith("disk_"))
-    for name in ("wait_ns", "net_tx_bytes", "disk_reads", "opens", "cgroup"):
+    for name in ("wait_ns", "net_tx_bytes", "disk_reads", "cgroup"):
         assert row[name] is None
 
 

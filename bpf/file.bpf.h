@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+
+/*
+ * Owns what a read or a write of a regular file adds to its thread: bytes, and of the bytes read
+ * those that came through the page cache. Who noticed it, a function's return or a system call's,
+ * is the probe's concern; so are the pages that are added to the cache.
+ */
+#ifndef EBTOP_FILE_BPF_H
+#define EBTOP_FILE_BPF_H
+
+#include "config.bpf.h"
+
+/* beside the slots, same index; size is set before loading */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ebtop_file_slot);
+} file_slots SEC(".maps");
+
+/* The slot may have been another thread's. */
+static __always_inline struct ebtop_file_slot *file_slot(const __u32 *index,
+							 const struct ebtop_slot *slot)
+{
+	struct ebtop_file_slot *files = bpf_map_lookup_elem(&file_slots, index);
+
+	if (files && files->start_ns != slot->start_ns) {
+		__builtin_memset(files, 0, sizeof(*files));
+		files->start_ns = slot->start_ns;
+	}
+	return files;
+}
+
+/* Files that are made as they are read, and lie in no cache. */
+static __always_inline bool is_made_up(__u64 magic)
+{
+	return magic == PROC_SUPER_MAGIC || magic == SYSFS_MAGIC || magic == CGROUP2_SUPER_MAGIC;
+}
+
+/*
+ * `typed`: the verifier knows that it is a file, so its fields are loaded directly. Else they are
+ * read by helper, which costs more and is refused under lockdown: as few as there is need of.
+ */
+static __always_inline void account_read(struct ebtop_file_slot *files, struct file *file,
+					 bool typed, __u64 bytes)
+{
+	struct inode *inode = typed ? file->f_inode : BPF_CORE_READ(file, f_inode);
+	__u32 mode = typed ? inode->i_mode : BPF_CORE_READ(inode, i_mode);
+	__u32 flags;
+	__u64 magic;
+
+	if ((mode & S_IFMT) != S_IFREG)
+		return;
+	files->read_bytes += bytes;
+	flags = typed ? file->f_flags : BPF_CORE_READ(file, f_flags);
+	magic = typed ? inode->i_sb->s_magic : BPF_CORE_READ(inode, i_sb, s_magic);
+	if (!(flags & direct_flag()) && !is_made_up(magic))
+		files->cached_read_bytes += bytes;
+}
+
+static __always_inline void account_write(struct ebtop_file_slot *files, struct file *file,
+					  bool typed, __u64 bytes)
+{
+	struct inode *inode = typed ? file->f_inode : BPF_CORE_READ(file, f_inode);
+	__u32 mode = typed ? inode->i_mode : BPF_CORE_READ(inode, i_mode);
+
+	if ((mode & S_IFMT) == S_IFREG)
+		files->write_bytes += bytes;
+}
+
+/* What a descriptor of the current thread stands for; by helper. `task` may be a bare address. */
+static __always_inline struct file *file_of(struct task_struct *task, __u32 descriptor)
+{
+	struct fdtable *table;
+	struct file **all, *file = NULL;
+	__u32 size;
+
+	if (has_current_task()) {
+		table = task->files->fdt;
+		size = table->max_fds;
+		all = table->fd;
+	} else {
+		table = BPF_CORE_READ(task, files, fdt);
+		size = BPF_CORE_READ(table, max_fds);
+		all = BPF_CORE_READ(table, fd);
+	}
+	if (descriptor < size)
+		bpf_probe_read_kernel(&file, sizeof(file), all + descriptor);
+	return file;
+}
+
+#endif
