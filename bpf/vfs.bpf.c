@@ -91,10 +91,17 @@ int BPF_PROG(splice_fexit, struct file *from, void *from_at, struct file *to, vo
 	return account(from, to, true, result);
 }
 
+/* A file system on top of another one calls it once more, with files that no descriptor stands for. */
 SEC("?fexit/vfs_copy_file_range")
 int BPF_PROG(copy_fexit, struct file *from, __u64 from_at, struct file *to, __u64 to_at,
 	     __u64 bytes, int flags, long result)
 {
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
+	__u32 first = syscall_argument_at_return(regs, is_compat_call(regs, task), 0);
+
+	if (result <= 0 || file_of(task, first) != from)
+		return 0;
 	return account(from, to, true, result);
 }
 

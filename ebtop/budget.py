@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns which probes are shed because all together cost too much, and when they come back.
+
+Pure: it is told what each interval cost, and its clock is their sum. Costs are in percent of the
+whole machine. What stays on whatever it costs is no concern of it, but as a part of the sum.
+
+Nothing tells what a probe would cost that is shed, so it comes back on trial, when there is room.
+A trial that fails makes the next one wait twice as long.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Optional
+
+STANDING = ("sched", "life", "tasks")
+"""Never shed: all accounts of processes lean on them."""
+ORDER = ("stacks", "syscall", "vfs", "block", "open")
+"""Which goes first of those that cost the same, or when no cost is known."""
+
+WINDOW_S = 3.0
+"""The mean of so long is judged, and nothing before that after a change."""
+FLAGRANT = 4.0
+FLAGRANT_S = 1.0
+"""So many times the budget needs less time to be believed."""
+WORTH = 0.05
+"""Part of the budget that a probe has to cost: to shed less would relieve nobody."""
+ROOM = 0.75
+"""A probe comes back when no more of the budget is spent than this part."""
+FIRST_WAIT_S = 5.0
+MOST_WAIT_S = 320.0
+CALM_S = 60.0
+"""Who stays so long after it came back begins with a short wait again."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What an interval cost, in percent of the machine."""
+
+    seconds: float
+    own: float
+    """Of ebtop itself, and of the probes that are never shed."""
+    probes: Mapping[str, Optional[float]]
+    """Of those that run and can be shed; None where it cannot be known."""
+
+
+@dataclass(frozen=True)
+class Shed:
+    """A probe that was shed: when it may come back, and what it and all together cost then."""
+
+    until_s: float
+    cost: Optional[float]
+    total: float
+
+
+class Budget:
+    """Told every interval, it changes `shed`: by one probe at a time."""
+
+    def __init__(self, percent: float) -> None:
+        self.percent = percent
+        self.shed: dict[str, Shed] = {}
+        """By name, those shed last at the end."""
+        self.total: Optional[float] = None
+        """What the last interval cost."""
+        self.stuck = False
+        """Too much is spent, but nothing is left that it would help to shed."""
+        self._now_s = 0.0
+        self._looks: deque[Look] = deque()
+        self._skip = False
+        self._waits: dict[str, float] = {}
+        self._back_s: dict[str, float] = {}
+
+    def look(self, look: Look) -> None:
+        """Ends an interval."""
+        self._now_s += look.seconds
+        self.total = _total(look)
+        if look.seconds <= 0:
+            return
+        if self._skip:  # what loading and closing cost is no cost of running
+            self._skip = False
+            return
+        self._looks.append(look)
+        while sum(past.seconds for past in list(self._looks)[1:]) >= WINDOW_S:
+            self._looks.popleft()
+        self._decide()
+
+    def forget(self, names: Iterable[str]) -> None:
+        """These are not wanted any more, or now: they are not shed, but off."""
+        for name in names:
+            self.shed.pop(name, None)
+
+    # ---- decisions ----
+
+    def _decide(self) -> None:
+        watched_s = sum(look.seconds for look in self._looks)
+        mean = sum(_total(look) * look.seconds for look in self._looks) / watched_s
+        believed = watched_s >= WINDOW_S
+        flagrant = watched_s >= FLAGRANT_S and mean > FLAGRANT * self.percent
+        if mean > self.percent and (believed or flagrant):
+            self._shed_dearest(mean)
+        elif believed:
+            self.stuck = False
+            if mean <= ROOM * self.percent:
+                self._take_back()
+
+    def _shed_dearest(self, total: float) -> None:
+        costs = self._costs()
+        worth = WORTH * self.percent
+        left = [name for name, cost in costs.items() if cost is None or cost >= worth]
+        self.stuck = not left
+        if self.stuck:
+            return
+        name = min(left, key=lambda name: (-(costs[name] or 0.0), _rank(name), name))
+        wait_s = FIRST_WAIT_S
+        if name in self._back_s and self._now_s - self._back_s[name] < CALM_S:
+            wait_s = min(2 * self._waits.get(name, FIRST_WAIT_S), MOST_WAIT_S)
+        self._waits[name] = wait_s
+        self.shed[name] = Shed(self._now_s + wait_s, costs[name], total)
+        self._changed()
+
+    def _take_back(self) -> None:
+        due = [name for name, shed in self.shed.items() if shed.until_s <= self._now_s]
+        if not due:
+            return
+        name = due[-1]  # the last that went, for it was the cheapest
+        del self.shed[name]
+        self._back_s[name] = self._now_s
+        self._changed()
+
+    def _changed(self) -> None:
+        self._looks.clear()
+        self._skip = True
+
+    def _costs(self) -> dict[str, Optional[float]]:
+        """Means of the window, of those that run now."""
+        found: dict[str, Optional[float]] = {}
+        for name in self._looks[-1].probes:
+            known = [(look.probes[name], look.seconds) for look in self._looks
+                     if name in look.probes]  # fmt: skip
+            sums = [cost * seconds for cost, seconds in known if cost is not None]
+            whole = len(sums) == len(known)
+            seconds = sum(seconds for _, seconds in known)
+            found[name] = sum(sums) / seconds if whole else None
+        return found
+
+
+def _total(look: Look) -> float:
+    return look.own + sum(cost for cost in look.probes.values() if cost is not None)
+
+
+def _rank(name: str) -> int:
+    return ORDER.index(name) if name in ORDER else len(ORDER)
