@@ -31,6 +31,8 @@ enum ebtop_collect {
 	EBTOP_COLLECT_CALLS = 8,
 	EBTOP_COLLECT_FILES = 16,
 	EBTOP_COLLECT_FILES_BY_SYSCALLS = 32, /* where no function can be hooked */
+	EBTOP_COLLECT_CONNECTIONS = 64,
+	EBTOP_COLLECT_TRANSITIONS = 128, /* an event for each change of a connection's state */
 };
 
 /* Written by user space alone, field by field; what it says holds from the next event on. */
@@ -42,6 +44,8 @@ struct ebtop_config {
 	__u32 generation;     /* another one after each change of the above; 24 bits, never 0 */
 	__u32 collect;        /* enum ebtop_collect */
 	__u32 epoch;          /* 0, 1, 0, ...: which minimum and maximum a system call goes to */
+	__u32 port;           /* of connections, either end's; 0: every port */
+	__u32 pad;
 };
 
 /* ---- slots: one thread's running totals, written by the CPU that owns the thread ---- */
@@ -237,7 +241,8 @@ enum ebtop_loss {
 	EBTOP_LOST_CALLS = 8,         /* calls of a function of which entry or return was missed */
 	EBTOP_LOST_DISK_REQUESTS = 9, /* not counted: no room in a table, or told to no program */
 	EBTOP_LOST_DISK_OWNERS = 10,  /* charged to nobody: their thread has no slot */
-	EBTOP_LOSSES = 11,
+	EBTOP_LOST_CONNECTIONS = 11,  /* forgotten because there was no room for more */
+	EBTOP_LOSSES = 12,
 };
 
 /* ---- events: records in the ring buffer ---- */
@@ -248,7 +253,8 @@ enum ebtop_event_type {
 	EBTOP_EVENT_EXIT = 2,
 	EBTOP_EVENT_OPEN = 3,
 	EBTOP_EVENT_KPROBE = 4,
-	EBTOP_EVENT_TYPES = 5,
+	EBTOP_EVENT_TCP = 5,
+	EBTOP_EVENT_TYPES = 6,
 	EBTOP_EVENT_NUDGE = 255, /* a head alone: wakes the reader, and means nothing else */
 };
 
@@ -336,6 +342,90 @@ struct ebtop_kfunc {
 	char data[EBTOP_CALL_DATA_BYTES];
 };
 
+/* ---- connections: by their socket, in a map that forgets the idlest when it is full ---- */
+
+/* As the kernel numbers them (include/net/tcp_states.h). */
+enum ebtop_tcp_state {
+	EBTOP_TCP_ESTABLISHED = 1,
+	EBTOP_TCP_SYN_SENT = 2,
+	EBTOP_TCP_SYN_RECV = 3,
+	EBTOP_TCP_FIN_WAIT1 = 4,
+	EBTOP_TCP_FIN_WAIT2 = 5,
+	EBTOP_TCP_TIME_WAIT = 6,
+	EBTOP_TCP_CLOSE = 7,
+	EBTOP_TCP_CLOSE_WAIT = 8,
+	EBTOP_TCP_LAST_ACK = 9,
+	EBTOP_TCP_LISTEN = 10,
+	EBTOP_TCP_CLOSING = 11,
+};
+
+/* How a connection ended; as the process that owns it sees it. */
+enum ebtop_close_reason {
+	EBTOP_CLOSED_UNKNOWN = 0, /* or not at all */
+	EBTOP_CLOSED_FIN = 1,
+	EBTOP_CLOSED_RESET = 2,
+	EBTOP_CLOSED_TIMEOUT = 3,
+	EBTOP_CLOSED_REFUSED = 4,
+	EBTOP_CLOSED_UNREACHABLE = 5,
+	EBTOP_CLOSE_REASONS = 6,
+};
+
+#define EBTOP_CONN_OUT 1       /* its owner connected */
+#define EBTOP_CONN_IN 2        /* a listening socket took it */
+#define EBTOP_CONN_ACCEPTED 4  /* and the process that accepted it has been counted */
+#define EBTOP_CONN_COUNTED 8   /* tx_bytes, rx_bytes, retransmits and rtt_us are known */
+#define EBTOP_CONN_FOLLOWED 16 /* its owner descends from the filter's process */
+#define EBTOP_CONN_UNTOLD 32   /* its beginning waits for an owner, who may pass the filter */
+#define EBTOP_CONN_ERROR 64    /* it ended with an error that its owner was told */
+#define EBTOP_CONN_CLOSED 128
+
+struct ebtop_connection {
+	__u64 socket;         /* which one: an address, unique as long as it is open */
+	__u64 start_ns;       /* monotonic clock; 0: before anybody watched */
+	__u64 since_ns;       /* when its state began; 0: likewise */
+	__u64 end_ns;         /* 0: it is open */
+	__u64 owner_start_ns; /* boot-time clock; (pid, this) names the owner */
+	__u64 tx_bytes;       /* given to the network once; again are `retransmits` */
+	__u64 rx_bytes;
+	__u32 netns; /* number of its network namespace */
+	__u32 pid;   /* of the owner; 0: not known */
+	__u32 tid;
+	__u32 uid;
+	__u32 family; /* 4 or 6; an IPv4 address in IPv6 clothes is 4 */
+	__u32 sport;
+	__u32 dport;
+	__u32 state;  /* enum ebtop_tcp_state */
+	__u32 flags;  /* EBTOP_CONN_* */
+	__u32 reason; /* enum ebtop_close_reason */
+	__u32 retransmits;
+	__u32 rtt_us;  /* smoothed; 0: none was measured */
+	__u32 backlog; /* of a listening socket: connections that wait for accept(2) */
+	__u32 backlog_max;
+	__u32 copied; /* sequence number up to which its processes have read */
+	__u32 pad;
+	__u32 saddr[4]; /* network byte order; of family 4 the first alone */
+	__u32 daddr[4];
+	char comm[EBTOP_COMM_BYTES]; /* of the owner when it was learnt */
+};
+
+/* A connection came to another state; without EBTOP_COLLECT_TRANSITIONS only: it ended. */
+struct ebtop_tcp {
+	struct ebtop_event head; /* of the owner */
+	struct ebtop_connection connection;
+	__u64 state_ns; /* how long the old state lasted; 0: not known */
+	__u32 old_state;
+	__u32 pad;
+};
+
+/* Totals of a thread, beside its slot; it writes them itself. */
+struct ebtop_tcp_slot {
+	__u64 start_ns; /* whose these are: as in the slot of the same index */
+	__u64 tx_bytes;
+	__u64 rx_bytes;
+	__u32 opened;
+	__u32 accepted;
+};
+
 /* ---- task records: what iter/task writes ---- */
 
 struct ebtop_task {
@@ -406,7 +496,14 @@ enum ebtop_counter {
 		30, /* of this and the next comes the hit ratio of the page cache */
 	EBTOP_CACHE_ADDED_BYTES = 31,
 	EBTOP_OPENS = 32,
-	EBTOP_COUNTERS = 33,
+	EBTOP_NET_TX_BYTES = 33,
+	EBTOP_NET_RX_BYTES = 34,
+	EBTOP_CONNECTIONS = 35, /* open now: no sum over time */
+	EBTOP_CONNECTIONS_OPENED = 36,
+	EBTOP_CONNECTIONS_ACCEPTED = 37,
+	EBTOP_RETRANSMITS = 38,
+	EBTOP_CONNECTION_ERRORS = 39,
+	EBTOP_COUNTERS = 40,
 };
 
 /* The other values a source may not know; also bits in ebtop_row.known, from its end. */

@@ -166,6 +166,7 @@ static void free_thread(struct accounts *accounts, struct thread *thread)
 	free(thread->sums);
 	free(thread->calls);
 	free(thread->files);
+	free(thread->net);
 	free(thread);
 }
 

@@ -11,6 +11,7 @@
 #include "buffer.h"
 #include "disks.h"
 #include "files.h"
+#include "connections.h"
 #include "hash.h"
 #include "slots.h"
 #include "syscalls.h"
@@ -44,6 +45,13 @@ struct thread_files {
 	struct ebtop_file_slot last;
 };
 
+/* The same of what it sent and received. */
+struct thread_net {
+	__u64 boot_ns;
+	__u64 tx_bytes, rx_bytes;
+	__u32 opened, accepted;
+};
+
 struct thread {
 	struct hash_node node; /* tid, start: first, so that a node is a thread */
 	struct process *process;
@@ -62,6 +70,7 @@ struct thread {
 	struct sums *sums;
 	struct thread_calls *calls;
 	struct thread_files *files;
+	struct thread_net *net;
 	__u64 divided; /* the refresh whose kernel time is counted, not sampled */
 	__u32 task_state;
 	__u32 slot_state; /* enum ebtop_slot_state; FREE when it has no slot */
@@ -109,6 +118,9 @@ struct process {
 	__u32 task_state, task_flags;
 	__s32 exit_code;
 	__u32 args_bytes;
+	__u64 net_refresh; /* the refresh that `connections` is of; it is 0 in any other */
+	__u32 connections;
+	__u32 pad1;
 	__u32 followed; /* the generation of the filter whose process it descends from */
 	__u32 pad;
 	char *args;
@@ -130,8 +142,9 @@ struct watch_entry {
 struct accounts {
 	struct hash threads, processes;
 	struct slots *slots;
-	struct syscalls *syscalls;  /* NULL when they are not counted */
-	struct disks *disks;        /* likewise */
+	struct syscalls *syscalls;       /* NULL when they are not counted */
+	struct disks *disks;             /* likewise */
+	struct connections *connections; /* likewise */
 	struct files *files;        /* NULL when neither bytes of files nor opens are counted */
 	struct ebtop_config filter; /* at the beginning of this refresh */
 	struct thread **by_slot;
@@ -174,6 +187,12 @@ void accounts_syscalls(struct accounts *accounts, struct thread *thread, __u32 i
 /* What a thread did with files, likewise. */
 void accounts_files(struct accounts *accounts, struct thread *thread, __u32 index,
 		    const struct ebtop_slot *slot);
+/* What a thread sent and received, likewise. */
+void accounts_net(struct accounts *accounts, struct thread *thread, __u32 index,
+		  const struct ebtop_slot *slot);
+/* Reads the connections that are open. */
+void accounts_connections(struct accounts *accounts);
+void accounts_connection_ended(struct accounts *accounts, const struct ebtop_connection *ended);
 
 /* What requests to disks have come to, charged to processes; before they are settled. */
 void accounts_disks(struct accounts *accounts);

@@ -116,6 +116,8 @@ static void take_slot(struct accounts *accounts, struct thread *thread, __u32 in
 		accounts_syscalls(accounts, thread, index, slot, at.oncpu_ns);
 	if (accounts->files)
 		accounts_files(accounts, thread, index, slot);
+	if (accounts->connections)
+		accounts_net(accounts, thread, index, slot);
 	set_last(thread, slot, not_behind(at, thread));
 	thread->user_ticks_ns = slot->user_ticks_ns;
 	thread->kernel_ticks_ns = slot->kernel_ticks_ns;

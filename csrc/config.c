@@ -54,6 +54,7 @@ void config_set_filter(volatile struct ebtop_config *now, const struct ebtop_con
 	now->pid = filter->pid;
 	now->uid = filter->uid;
 	now->flags = filter->flags;
+	now->port = filter->port;
 	__atomic_thread_fence(__ATOMIC_RELEASE);
 	now->generation = now->generation % GENERATIONS + 1;
 }

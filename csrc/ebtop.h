@@ -22,7 +22,9 @@ enum ebtop_probe {
 	EBTOP_KFUNC = 5,
 	EBTOP_BLOCK = 6,
 	EBTOP_VFS = 7,
-	EBTOP_PROBES = 8,
+	EBTOP_TCP = 8,
+	EBTOP_SOCKETS = 9, /* runs with tcp */
+	EBTOP_PROBES = 10,
 };
 
 #define EBTOP_HOOK_RETURNS 1 /* events come with the return: with result and duration */
@@ -61,6 +63,8 @@ struct ebtop_settings {
 	__u32 events_bytes;   /* size of the ring buffer; 0: the default */
 	__u32 verifier_stats; /* 1: programs shall say what the verifier processed; slower to open */
 	__u32 debug;          /* 1: all that libbpf and the verifier say goes to standard error */
+	__u32 transitions;    /* 1: an event for each change of a connection's state */
+	__u32 pad;
 	struct ebtop_hook hook;     /* for kfunc */
 	struct ebtop_config filter; /* pid, uid, flags, min_latency_ns; the rest is the session's */
 	char syscall_kinds[EBTOP_SYSCALL_NUMBERS]; /* EBTOP_KIND_* and category, by number */
@@ -115,20 +119,21 @@ struct ebtop_table {
 };
 
 struct ebtop_snapshot {
-	__u64 taken_ns;               /* monotonic clock */
-	__u64 interval_ns;            /* what the counters cover; 0 in the first refresh */
-	__u64 took_ns;                /* what the refresh itself took */
-	struct ebtop_table system;    /* struct ebtop_system_row, one */
-	struct ebtop_table processes; /* struct ebtop_row; those that ran come first */
-	struct ebtop_table threads;   /* struct ebtop_row */
-	struct ebtop_table cpus;      /* struct ebtop_cpu_row */
-	struct ebtop_table events;    /* struct ebtop_event_row, oldest first */
-	struct ebtop_table text;      /* bytes; stride 1 */
-	struct ebtop_table probes;    /* struct ebtop_probe_row */
-	struct ebtop_table syscalls;  /* struct ebtop_syscall_row: those that were called */
-	struct ebtop_table disks;     /* struct ebtop_disk_row: those that had a request */
-	struct ebtop_config filter;   /* as it is now; another process may have set it */
-	__u64 window_ns;              /* what the table of system calls covers */
+	__u64 taken_ns;                 /* monotonic clock */
+	__u64 interval_ns;              /* what the counters cover; 0 in the first refresh */
+	__u64 took_ns;                  /* what the refresh itself took */
+	struct ebtop_table system;      /* struct ebtop_system_row, one */
+	struct ebtop_table processes;   /* struct ebtop_row; those that ran come first */
+	struct ebtop_table threads;     /* struct ebtop_row */
+	struct ebtop_table cpus;        /* struct ebtop_cpu_row */
+	struct ebtop_table events;      /* struct ebtop_event_row, oldest first */
+	struct ebtop_table text;        /* bytes; stride 1 */
+	struct ebtop_table probes;      /* struct ebtop_probe_row */
+	struct ebtop_table syscalls;    /* struct ebtop_syscall_row: those that were called */
+	struct ebtop_table disks;       /* struct ebtop_disk_row: those that had a request */
+	struct ebtop_table connections; /* struct ebtop_connection; those that ended come last */
+	struct ebtop_config filter;     /* as it is now; another process may have set it */
+	__u64 window_ns;                /* what the table of system calls covers */
 };
 
 /* Loads and attaches the probes of `settings`. A probe that cannot run is no error: it is a row of

@@ -143,6 +143,23 @@ static void take_kprobe(struct events *events, const struct ebtop_kfunc *kfunc, 
 	row->text = events_add_text(events, packed, &row->text_bytes);
 }
 
+/* The row's text is the connection. */
+static void take_tcp(struct events *events, const struct ebtop_tcp *tcp)
+{
+	const struct ebtop_connection *connection = &tcp->connection;
+	struct ebtop_event_row *row;
+
+	if (connection->flags & EBTOP_CONN_CLOSED)
+		accounts_connection_ended(events->accounts, connection);
+	row = events->transitions ? add_row(events, &tcp->head) : NULL;
+	if (!row)
+		return;
+	row->duration_ns = tcp->state_ns;
+	row->result = tcp->old_state;
+	row->text_bytes = sizeof(*connection);
+	row->text = events_add_text(events, (const char *)connection, &row->text_bytes);
+}
+
 static int is_full(const struct events *events)
 {
 	return events->rows.count >= ROWS_MAX || events->text.count + TEXT_MOST > TEXT_MAX;
@@ -156,6 +173,7 @@ static int take(void *context, void *data, size_t size)
 		[EBTOP_EVENT_EXIT] = sizeof(struct ebtop_exit),
 		[EBTOP_EVENT_OPEN] = offsetof(struct ebtop_open, name),
 		[EBTOP_EVENT_KPROBE] = offsetof(struct ebtop_kfunc, data),
+		[EBTOP_EVENT_TCP] = sizeof(struct ebtop_tcp),
 	};
 	struct events *events = context;
 	const struct ebtop_event *head = data;
@@ -174,6 +192,8 @@ static int take(void *context, void *data, size_t size)
 		take_exit(events, data);
 	else if (head->type == EBTOP_EVENT_OPEN)
 		take_open(events, data, size);
+	else if (head->type == EBTOP_EVENT_TCP)
+		take_tcp(events, data);
 	else
 		take_kprobe(events, data, size);
 	return events->bounded && is_full(events) ? -ENOBUFS : 0;

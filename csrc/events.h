@@ -20,6 +20,7 @@ struct events {
 	struct buffer text; /* bytes; what rows refer to */
 	__u64 counts[EBTOP_EVENT_TYPES];
 	__u64 dropped_rows;
+	int transitions;   /* rows for changes of connections' states */
 	int bounded;       /* draining stops when what is kept is full, rather than to drop rows */
 	size_t handed_out; /* so many of the first rows are no longer needed */
 };

@@ -114,6 +114,9 @@ void machine_pack_losses(struct machine *machine, const struct accounts *account
 	lost[EBTOP_LOST_MEMORY] = accounts->lost_memory;
 	lost[EBTOP_LOST_CALLS] += machine->missed_calls;
 	lost[EBTOP_LOST_DISK_REQUESTS] += machine->missed_requests;
+	if (accounts->connections)
+		machine->forgotten_connections = accounts->connections->forgotten;
+	lost[EBTOP_LOST_CONNECTIONS] += machine->forgotten_connections;
 	for (int cause = 0; cause < EBTOP_LOSSES; cause++) {
 		system->lost[cause] = lost[cause] - machine->lost[cause];
 		system->lost_total[cause] = lost[cause];

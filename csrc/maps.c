@@ -16,6 +16,7 @@
 #include "maps.h"
 
 #define THREADS_MAX 65536
+#define CONNECTIONS_MAX 65536
 #define EVENTS_BYTES (1u << 20)
 #define EVENTS_BYTES_MAX (1u << 30)
 #define SHARDS_MAX 16       /* 1.1 MiB each; with more CPUs they are shared */
@@ -26,6 +27,7 @@ struct shape {
 	enum bpf_map_type type;
 	__u32 value_size;
 	__u32 flags;
+	__u32 key_size; /* 0: that of an array */
 };
 
 static const struct shape shapes[SHARED_MAPS] = {
@@ -44,6 +46,10 @@ static const struct shape shapes[SHARED_MAPS] = {
 	[MAP_FILE_SLOTS] = { "file_slots", BPF_MAP_TYPE_ARRAY, sizeof(struct ebtop_file_slot),
 			     BPF_F_MMAPABLE },
 	[MAP_OPEN_CALLS] = { "open_calls", BPF_MAP_TYPE_ARRAY, sizeof(struct ebtop_open_call), 0 },
+	[MAP_TCP_SLOTS] = { "tcp_slots", BPF_MAP_TYPE_ARRAY, sizeof(struct ebtop_tcp_slot),
+			    BPF_F_MMAPABLE },
+	[MAP_CONNECTIONS] = { "connections", BPF_MAP_TYPE_LRU_HASH, sizeof(struct ebtop_connection),
+			      0, sizeof(__u64) },
 };
 
 static __u32 pid_max(void)
@@ -59,13 +65,13 @@ static __u32 pid_max(void)
 	return value;
 }
 
-/* EBTOP_THREADS_MAX lets tests run out of slots; larger than the default it is for huge machines. */
-static __u32 threads_max(void)
+/* Lets tests run out of room; larger than the default it is for huge machines. */
+static __u32 limit(const char *variable, __u32 otherwise)
 {
-	const char *text = getenv("EBTOP_THREADS_MAX");
+	const char *text = getenv(variable);
 	unsigned long value = text ? strtoul(text, NULL, 10) : 0;
 
-	return value > 0 && value <= PIDS_MAX ? (__u32)value : THREADS_MAX;
+	return value > 0 && value <= PIDS_MAX ? (__u32)value : otherwise;
 }
 
 /* A refusal alone does not say why. A map of 8 bytes is made where the limit is what is too low. */
@@ -101,6 +107,8 @@ static int create(const struct shape *shape, __u32 entries)
 	__u32 key = shape->type == BPF_MAP_TYPE_RINGBUF ? 0 : sizeof(__u32);
 	int ret = error_injected(shape->name);
 
+	if (shape->key_size)
+		key = shape->key_size;
 	if (!ret)
 		ret = bpf_map_create(shape->type, shape->name, key, shape->value_size, entries,
 				     &opts);
@@ -133,7 +141,10 @@ static __u32 entries_of(const struct maps *maps, enum shared_map which)
 	case MAP_SYSCALL_SLOTS:
 	case MAP_OPEN_CALLS:
 	case MAP_FILE_SLOTS:
+	case MAP_TCP_SLOTS:
 		return maps->slot_count;
+	case MAP_CONNECTIONS:
+		return maps->connections;
 	case MAP_PID_PAGES:
 		return pid_max() / EBTOP_PIDS_PER_PAGE + 1;
 	case MAP_FREE_SLOTS:
@@ -172,7 +183,8 @@ int maps_open(struct maps *maps, __u32 events_bytes, struct ebtop_error *err)
 	if (cpus < 0)
 		return error_set(err, cpus, "maps", "cannot read /sys/devices/system/cpu/possible");
 	maps->cpus = (__u32)cpus;
-	maps->slot_count = 1 + maps->cpus + threads_max();
+	maps->slot_count = 1 + maps->cpus + limit("EBTOP_THREADS_MAX", THREADS_MAX);
+	maps->connections = limit("EBTOP_CONNECTIONS_MAX", CONNECTIONS_MAX);
 	maps->shards = shards_for(maps->cpus);
 	maps->events_bytes = ring_bytes(events_bytes ? events_bytes : EVENTS_BYTES);
 	for (int i = 0; !ret && i < MAPS_AT_ONCE; i++)

@@ -22,6 +22,8 @@ enum shared_map {
 	MAP_SYSCALL_LANES,
 	MAP_OPEN_CALLS,
 	MAP_FILE_SLOTS,
+	MAP_TCP_SLOTS,
+	MAP_CONNECTIONS,
 	SHARED_MAPS
 };
 
@@ -31,6 +33,7 @@ struct maps {
 	__u32 slot_count; /* idle slots and slot 0 included */
 	__u32 shards;     /* copies of the lanes of system calls: a power of two */
 	__u32 events_bytes;
+	__u32 connections; /* room for so many */
 };
 
 /* `events_bytes`: size of the ring buffer, 0 for the default. */

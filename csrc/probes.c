@@ -16,9 +16,11 @@
 #include "skel/life.skel.h"
 #include "skel/open.skel.h"
 #include "skel/sched.skel.h"
+#include "skel/sockets.skel.h"
 #include "skel/syscall.skel.h"
 #include "skel/tasks.skel.h"
 #include "skel/vfs.skel.h"
+#include "skel/tcp.skel.h"
 
 static void prepare_syscall(struct bpf_object *object, const struct maps *maps,
 			    const struct ebtop_settings *settings)
@@ -119,6 +121,23 @@ const struct probe_kind probe_kinds[EBTOP_PROBES] = {
 			    "write_fexit", "read_fexit" },
 			  "io_uring, sendfile, copy_file_range" ESTIMATED },
 			{ { "added_call_btf" }, "io_uring" ESTIMATED, .through_syscalls = 1 },
+		},
+	},
+	[EBTOP_TCP] = {
+		.name = "tcp",
+		.elf_bytes = tcp_bpf__elf_bytes,
+		.variants = {
+			{ { "state_btf", "read_btf", "received_btf", "sent_btf" } },
+			{ { "state_btf", "read_btf" }, "bytes sent, and those of UDP" },
+		},
+	},
+	[EBTOP_SOCKETS] = {
+		.name = "sockets",
+		.elf_bytes = sockets_bpf__elf_bytes,
+		.is_iterator = 1,
+		.variants = {
+			{ { "conns_iter", "files_iter" } },
+			{ { "conns_bare_iter" }, "what open connections carried" },
 		},
 	},
 };

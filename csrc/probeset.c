@@ -17,7 +17,7 @@
 #define BIT(probe) (1u << (probe))
 #define COMES_AND_GOES                                                                             \
 	(BIT(EBTOP_SYSCALL) | BIT(EBTOP_OPEN) | BIT(EBTOP_KFUNC) | BIT(EBTOP_BLOCK) |              \
-	 BIT(EBTOP_VFS))
+	 BIT(EBTOP_VFS) | BIT(EBTOP_TCP))
 #define USES_FILE_SLOTS (BIT(EBTOP_SYSCALL) | BIT(EBTOP_OPEN) | BIT(EBTOP_VFS))
 
 static __u64 clock_ns(clockid_t clock)
@@ -235,6 +235,73 @@ static void vfs_by_syscalls(struct probeset *set)
 	}
 }
 
+/* ---- connections ---- */
+
+static void close_tcp(struct probeset *set)
+{
+	probe_close(&set->probes[EBTOP_TCP]);
+	connections_close(&set->connections);
+	probe_close(&set->probes[EBTOP_SOCKETS]);
+	maps_drop(set->maps, MAP_TCP_SLOTS);
+	maps_drop(set->maps, MAP_CONNECTIONS);
+	leave_off(&set->probes[EBTOP_TCP]);
+	leave_off(&set->probes[EBTOP_SOCKETS]);
+}
+
+static int open_connections(struct probeset *set)
+{
+	const struct probe *sockets = &set->probes[EBTOP_SOCKETS];
+	struct ebtop_error error;
+	int programs[2] = { -1, -1 }, ret;
+
+	ret = maps_add(set->maps, MAP_TCP_SLOTS, &error);
+	if (!ret)
+		ret = maps_add(set->maps, MAP_CONNECTIONS, &error);
+	if (ret)
+		return ret;
+	open_one(set, EBTOP_SOCKETS);
+	for (int i = 0; i < sockets->programs && i < 2; i++)
+		programs[i] = sockets->program_fds[i];
+	ret = connections_open(&set->connections, set->maps, programs[0], programs[1]);
+	set->connections.boot_ns = clock_ns(CLOCK_BOOTTIME);
+	return ret;
+}
+
+static void open_tcp(struct probeset *set)
+{
+	struct probe *probe = &set->probes[EBTOP_TCP];
+
+	if (probe->state == EBTOP_PROBE_ON)
+		return;
+	if (!probeset_has(set, EBTOP_SCHED)) {
+		probe->state = EBTOP_PROBE_UNSUPPORTED;
+		strcpy(probe->reason, "it needs the probe sched, which is not on");
+		return;
+	}
+	if (open_connections(set)) {
+		probe->state = EBTOP_PROBE_FAILED;
+		strcpy(probe->reason, "no memory for the table of connections");
+	} else {
+		open_one(set, EBTOP_TCP);
+	}
+	if (probe->state != EBTOP_PROBE_ON) {
+		const struct probe refused = *probe;
+
+		close_tcp(set);
+		*probe = refused;
+		return;
+	}
+	set->connections.by_connection = probe->variant->lacks != NULL;
+}
+
+static __u32 connections_collected(const struct probeset *set)
+{
+	if (!set->connections.on)
+		return 0;
+	return EBTOP_COLLECT_CONNECTIONS |
+	       (set->settings.transitions ? EBTOP_COLLECT_TRANSITIONS : 0);
+}
+
 /* ---- calls of a function ---- */
 
 static void open_kfunc(struct probeset *set)
@@ -299,8 +366,10 @@ void probeset_switch(struct probeset *set, __u32 wanted)
 	__u32 collect = wanted & BIT(EBTOP_SYSCALL) ? EBTOP_COLLECT_SYSCALLS : 0;
 	__u32 by_syscalls = 0;
 
-	/* nothing is collected while what is collected changes */
-	config_collect(set->config, 0);
+	if (wanted & BIT(EBTOP_SOCKETS))
+		wanted |= BIT(EBTOP_TCP);
+	/* nothing is collected while what is collected changes; connections that end do not wait */
+	config_collect(set->config, wanted & BIT(EBTOP_TCP) ? connections_collected(set) : 0);
 	if (wanted & USES_FILE_SLOTS)
 		make_file_slots(set);
 	if (wanted & BIT(EBTOP_OPEN)) {
@@ -338,8 +407,17 @@ void probeset_switch(struct probeset *set, __u32 wanted)
 		drop_file_slots(set);
 	set->files.bytes = probeset_has(set, EBTOP_VFS);
 	set->files.opens = probeset_has(set, EBTOP_OPEN);
+	if (wanted & BIT(EBTOP_TCP)) {
+		open_tcp(set);
+		collect |= connections_collected(set);
+	} else if (set->probes[EBTOP_TCP].state != EBTOP_PROBE_OFF) {
+		close_tcp(set);
+	}
 	set->settings.probes = (set->settings.probes & ~COMES_AND_GOES) | (wanted & COMES_AND_GOES);
 	config_collect(set->config, collect | by_syscalls);
+	/* what is open already, once nothing that begins now is missed */
+	if (set->connections.on && !set->connections.looked_ns)
+		connections_find(&set->connections, clock_ns(CLOCK_MONOTONIC));
 }
 
 /* ---- all of them ---- */
@@ -380,7 +458,7 @@ int probeset_open(struct probeset *set, const struct ebtop_settings *settings, s
 	set->maps = maps;
 	set->config = config;
 	/* their counts lie beside the slots of threads */
-	if (wanted & COMES_AND_GOES)
+	if (wanted & (COMES_AND_GOES | BIT(EBTOP_SOCKETS)))
 		wanted |= BIT(EBTOP_SCHED);
 	for (int i = 0; i < EBTOP_PROBES; i++) {
 		set->probes[i].kind = &probe_kinds[i];
@@ -399,6 +477,7 @@ void probeset_close(struct probeset *set)
 	if (set->syscalls.on)
 		close_syscall(set);
 	disks_close(&set->disks);
+	connections_close(&set->connections);
 	for (int i = EBTOP_PROBES - 1; i >= 0; i--)
 		probe_close(&set->probes[i]);
 	if (set->files.on)

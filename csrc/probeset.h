@@ -10,6 +10,7 @@
 #include "config.h"
 #include "disks.h"
 #include "files.h"
+#include "connections.h"
 #include "probe.h"
 #include "syscalls.h"
 #include "tasks.h"
@@ -24,6 +25,7 @@ struct probeset {
 	struct disks disks;
 	__u64 missed_requests; /* until the probe was closed last */
 	struct files files;
+	struct connections connections;
 };
 
 /* Opens what settings->probes names; an error only when nothing of it works. */

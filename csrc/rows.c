@@ -73,6 +73,11 @@ static __u64 known_counters(const struct accounts *accounts, const struct proces
 	if (process->flags & PROCESS_ACCOUNTED && !(process->flags & PROCESS_UNTRACKED) &&
 	    accounts_passes(accounts, process))
 		known |= known_of_slots(accounts);
+	if (accounts->connections && process->flags & PROCESS_ACCOUNTED &&
+	    !(process->flags & PROCESS_UNTRACKED))
+		for (int c = EBTOP_NET_TX_BYTES; c <= EBTOP_CONNECTION_ERRORS; c++)
+			if (c != EBTOP_CONNECTIONS || accounts->connections->list_link >= 0)
+				known |= KNOWN(c);
 	if (process->flags & PROCESS_FAULTS)
 		known |= KNOWN(EBTOP_MINOR_FAULTS) | KNOWN(EBTOP_MAJOR_FAULTS);
 	return known;
@@ -195,6 +200,8 @@ static void pack_process(struct accounts *accounts, struct ebtop_row *row, struc
 	if (flags & EBTOP_CUMULATIVE && !sums && accounts->have_sched)
 		row->counters[EBTOP_OFFCPU_NS] =
 			process->live * (accounts->now_ns - process->known_ns);
+	row->counters[EBTOP_CONNECTIONS] =
+		process->net_refresh == accounts->refresh ? process->connections : 0;
 	row->known = known_counters(accounts, process, row->counters);
 	if (accounts->disks)
 		pack_disks(accounts, row, process, flags);
@@ -230,6 +237,9 @@ static void pack_thread(struct accounts *accounts, struct ebtop_row *row,
 	if (!active && !(flags & EBTOP_CUMULATIVE) && accounts->have_sched)
 		row->counters[EBTOP_OFFCPU_NS] = accounts->now_ns - accounts->before_ns;
 	row->known = known_counters(accounts, process, row->counters);
+	for (int c = EBTOP_CONNECTIONS; c <= EBTOP_CONNECTION_ERRORS; c++)
+		if (c != EBTOP_CONNECTIONS_OPENED && c != EBTOP_CONNECTIONS_ACCEPTED)
+			row->known &= ~KNOWN(c); /* of the process as a whole */
 	if (flags & EBTOP_CUMULATIVE) /* sleep of untouched threads is summed by process */
 		row->known &= ~KNOWN(EBTOP_OFFCPU_NS);
 	pack_facts(row, process);

@@ -109,6 +109,8 @@ static void tell_accounts(struct ebtop_session *session)
 	accounts->disks = probeset_has(&session->set, EBTOP_BLOCK) ? &session->set.disks : NULL;
 	accounts->files =
 		session->set.files.bytes || session->set.files.opens ? &session->set.files : NULL;
+	accounts->connections = session->set.connections.on ? &session->set.connections : NULL;
+	session->events.transitions = (int)session->set.settings.transitions;
 }
 
 static int open_session(struct ebtop_session *session, const struct ebtop_settings *settings,
@@ -363,6 +365,7 @@ static void give(struct ebtop_session *session, struct ebtop_snapshot *ret)
 	ret->syscalls = buffer_table(&session->set.syscalls.rows);
 	ret->disks = session->accounts.disks ? buffer_table(&session->set.disks.rows) :
 					       (struct ebtop_table){ 0 };
+	ret->connections = buffer_table(&session->set.connections.rows);
 	ret->window_ns = session->set.syscalls.window_ns;
 	ret->filter = session->accounts.filter;
 }
@@ -425,12 +428,16 @@ int ebtop_refresh(ebtop_session *session, __u32 flags, struct ebtop_snapshot *re
 	accounts_find_ended(accounts);
 	if (accounts->disks)
 		accounts_disks(accounts);
+	if (accounts->connections)
+		accounts_connections(accounts);
 	accounts_settle(accounts);
 	if (accounts->disks)
 		disks_refresh(accounts->disks, !!(flags & EBTOP_CUMULATIVE));
 	if (accounts->syscalls)
 		syscalls_refresh(accounts->syscalls, &session->config, accounts->now_ns,
 				 flags >> EBTOP_WINDOW_SHIFT & 3);
+	if (accounts->connections)
+		connections_pack(accounts->connections, accounts->now_ns);
 	rows_pack(&session->rows, accounts, &session->events, flags);
 	session->machine.missed_calls = probeset_missed_calls(&session->set);
 	session->machine.missed_requests = probeset_missed_requests(&session->set);

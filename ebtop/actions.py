@@ -11,6 +11,7 @@ from typing import Callable, Optional
 
 from ebtop import pace
 from ebtop.columns import BY_NAME, SETS
+from ebtop.connectiontable import BY_NAME as CONNECTION_COLUMNS
 from ebtop.errors import UsageError
 from ebtop.keys import Action
 from ebtop.snapshot import Snapshot
@@ -118,7 +119,8 @@ def _go_back(state: ViewState) -> ViewState:
         return state.with_(filter=Filter())
     return state.with_(
         selected=None, scroll=0, cursor=0, events_scroll=0, shift=0, syscall_selected=None,
-        syscall_scroll=0, disks_scroll=0,
+        syscall_scroll=0, disks_scroll=0, connection_selected=None,
+        connection_scroll=0,
     )  # fmt: skip
 
 
@@ -169,6 +171,8 @@ def _sort_beside(step: int) -> Callable[[ViewState], ViewState]:
     def sort(state: ViewState) -> ViewState:
         if state.focus == SYSCALLS:
             return _sort_syscalls(state, step)
+        if state.focus == CONNECTIONS:
+            return _sort_connections(state, step)
         names = [column.name for column in SETS[state.column_set % len(SETS)]]
         at = names.index(state.sort) + step if state.sort in names else 0
         name = names[at % len(names)]
@@ -184,9 +188,18 @@ def _sort_syscalls(state: ViewState, step: int) -> ViewState:
     return state.with_(syscall_sort=name, syscall_scroll=0, message=(said, False))
 
 
+def _sort_connections(state: ViewState, step: int) -> ViewState:
+    names = list(CONNECTION_COLUMNS)
+    name = names[(names.index(state.connection_sort) + step) % len(names)]
+    said = f"connections sorted by {CONNECTION_COLUMNS[name].phrase}"
+    return state.with_(connection_sort=name, connection_scroll=0, message=(said, False))
+
+
 def _reverse(state: ViewState) -> ViewState:
     if state.focus == SYSCALLS:
         return state.with_(syscall_reverse=not state.syscall_reverse)
+    if state.focus == CONNECTIONS:
+        return state.with_(connection_reverse=not state.connection_reverse)
     return state.with_(reverse=not state.reverse)
 
 
@@ -277,6 +290,7 @@ _CHANGES: dict[Action, Callable[[ViewState], ViewState]] = {
     Action.TOGGLE_ZOOM: _toggle("zoom"),
     Action.NEXT_COLUMNS: _next_columns,
     Action.NEXT_WINDOW: _next_window,
+    Action.TOGGLE_PORT_NAMES: _toggle("port_names"),
     Action.TOGGLE_PROBES: _toggle("probes_open"),
     Action.CHOOSE: _unchanged,
     Action.TAG: _tag,

@@ -258,6 +258,27 @@ def _disk_time(name: str, title: str, member: str, importance: int, help: str) -
     return Column(name, title, 7, member, show, help, "block", importance=importance)
 
 
+def _bytes(name: str) -> Callable[[Row, Context], str]:
+    return _number(name, units.size)
+
+
+def _counts(name: str) -> Callable[[Row, Context], str]:
+    return _number(name, units.count)
+
+
+def _marked(name: str) -> Callable[[Row, Context], str]:
+    return _number(name, lambda count: "!" + units.count(count) if count else "0")
+
+
+def _net(
+    name: str, title: str, width: int, member: str, importance: int, help: str,
+    show: Callable[[str], Callable[[Row, Context], str]] = _counts,
+) -> Column:  # fmt: skip
+    return Column(
+        name, title, width, member, show(member), help, "tcp", counter=True, importance=importance
+    )
+
+
 _ESTIMATED = "estimated: 1 - pages added to the page cache by reads / bytes read"
 _SAMPLED = "sampled by the kernel's tick; counted while the probe syscall runs"
 
@@ -346,6 +367,16 @@ COLUMNS: tuple[Column, ...] = (
     ),
     _counter("opens", "OPENS", 5, "opens", 84, "opens of files, those that failed too",
              probe="open"),
+    _net("nettx", "NET-TX", 7, "net_tx_bytes", 90, "bytes sent, TCP and UDP", _bytes),
+    _net("netrx", "NET-RX", 7, "net_rx_bytes", 89, "bytes received", _bytes),
+    _net("retx", "RETX", 5, "retransmits", 70, "TCP segments sent again; ! marks them", _marked),
+    Column(
+        "conn", "CONN", 5, "connections", _number("connections", units.count),
+        "TCP connections that are open", "tcp", importance=80,
+    ),
+    _net("opened", "OPENED", 6, "connections_opened", 60, "connections it began"),
+    _net("accepted", "ACCEPTED", 8, "connections_accepted", 59, "connections it accepted"),
+    _net("neterr", "NETERR", 6, "connection_errors", 65, "connections that failed or were cut"),
     _fact("cgroup", "CGROUP", 8, "cgroup_id", 40, "number of its cgroup", lambda n: str(int(n))),
 )  # fmt: skip
 
@@ -360,6 +391,7 @@ SETS: tuple[tuple[Column, ...], ...] = tuple(
         " other cmd",
         "pid user cpu diskr diskw iolat iomax reads writes seq state rss cmd",
         "pid user cpu filer filew hit opens fileio majflt state rss cmd",
+        "pid user cpu nettx netrx retx conn opened accepted neterr cmd",
     )
 )
 

@@ -24,7 +24,19 @@ from ebtop.columns import (
     raw_cmdline,
     state_letter,
 )
-from ebtop.layout import CATEGORIES, COUNTERS, EXITED, FACTS, KNOWN_BIT, LOG2_BUCKETS
+from ebtop.connectiontable import (
+    LISTEN,
+    address,
+    close_reason,
+    counted,
+    direction,
+    duration_ns,
+    is_closed,
+    passing,
+    rtt_ns,
+    state_name,
+)
+from ebtop.layout import CATEGORIES, CONN_COUNTED, COUNTERS, EXITED, FACTS, KNOWN_BIT, LOG2_BUCKETS
 from ebtop.model import Order, Wanted, order_rows
 from ebtop.snapshot import Snapshot
 from ebtop.text import data_text
@@ -95,7 +107,7 @@ def sample_line(
         "syscalls": []
         if snapshot.syscalls is None
         else list(map(syscall, snapshot.syscalls.rows())),
-        "connections": [],
+        "connections": _connections(snapshot, state),
         "disks": []
         if snapshot.disks is None
         else [disk(row, snapshot.counted_s) for row in snapshot.disks.rows()],
@@ -235,6 +247,44 @@ def _disk_times(row: Row) -> dict[str, Any]:
 def disk(row: Row, seconds: float) -> dict[str, Any]:
     """One disk; `seconds` is the time that the row covers."""
     return {"name": data_text(row["name"]), **disktable.values(row, seconds)}
+
+
+def _connections(snapshot: Snapshot, state: ViewState) -> list[dict[str, Any]]:
+    table = snapshot.connections
+    if table is None:
+        return []
+    keep = state.filter
+    rows = passing(table, keep, snapshot.users) if keep else range(len(table))
+    return [connection(table.row(index), snapshot.taken_ns) for index in rows]
+
+
+def connection(row: Row, now_ns: int) -> dict[str, Any]:
+    """One connection, or a listening socket: that has no other end, but a backlog."""
+    listens = row["state"] == LISTEN
+    known = bool(row["flags"] & CONN_COUNTED)
+    return {
+        "family": row["family"],
+        "saddr": address(row, "saddr"),
+        "sport": row["sport"] or None,
+        "daddr": None if listens else address(row, "daddr"),
+        "dport": None if listens else row["dport"],
+        "state": state_name(row["state"]),
+        "direction": direction(row),
+        "pid": row["pid"] or None,
+        "comm": data_text(row["comm"]) if row["pid"] else None,
+        "uid": row["uid"] if row["pid"] else None,
+        "netns": row["netns"],
+        "start_ns": row["start_ns"] or None,
+        "duration_ns": duration_ns(row, now_ns),
+        "tx_bytes": counted(row, "tx_bytes"),
+        "rx_bytes": counted(row, "rx_bytes"),
+        "retransmits": counted(row, "retransmits"),
+        "rtt_ns": rtt_ns(row),
+        "backlog": row["backlog"] if listens and known else None,
+        "backlog_max": row["backlog_max"] if listens and known else None,
+        "closed": is_closed(row),
+        "close_reason": close_reason(row),
+    }
 
 
 def _cgroup(number: int, cgroups: CgroupPaths) -> dict[str, Optional[str]]:

@@ -49,6 +49,7 @@ class Action(Enum):
     TOGGLE_ZOOM = "give the focused panel the whole screen"
     NEXT_COLUMNS = "the next set of columns"
     NEXT_WINDOW = "system calls: of the interval, of ten seconds, since reset"
+    TOGGLE_PORT_NAMES = "connections: well-known ports by name"
     TOGGLE_PROBES = "switch probes on and off"
     CHOOSE = "in the menu of probes: switch (as Space)"
     TAG = "tag the row"
@@ -110,6 +111,7 @@ KEYS: dict[str, Action] = {
     "z": Action.TOGGLE_ZOOM,
     "\t": Action.NEXT_COLUMNS,
     "W": Action.NEXT_WINDOW,
+    "a": Action.TOGGLE_PORT_NAMES,
     "s": Action.TOGGLE_PROBES,
     "KEY_ENTER": Action.CHOOSE,
     " ": Action.TAG,

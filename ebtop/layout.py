@@ -124,6 +124,10 @@ CALL = Layout("struct ebtop_call")
 CPU = Layout("struct ebtop_cpu_row")
 PROBE = Layout("struct ebtop_probe_row")
 PROGRAM = Layout("struct ebtop_program_row")
+CONNECTION = Layout("struct ebtop_connection")
+"""Addresses are `saddr_0` to `saddr_3` and `daddr_0` to `daddr_3`."""
+CLOSE_REASONS = enum_names("enum ebtop_close_reason", "EBTOP_CLOSED_", "EBTOP_CLOSE_REASONS")
+CONN_OUT, CONN_IN, CONN_COUNTED, CONN_CLOSED = (1, 2, 8, 128)
 LOG2_BUCKETS = 64
 SYSCALL = Layout("struct ebtop_syscall_row")
 """`histogram_0` to `histogram_63` beside the named members."""

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ebtop.columns import Column, Context
+from ebtop.connectiontable import owners_of_port
 from ebtop.layout import Table
 from ebtop.text import raw_bytes
 from ebtop.viewstate import Filter, Identity
@@ -170,6 +171,10 @@ def _filtered(table: Table, keep: Filter, context: Context) -> list[int]:
     if keep.comm is not None:
         part = raw_bytes(keep.comm).lower()
         rows = [index for index in rows if part in comm_of(table, index).lower()]
+    if keep.port is not None and context.snapshot.connections is not None:
+        owners = owners_of_port(context.snapshot.connections, keep.port)
+        pids = column_view(table, "pid").tolist()
+        rows = [index for index in rows if pids[index] in owners]
     return rows
 
 

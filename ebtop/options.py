@@ -16,10 +16,10 @@ from ebtop.errors import UsageError
 from ebtop.output import write_all
 from ebtop.text import displayable
 
-PROBES = ("sched", "life", "tasks", "syscall", "open", "kfunc", "block", "vfs")
-CHOOSABLE = tuple(name for name in PROBES if name != "kfunc")
-"""That one needs a function, which only `kprobe` names."""
-DEFAULT_PROBES = ("sched", "life", "tasks", "syscall", "block", "vfs")
+PROBES = ("sched", "life", "tasks", "syscall", "open", "kfunc", "block", "vfs", "tcp", "sockets")
+CHOOSABLE = tuple(name for name in PROBES if name not in ("kfunc", "sockets"))
+"""One needs a function, which only `kprobe` names, and one comes with `tcp`."""
+DEFAULT_PROBES = ("sched", "life", "tasks", "syscall", "block", "vfs", "tcp")
 """Without the logs of events, which run when they are asked for."""
 COMMANDS = {
     "doctor": "what this machine can trace, probe by probe, and why not the rest",

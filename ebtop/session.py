@@ -16,6 +16,7 @@ from ebtop._core import ffi, lib
 from ebtop.diskstats import DiskStats, joined
 from ebtop.errors import EbtopError, PermissionDenied, Unsupported, UsageError
 from ebtop.layout import (
+    CONNECTION,
     CPU,
     DISK,
     EVENT,
@@ -103,6 +104,7 @@ class Session:
         verifier_stats: bool = False,
         debug: bool = False,
         hook: Optional[Hook] = None,
+        transitions: bool = False,
     ) -> None:
         error = ffi.new("struct ebtop_error *")
         settings = ffi.new("struct ebtop_settings *")
@@ -110,6 +112,7 @@ class Session:
         settings.events_bytes = events_bytes
         settings.verifier_stats = verifier_stats
         settings.debug = debug
+        settings.transitions = transitions
         if hook is not None:
             settings.hook = _hook(hook)
         settings.filter = _config(filter)
@@ -233,6 +236,7 @@ class Session:
             since_ns=self._since_ns,
             users=host.users(set(processes.column("uid"))),
             syscalls=_table(SYSCALL, raw.syscalls) if _is_on(probes, "syscall") else None,
+            connections=_table(CONNECTION, raw.connections) if _is_on(probes, "tcp") else None,
             window_s=raw.window_ns / 1e9,
             disks=self._disks(raw, cumulative, reset) if _is_on(probes, "block") else None,
             filter=_filter(raw.filter),
@@ -367,6 +371,7 @@ def _config(filter: Filter) -> dict[str, int]:
         "uid": lib.EBTOP_ANY_UID if filter.uid is None else filter.uid,
         "flags": lib.EBTOP_FILTER_DESCENDANTS if filter.descendants else 0,
         "min_latency_ns": filter.min_latency_ns,
+        "port": filter.port,
     }
 
 
@@ -376,6 +381,7 @@ def _filter(config: Any) -> Filter:
         uid=None if config.uid == lib.EBTOP_ANY_UID else config.uid,
         descendants=bool(config.flags & lib.EBTOP_FILTER_DESCENDANTS),
         min_latency_ns=config.min_latency_ns,
+        port=config.port,
     )
 
 

@@ -88,6 +88,8 @@ class Filter:
     uid: Optional[int] = None
     descendants: bool = False
     min_latency_ns: int = 0
+    port: int = 0
+    """Of events of connections, either end's; 0 is every port."""
 
     def __bool__(self) -> bool:
         return self != EVERYONE
@@ -123,6 +125,9 @@ class Snapshot:
     """Names of the uids that occur; a uid without a name is missing."""
     syscalls: Optional[Table] = None
     """One row a system call that was made in `window_s`; None without the probe."""
+    connections: Optional[Table] = None
+    """One row a TCP connection, open or ended a while ago, or a listening socket; None without the
+    probe."""
     window_s: float = 0.0
     disks: Optional[Table] = None
     """One row a disk that gets requests; None where nothing is known of disks."""

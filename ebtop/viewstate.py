@@ -19,7 +19,7 @@ Identity = tuple[int, int, int]
 PROCESSES, SYSCALLS, CONNECTIONS, EVENTS, DISKS = (1, 2, 3, 4, 5)
 WINDOWS = ("interval", "ten_seconds", "reset")
 """What the table of system calls can cover."""
-SWITCHABLE = ("syscall", "open", "block", "vfs")
+SWITCHABLE = ("syscall", "open", "block", "vfs", "tcp")
 """Probes that run only while something shows what they see; the user can keep them off."""
 TO_THE_END = 1 << 30
 """A `move` that reaches the last row; negated, the first."""
@@ -60,6 +60,14 @@ class Filter:
         port = min(_numbers("port", given["port"]), default=None) if "port" in given else None
         comm = given.get("name") or " ".join(words) or None
         return cls(pids, given.get("user") or None, comm, port)
+
+
+def port_of(search: str) -> int | None:
+    """The port that a search such as `port=443` is for."""
+    key, _, number = search.partition("=")
+    if key != "port" or not (number.isascii() and number.isdecimal()):
+        return None
+    return int(number) if int(number) <= 65535 else None
 
 
 def _numbers(what: str, text: str) -> frozenset[int]:
@@ -114,6 +122,13 @@ class ViewState:
     """(number, compat); None until the user moves: then the first row's histogram is shown."""
     syscall_scroll: int = 0
     disks_scroll: int = 0
+    connection_sort: str = "tx"
+    connection_reverse: bool = False
+    connection_selected: tuple[int, int] | None = None
+    """(socket, start_ns); None until the user moves."""
+    connection_scroll: int = 0
+    port_names: bool = False
+    """Well-known ports by their names."""
     window: str = WINDOWS[0]
     probes_off: frozenset[str] = frozenset({"open"})
     """Those of SWITCHABLE that do not run even where they are shown."""

@@ -6,12 +6,20 @@ Nothing here reads this machine, and nothing is checked here.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable
 from dataclasses import replace
+from ipaddress import ip_address
 from typing import Any
 
+from ebtop.connectiontable import STATES
 from ebtop.layout import (
     BORN,
+    CONN_CLOSED,
+    CONN_COUNTED,
+    CONN_IN,
+    CONN_OUT,
+    CONNECTION,
     CPU,
     DISK,
     DISK_FACTS,
@@ -31,9 +39,13 @@ from ebtop.layout import (
 )
 from ebtop.snapshot import Host, ProbeStatus, SelfCost, Snapshot, System
 
+NET = ("net_tx_bytes", "net_rx_bytes", "connections", "connections_opened",
+       "connections_accepted", "retransmits", "connection_errors")  # fmt: skip
+NET_KNOWN = sum(1 << KNOWN_BIT[name] for name in NET)
 DISK_KNOWN = sum(1 << bit for name, bit in KNOWN_BIT.items() if name.startswith("disk_"))
 ALL_KNOWN = sum(1 << bit for name, bit in KNOWN_BIT.items() if name != "exit_code") - DISK_KNOWN
-"""But what comes from disks, of which most of these machines know nothing."""
+ALL_KNOWN -= NET_KNOWN
+"""But what comes from disks and the network, of which most of these machines know nothing."""
 EXIT_KNOWN = 1 << KNOWN_BIT["exit_code"]
 MS = 1_000_000
 GIB = 1 << 30
@@ -271,6 +283,59 @@ def storing() -> Snapshot:
         snapshot(rows), probes=(*PROBES, status),
         disks=Table(DISK, b"".join(DISK.pack(row) for row in disks)),
     )  # fmt: skip
+
+
+def connection(local: str, remote: str, state: str, **values: Any) -> dict[str, Any]:
+    """One connection; places are as `192.0.2.1:80` or `[2001:db8::1]:80`, `remote` may be empty."""
+    row = {
+        "socket": 0xFFFF888000000000, "state": STATES.index(state), "flags": CONN_COUNTED,
+        "netns": 4026531840, "start_ns": NOW_NS - 90_000 * MS, "since_ns": NOW_NS - 80_000 * MS,
+    }  # fmt: skip
+    for end, text in (("s", local), ("d", remote)):
+        host, _, port = text.rpartition(":")
+        address = ip_address(host.strip("[]")) if host else ip_address("0.0.0.0")
+        row["family"] = address.version
+        row[f"{end}port"] = int(port or 0)
+        words = struct.unpack(f"={len(address.packed) // 4}I", address.packed)
+        row.update({f"{end}addr_{index}": word for index, word in enumerate(words)})
+    row.update(values)
+    return row
+
+
+def talking() -> Snapshot:
+    """The office with its connections."""
+    owner = {"pid": 501, "tid": 501, "uid": 1000, "comm": b"python3"}
+    rows = [
+        connection("0.0.0.0:80", "", "LISTEN", pid=412, comm=b"nginx", backlog=3, backlog_max=511,
+                   socket=1),
+        connection("192.0.2.7:80", "198.51.100.9:50412", "ESTABLISHED", pid=412, comm=b"nginx",
+                   flags=CONN_COUNTED | CONN_IN, tx_bytes=48_210_003, rx_bytes=1009, rtt_us=18_300,
+                   retransmits=13, socket=2),
+        connection("[2001:db8:85a3:8d3:1319:8a2e:370:7348]:50001", "[2001:db8::1]:443",
+                   "ESTABLISHED", **owner, flags=CONN_COUNTED | CONN_OUT, tx_bytes=719,
+                   rx_bytes=3 << 20, rtt_us=640, socket=3),
+        connection("127.0.0.1:40002", "127.0.0.1:8080", "SYN_SENT", **owner, start_ns=NOW_NS - MS,
+                   flags=CONN_COUNTED | CONN_OUT, socket=4),
+        connection("127.0.0.1:40003", "127.0.0.1:5432", "CLOSE_WAIT", start_ns=0, since_ns=0,
+                   pid=900, comm=b"a\x1b[2Jb\nc", tx_bytes=0, rx_bytes=12, rtt_us=51, socket=5),
+        connection("127.0.0.1:22", "203.0.113.5:61022", "ESTABLISHED", start_ns=0, flags=0,
+                   socket=6),
+        *(connection("127.0.0.1:40010", "127.0.0.1:1", "CLOSE", **owner, end_ns=NOW_NS - 7000 * MS,
+                     start_ns=NOW_NS - 7001 * MS, flags=CONN_COUNTED | CONN_OUT | CONN_CLOSED,
+                     reason=reason, tx_bytes=100 + reason, socket=10 + reason)
+          for reason in range(6)),
+    ]  # fmt: skip
+    net = {"net_tx_bytes": 48_210_003, "net_rx_bytes": 1009, "retransmits": 13, "connections": 1,
+           "connections_accepted": 7, "known": ALL_KNOWN | NET_KNOWN}  # fmt: skip
+    base = snapshot([
+        running(412, b"nginx", 120, **net),
+        running(501, b"python3", 40, known=ALL_KNOWN | NET_KNOWN, connections=2,
+                connections_opened=6, connection_errors=4, net_tx_bytes=819),
+        process(900, b"a\x1b[2Jb\nc", known=ALL_KNOWN | NET_KNOWN),
+    ])  # fmt: skip
+    tcp = ProbeStatus("tcp", "on", "tp_btf/inet_sock_set_state", None, 9, 9000)
+    data = b"".join(CONNECTION.pack(row) for row in rows)
+    return replace(base, connections=Table(CONNECTION, data), probes=(*PROBES, tcp))
 
 
 OFFICE_CMDLINES = {

@@ -11,21 +11,23 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, Optional
 
 from ebtop.columns import Cmdlines, Context, by_name
+from ebtop.connectiontable import owners_of_port
 from ebtop.eventlog import EventLine, EventTotals
 from ebtop.model import Wanted, order_rows
 from ebtop.snapshot import Snapshot
+from ebtop.views.connections import connections_panel
 from ebtop.views.disks import disks_panel
 from ebtop.views.events import events_panel
 from ebtop.views.header import header
 from ebtop.views.help import help_lines
 from ebtop.views.line import Line, Style, fit_line, line, line_text
-from ebtop.views.panels import NEEDS, connections_panel, lower_panel
+from ebtop.views.panels import NEEDS, lower_panel
 from ebtop.views.probes import probes_menu
 from ebtop.views.scroll import place
 from ebtop.views.status import footer, status_line
 from ebtop.views.syscalls import syscalls_panel
 from ebtop.views.table import heading, row_line, shown_columns
-from ebtop.viewstate import DISKS, EVENTS, PROCESSES, SWITCHABLE, SYSCALLS, ViewState
+from ebtop.viewstate import DISKS, EVENTS, PROCESSES, SWITCHABLE, SYSCALLS, ViewState, port_of
 
 MIN_WIDTH, MIN_HEIGHT = 40, 10
 _LEAST_TABLE = 8
@@ -109,7 +111,7 @@ def _panel(
         return events_panel(snapshot, state, height, log, totals)
     if which == DISKS:
         return disks_panel(snapshot, state, height, width)
-    return connections_panel(state), state
+    return connections_panel(snapshot, state, height, width)
 
 
 def _needs(state: ViewState, shares: _Shares, width: int) -> frozenset[str]:
@@ -119,6 +121,8 @@ def _needs(state: ViewState, shares: _Shares, width: int) -> frozenset[str]:
         needed |= {column.probe for column in (*shown_columns(state, width), by_name(state.sort))}
     if shares.panel:
         needed.add(NEEDS.get(lower_panel(state), ""))
+    if state.filter.port is not None or port_of(state.search) is not None:
+        needed.add("tcp")
     return frozenset(needed.intersection(SWITCHABLE) - state.probes_off)
 
 
@@ -147,7 +151,9 @@ def _table(
         by_name(state.sort), state.reverse, state.filter, state.tree, state.threads, state.ascii
     )
     order = order_rows(wanted, context)
-    state = place(order, state, height - 1)
+    port = port_of(state.search)
+    owners = None if port is None else owners_of_port(context.snapshot.connections, port)
+    state = place(order, state, height - 1, owners)
     columns = shown_columns(state, width)
     lines: list[Line] = [fit_line(heading(columns, state), width, Style.COLUMN_HEADER)]
     visible = []

@@ -19,6 +19,7 @@ CAUSES = {
     "disk_requests": "disk requests, table full or untold",
     "disk_owners": "disk requests of threads without a slot",
     "calls": "calls of the hooked function, not told of",
+    "connections": "more connections than there is room for",
 }
 _LARGER = "filter by pid or user (f), or start with a larger --buffer-size"
 _HELP = {

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """Owns the panel under the processes: which one it is, its title, and what it needs to run.
 
-What is in a panel belongs to the view of that name; connections have no probe yet.
+What is in a panel belongs to the view of that name.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from ebtop.viewstate import CONNECTIONS, DISKS, EVENTS, SYSCALLS, ViewState
 _NAMES = {
     SYSCALLS: "2 System calls", CONNECTIONS: "3 Connections", EVENTS: "4 Events", DISKS: "5 Disks",
 }  # fmt: skip
-NEEDS = {SYSCALLS: "syscall", EVENTS: "open", DISKS: "block"}
+NEEDS = {SYSCALLS: "syscall", CONNECTIONS: "tcp", EVENTS: "open", DISKS: "block"}
 """The probe that runs only while the panel is in sight."""
 
 
@@ -26,9 +26,3 @@ def title(which: int, state: ViewState) -> Line:
     focused = state.focus == which
     mark = ">" if focused else " "
     return (Span(mark + _NAMES[which], Style.TITLE_FOCUSED if focused else Style.TITLE),)
-
-
-def connections_panel(state: ViewState) -> list[Line]:
-    """What there is of it: nothing, and that is said."""
-    text = "  no probe for connections yet in this version"
-    return [title(CONNECTIONS, state), (Span(text, Style.DIM),)]

@@ -16,6 +16,7 @@ _SHOWN_BY = {
     "block": "panel 5 and the columns of disks",
     "open": "the log of opens in panel 4, and the column OPENS",
     "vfs": "the columns of files",
+    "tcp": "panel 3, the columns of the network and port=N",
 }
 _STYLES = {"on": Style.GOOD, "off": Style.DIM}
 

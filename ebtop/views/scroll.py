@@ -8,22 +8,27 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ebtop.model import Order, comm_of, identity_of
+from ebtop.model import Order, column_view, comm_of, identity_of
 from ebtop.text import raw_bytes
-from ebtop.viewstate import EVENTS, PROCESSES, SYSCALLS, ViewState
+from ebtop.viewstate import CONNECTIONS, EVENTS, PROCESSES, SYSCALLS, ViewState
 
 
-def place(order: Order, state: ViewState, height: int) -> ViewState:
-    """The state in which the selection exists and is in sight, `height` rows being shown."""
+def place(
+    order: Order, state: ViewState, height: int, owners: frozenset[int] | None = None
+) -> ViewState:
+    """The state in which the selection exists and is in sight, `height` rows being shown.
+
+    `owners` are the pids that a search for a port finds, if it is one.
+    """
     count = len(order)
     at = _selected(order, state)
     step = state.move + state.move_pages * max(1, height - 1)
-    if state.focus not in (SYSCALLS, EVENTS):  # these move in their own panel
+    if state.focus not in (SYSCALLS, CONNECTIONS, EVENTS):  # these move in their own panel
         state = replace(state, move=0, move_pages=0)
     if not count:
         return replace(state, selected=None, scroll=0, cursor=0, search_step=0)
     if state.search_step and state.search:
-        at = _search(order, state, at)
+        at = _search(order, state, at, owners)
     elif step and state.focus == PROCESSES:
         at = _moved(at, step, state.scroll, count)
     scroll = state.scroll
@@ -49,13 +54,19 @@ def _moved(at: int | None, step: int, scroll: int, count: int) -> int:
     return max(0, min(at + step, count - 1))
 
 
-def _search(order: Order, state: ViewState, at: int | None) -> int | None:
+def _search(
+    order: Order, state: ViewState, at: int | None, owners: frozenset[int] | None
+) -> int | None:
     """The next row whose name has the text, going round; else where it was."""
     part = raw_bytes(state.search).lower()
     rows = order.window(0, len(order))
+    pids = column_view(order.table, "pid")
     start = (state.scroll - 1 if at is None else at) if state.search_step > 0 else (at or 0)
     for distance in range(1, len(rows) + 1):
         candidate = (start + distance * state.search_step) % len(rows)
-        if part in comm_of(order.table, rows[candidate]).lower():
+        row = rows[candidate]
+        if owners is not None and pids[row] in owners:
+            return candidate
+        if owners is None and part in comm_of(order.table, row).lower():
             return candidate
     return at

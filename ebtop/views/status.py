@@ -87,7 +87,14 @@ def _filter(shown: Filter, snapshot: Snapshot, state: ViewState) -> Line:
     if shown.comm is not None:
         words.append("name " + displayable(shown.comm, state.ascii))
     if shown.port is not None:
-        words.append(f"port {shown.port} (no probe for connections yet: not applied)")
+        words.append(
+            f"port {shown.port}"
+            + (
+                ""
+                if snapshot.connections is not None
+                else " (connections are not known: not applied)"
+            )
+        )
     return (Span("  filter: ", Style.LABEL), Span(" and ".join(words), Style.NOTICE))
 
 

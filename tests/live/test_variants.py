@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable
 
 import pytest
 import results
@@ -23,10 +24,11 @@ from diskwork import place, read_direct, write_direct
 from observe import named, row_of, start, until_done, value, watch, workload
 
 from ebtop.calllines import unpack
+from ebtop.connectiontable import LISTEN, close_reason, counted, is_closed
 from ebtop.layout import EVENT_TYPES
 from ebtop.prototype import RAW_RESULT, Hook, Param
 from ebtop.session import PROBES, Session, variants
-from ebtop.snapshot import Filter, Program
+from ebtop.snapshot import Filter, Program, Snapshot
 
 MOST_INSTRUCTIONS = 100_000
 MOST_REFUSED = 6
@@ -184,10 +186,70 @@ def vfs_is_right(session: Session, programs: set[str]) -> None:
     assert row["cached_read_bytes"] == 10007 + 204 + by_descriptor + 4001
 
 
+def talked(session: Session) -> Snapshot:
+    """One connection is refused, one with 1009 bytes out and 211 back ends, another stays."""
+    session.refresh()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        for is_last in (False, True):
+            out = socket.create_connection(server.getsockname())
+            taken, _ = server.accept()
+            out.sendall(b"x" * 1009)
+            assert len(taken.recv(1009, socket.MSG_WAITALL)) == 1009
+            taken.sendall(b"y" * 211)
+            assert len(out.recv(211, socket.MSG_WAITALL)) == 211
+            if not is_last:
+                out.close()
+                assert taken.recv(1) == b""
+                taken.close()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", 1))
+        watch(session, 0.1)
+        snapshot = session.refresh()
+        out.close()
+        taken.close()
+    return snapshot
+
+
+def connections_of(snapshot: Snapshot) -> list[dict[str, Any]]:
+    assert snapshot.connections is not None
+    return [row for row in snapshot.connections.rows() if row["pid"] == os.getpid()]
+
+
+def tcp_is_right(session: Session, programs: set[str]) -> None:
+    snapshot = talked(session)
+    row = row_of(snapshot, os.getpid())
+    assert row["connections_opened"] == 3 and row["connections_accepted"] == 2
+    assert row["connection_errors"] == 1
+    assert row["net_tx_bytes"] == row["net_rx_bytes"] == 2 * (1009 + 211)
+    rows = connections_of(snapshot)
+    assert sum(c["state"] == LISTEN for c in rows) == 1
+    closed = [c for c in rows if is_closed(c) and c["dport"] != 1]
+    assert sorted((c["tx_bytes"], c["rx_bytes"]) for c in closed) == [(211, 1009), (1009, 211)]
+    assert {close_reason(c) for c in closed} == {"fin"}
+    assert [close_reason(c) for c in rows if c["dport"] == 1] == ["refused"]
+
+
+def sockets_is_right(session: Session, programs: set[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        session.switch(SPINE)
+        with socket.create_connection(server.getsockname()) as out, server.accept()[0] as taken:
+            session.switch(SPINE | {"tcp"})
+            rows = connections_of(session.refresh())
+            found = [c for c in rows if server.getsockname()[1] in (c["sport"], c["dport"])]
+            assert len(found) == (3 if "files_iter" in programs else 0)
+            out.sendall(b"x" * 101)
+            assert len(taken.recv(101, socket.MSG_WAITALL)) == 101
+    open_ones = [c for c in connections_of(talked(session)) if not is_closed(c)]
+    bytes_of = [(counted(c, "tx_bytes"), counted(c, "rx_bytes")) for c in open_ones]
+    expected = [(211, 1009), (1009, 211)] if "conns_iter" in programs else [(None, None)] * 2
+    assert sorted(pair for pair, c in zip(bytes_of, open_ones) if c["state"] != LISTEN) == expected
+
+
 ORACLES: dict[str, Callable[[Session, set[str]], None]] = {
     "sched": sched_is_right, "life": life_is_right, "tasks": tasks_is_right,
     "syscall": syscall_is_right, "open": open_is_right, "kfunc": kfunc_is_right,
     "vfs": vfs_is_right, "block": block_is_right,
+    "tcp": tcp_is_right, "sockets": sockets_is_right,
 }  # fmt: skip
 
 

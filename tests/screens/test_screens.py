@@ -128,6 +128,7 @@ MACHINES = {
     "office": _office, "proc": _proc, "unknown": _unknown, "lost": _lost, "hostile": _hostile,
     "threads": _threads, "big": _big, "calling": _calling, "filtered": _filtered,
     "losing": _losing, "denied": _denied, "storing": _storing, "disks-denied": _disks_denied,
+    "talking": synthetic.talking,
 }  # fmt: skip
 
 _SELECTED = (501, 501 * 1_000_003, 501)
@@ -193,6 +194,31 @@ SCREENS = (
     Screen("filter-kernel", (120, 24), machine="filtered"),
     Screen("filter-dead", (80, 24), ViewState(filter=Filter.parse("4242,501"))),
     Screen("connections", (80, 24), ViewState(focus=3)),
+    Screen("connections-wide", (200, 40), ViewState(focus=3, move=2), "talking"),
+    Screen("connections-usual", (80, 24), ViewState(focus=3, zoom=True), "talking"),
+    Screen(
+        "connections-names",
+        (120, 30),
+        ViewState(
+            focus=3,
+            zoom=True,
+            port_names=True,
+            connection_sort="remote",
+            connection_reverse=True,
+            move=TO_THE_END,
+        ),
+        "talking",
+    ),
+    Screen(
+        "connections-filter",
+        (120, 24),
+        ViewState(focus=3, filter=Filter.parse("port=80")),
+        "talking",
+    ),
+    Screen("connections-small", (40, 10), ViewState(focus=3), "talking"),
+    Screen("connections-off", (80, 24), ViewState(focus=3, probes_off=frozenset({"tcp"}))),
+    Screen("network-columns", (140, 24), ViewState(column_set=5), "talking"),
+    Screen("search-port", (120, 24), ViewState(search="port=5432", search_step=1), "talking"),
     Screen("events", (100, 30), ViewState(focus=4)),
     Screen("events-small", (40, 10), ViewState(focus=4)),
     Screen("zoom", (80, 24), ViewState(zoom=True)),

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""What connections are called, in which order they stand, and what JSON says of them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import synthetic
+
+from ebtop.connectiontable import COLUMNS, STATES, fitting, order, owners_of_port, place, state_text
+from ebtop.jsonlines import sample_line
+from ebtop.layout import CONN_CLOSED, CONN_COUNTED, CONNECTION, ffi
+from ebtop.viewstate import Filter, ViewState, port_of
+
+
+def connections(text: str = "") -> list[dict[str, Any]]:
+    state = ViewState(filter=Filter.parse(text))
+    found: list[dict[str, Any]] = json.loads(sample_line(synthetic.talking(), state))["connections"]
+    return found
+
+
+def test_states_are_those_of_the_header() -> None:
+    for number, name in ffi.typeof("enum ebtop_tcp_state").elements.items():
+        assert "EBTOP_TCP_" + STATES[number] == name
+
+
+def test_json_tells_what_is_known_and_null_of_the_rest() -> None:
+    listener, accepted, six, setting_out, _, unknown, *closed = connections()
+    assert (listener["state"], listener["backlog"], listener["backlog_max"]) == ("LISTEN", 3, 511)
+    assert listener["daddr"] is listener["dport"] is listener["tx_bytes"] is None
+    assert (accepted["saddr"], accepted["sport"]) == ("192.0.2.7", 80)
+    assert (accepted["daddr"], accepted["dport"]) == ("198.51.100.9", 50412)
+    assert (accepted["direction"], accepted["tx_bytes"]) == ("in", 48_210_003)
+    assert (accepted["rtt_ns"], accepted["duration_ns"]) == (18_300_000, 90_000_000_000)
+    assert (six["family"], six["daddr"], six["direction"]) == (6, "2001:db8::1", "out")
+    assert setting_out["rtt_ns"] is None and setting_out["tx_bytes"] == 0
+    for name in ("pid", "comm", "uid", "start_ns", "duration_ns", "tx_bytes", "direction"):
+        assert unknown[name] is None
+    assert [row["close_reason"] for row in closed] == [
+        None, "fin", "reset", "timeout", "refused", "unreachable",
+    ]  # fmt: skip
+    assert all(row["closed"] and row["duration_ns"] == 1_000_000 for row in closed)
+
+
+@pytest.mark.parametrize("text, ports", [
+    ("port=80", [80, 80]), ("pid=900", [40003]), ("name=ngi", [80, 80]), ("user=nobody-here", []),
+    ("user=1000 port=443", [50001]), ("port=5432 pid=501", []),
+])  # fmt: skip
+def test_a_filter_chooses_connections_too(text: str, ports: list[int]) -> None:
+    assert [row["sport"] for row in connections(text)] == ports
+
+
+@pytest.mark.parametrize("column", [column.name for column in COLUMNS])
+def test_every_column_sorts_both_ways_with_the_unknown_last(column: str) -> None:
+    snapshot = synthetic.talking()
+    assert snapshot.connections is not None
+    down, up = order(snapshot, column), order(snapshot, column, reverse=True)
+    assert sorted(down) == sorted(up) == list(range(len(snapshot.connections)))
+    value = next(c for c in COLUMNS if c.name == column).value
+    rows = [snapshot.connections.row(index) for index in down]
+    known = [value(row, snapshot.taken_ns) for row in rows]
+    kept = [v for v in known if v is not None]
+    assert known[: len(kept)] == kept == sorted(kept, reverse=True)
+
+
+def test_places_and_states_in_words() -> None:
+    row = dict.fromkeys(CONNECTION.names, 0)
+    row.update(synthetic.connection("10.0.0.1:443", "10.0.0.255:0", "SYN_SENT"))
+    assert place(row, "daddr") == "10.0.0.255:*"
+    row = synthetic.connection("[::1]:443", "[fe80::1]:51000", "SYN_SENT")
+    assert place(row, "saddr") == "[::1]:443" and place(row, "saddr", True) == "[::1]:https"
+    row.update(flags=CONN_COUNTED | CONN_CLOSED, reason=2)
+    assert state_text(row) == "closed reset"
+    assert state_text({**row, "flags": 0, "state": 99}) == "UNKNOWN"
+
+
+def test_owners_of_a_port_are_those_whose_connection_is_open() -> None:
+    table = synthetic.talking().connections
+    assert owners_of_port(table, 80) == {412} and owners_of_port(table, 8080) == {501}
+    assert owners_of_port(table, 1) == owners_of_port(None, 80) == frozenset()
+
+
+def test_few_columns_fit_and_addresses_stay() -> None:
+    assert [column.name for column in fitting(20)] == ["local", "remote", "state"]
+    assert fitting(500) == COLUMNS
+
+
+@pytest.mark.parametrize("text, port", [
+    ("port=443", 443), ("port=", None), ("443", None), ("port=x", None), ("port=65536", None),
+])  # fmt: skip
+def test_a_search_for_a_port(text: str, port: int | None) -> None:
+    assert port_of(text) == port
