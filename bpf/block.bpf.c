@@ -21,6 +21,9 @@
 #define NOTE_DONE 1
 #define NOTE_PARTIAL 2 /* a part of it is completed */
 #define NOTE_SEQUENTIAL 4
+#define NOTE_DIRECT 8
+#define NOTE_FAILED 16
+#define NOTE_TIMED 32
 
 /* Before v5.11 the queue came before the request: a54895fa was carried back to 5.10.137. */
 const volatile __u32 cfg_queue_first = 0;
@@ -129,15 +132,25 @@ static __always_inline struct block_note *note_of(const struct request *rq)
 	return bpf_map_lookup_elem(&block_notes, &key);
 }
 
+/* The kernel's own time of when it began to use the request; it has none where it keeps no account. */
+static __always_inline __u64 start_of(const struct request *rq)
+{
+	__u64 start_ns = rq->start_time_ns;
+
+	return start_ns ? start_ns : bpf_ktime_get_ns();
+}
+
 /* Whether the note is of what the request is used for now. */
 static __always_inline bool is_of(const struct block_note *note, const struct request *rq)
 {
-	return note->began_ns && note->began_ns >= rq->start_time_ns;
+	__u64 start_ns = rq->start_time_ns;
+
+	return start_ns ? note->began_ns == start_ns : note->began_ns != 0;
 }
 
-static __always_inline void begin(struct block_note *note, __u64 now_ns)
+static __always_inline void begin(struct block_note *note, const struct request *rq)
 {
-	note->began_ns = now_ns;
+	note->began_ns = start_of(rq);
 	note->issued_ns = 0;
 	note->owner_start_ns = 0;
 	note->owner_pid = 0;
@@ -175,7 +188,7 @@ static __always_inline int account_start(struct request *rq)
 	note = note_of(rq);
 	if (!note)
 		return 0;
-	begin(note, bpf_ktime_get_ns());
+	begin(note, rq);
 	charge_current(note);
 	return 0;
 }
@@ -190,7 +203,7 @@ static __always_inline int account_insert(struct request *rq)
 	note = note_of(rq);
 	if (!note || (is_of(note, rq) && !(note->flags & NOTE_DONE)))
 		return 0;
-	begin(note, bpf_ktime_get_ns());
+	begin(note, rq);
 	charge_current(note);
 	return 0;
 }
@@ -226,7 +239,7 @@ static __always_inline int account_issue(struct request *rq)
 	now_ns = bpf_ktime_get_ns();
 	if (!is_of(note, rq) || note->flags & NOTE_DONE) {
 		/* it was in no queue */
-		begin(note, now_ns);
+		begin(note, rq);
 		charge_current(note);
 	}
 	note->left = rq->__data_len;
@@ -242,10 +255,11 @@ static __always_inline int account_issue(struct request *rq)
 
 /* ---- completion ---- */
 
-struct tally { /* what a completion adds */
-	__u64 bytes, direct_bytes, now_ns, latency_ns, whole_ns;
+/* What a completion adds. Whether it does is in the note's flags, for the verifier walks both ways of
+ * every condition, and forgets what it knew only of what is in a map. */
+struct tally {
+	__u64 bytes, now_ns, latency_ns, bucket, whole_bucket;
 	__u32 group;
-	bool failed, done, timed, sequential;
 };
 
 static __always_inline void add64(__u64 *sum, __u64 amount, bool shared)
@@ -256,10 +270,11 @@ static __always_inline void add64(__u64 *sum, __u64 amount, bool shared)
 		*sum += amount;
 }
 
-static __always_inline void add_bucket(__u32 *buckets, __u64 ns, bool shared)
+static __always_inline void add_bucket(__u32 *buckets, __u64 bucket, bool shared)
 {
-	__u64 bucket = fine_bucket(ns);
-
+	barrier_var(bucket); /* or the compiler drops the bound that the verifier wants to see */
+	if (bucket >= EBTOP_FINE_BUCKETS)
+		return;
 	if (shared)
 		__sync_fetch_and_add(&buckets[bucket], 1);
 	else
@@ -282,26 +297,26 @@ static __always_inline void widen(struct ebtop_disk_counts *counts, __u64 ns)
 }
 
 static __always_inline void count(struct ebtop_disk_counts *counts, const struct tally *tally,
-				  bool shared)
+				  const struct block_note *note, bool shared)
 {
 	__u32 group = tally->group & 3;
 
 	add64(&counts->bytes[group], tally->bytes, shared);
 	counts->last_ns = tally->now_ns;
-	if (tally->direct_bytes)
-		add64(&counts->direct_bytes, tally->direct_bytes, shared);
-	if (!tally->done)
+	if (note->flags & NOTE_DIRECT)
+		add64(&counts->direct_bytes, tally->bytes, shared);
+	if (!(note->flags & NOTE_DONE))
 		return;
 	add64(&counts->requests[group], 1, shared);
-	if (tally->failed)
+	if (note->flags & NOTE_FAILED)
 		add64(&counts->errors, 1, shared);
-	if (tally->sequential)
+	if (note->flags & NOTE_SEQUENTIAL)
 		add64(&counts->sequential, 1, shared);
-	if (!tally->timed)
+	if (!(note->flags & NOTE_TIMED))
 		return;
 	add64(&counts->timed, 1, shared);
 	add64(&counts->latency_ns, tally->latency_ns, shared);
-	add_bucket(counts->buckets, tally->latency_ns, shared);
+	add_bucket(counts->buckets, tally->bucket, shared);
 	widen(counts, tally->latency_ns);
 }
 
@@ -320,7 +335,7 @@ static __always_inline void count_for_owner(const struct block_note *note,
 		counts = bpf_map_lookup_elem(&block_owners, &owner);
 	}
 	if (counts)
-		count(counts, tally, true);
+		count(counts, tally, note, true);
 	else
 		count_loss(EBTOP_LOST_DISK_REQUESTS);
 }
@@ -341,7 +356,8 @@ static __always_inline struct ebtop_disk_lane *make_lane(__u64 key, const struct
 	return lane;
 }
 
-static __always_inline void count_for_disk(const struct gendisk *disk, const struct tally *tally)
+static __always_inline void count_for_disk(const struct gendisk *disk,
+					   const struct block_note *note, const struct tally *tally)
 {
 	__u64 key = number_of(disk) << 8 | (bpf_get_smp_processor_id() & (cfg_shards - 1));
 	struct ebtop_disk_lane *lane = bpf_map_lookup_elem(&block_lanes, &key);
@@ -353,9 +369,9 @@ static __always_inline void count_for_disk(const struct gendisk *disk, const str
 		count_loss(EBTOP_LOST_DISK_REQUESTS);
 		return;
 	}
-	count(&lane->counts, tally, shared);
-	if (tally->timed)
-		add_bucket(lane->whole, tally->whole_ns, shared);
+	count(&lane->counts, tally, note, shared);
+	if (note->flags & NOTE_TIMED)
+		add_bucket(lane->whole, tally->whole_bucket, shared);
 }
 
 static __always_inline bool is_direct(const struct request *rq)
@@ -366,23 +382,26 @@ static __always_inline bool is_direct(const struct request *rq)
 	return (rq->cmd_flags & both) == both;
 }
 
-static __always_inline void tell_times(struct tally *tally, const struct block_note *note)
+static __always_inline void tell_times(struct tally *tally, struct block_note *note)
 {
-	tally->timed = tally->done && note->issued_ns && tally->group <= EBTOP_GROUP_WRITES;
-	if (!tally->timed)
+	__u64 whole_ns = tally->now_ns - note->began_ns;
+
+	if (!note->issued_ns || tally->group > EBTOP_GROUP_WRITES)
 		return;
 	tally->latency_ns = tally->now_ns - note->issued_ns;
-	tally->whole_ns = tally->now_ns - note->began_ns;
-	if ((__s64)tally->latency_ns >= 0 && (__s64)tally->whole_ns >= 0)
+	if ((__s64)tally->latency_ns < 0 || (__s64)whole_ns < 0) {
+		count_loss(EBTOP_LOST_CLOCK_ORDER);
 		return;
-	count_loss(EBTOP_LOST_CLOCK_ORDER);
-	tally->timed = false;
+	}
+	note->flags |= NOTE_TIMED;
+	tally->bucket = fine_bucket(tally->latency_ns);
+	tally->whole_bucket = fine_bucket(whole_ns);
 }
 
 /* Bytes as each part of it is completed, the rest with the last part: so does /proc/diskstats. */
 static __always_inline int account_complete(struct request *rq, bool failed, __u32 bytes)
 {
-	struct tally tally = { .bytes = bytes, .group = group_of(rq), .failed = failed };
+	struct tally tally = { .bytes = bytes, .group = group_of(rq) };
 	struct gendisk *disk = request_disk(rq);
 	struct block_note *note;
 	__u64 key = (__u64)rq;
@@ -394,19 +413,24 @@ static __always_inline int account_complete(struct request *rq, bool failed, __u
 		return 0;
 	tally.now_ns = bpf_ktime_get_ns();
 	if (!is_of(note, rq))
-		begin(note, tally.now_ns); /* it began when nobody watched, or was but a flush */
+		begin(note, rq); /* it began when nobody watched, or was but a flush */
 	else if (note->flags & NOTE_DONE)
 		return 0; /* the flush that followed its data is done too */
-	tally.done = bytes >= note->left;
-	note->left -= tally.done ? note->left : bytes;
-	note->flags |= tally.done ? NOTE_DONE : NOTE_PARTIAL;
-	tally.sequential = note->flags & NOTE_SEQUENTIAL;
 	if (tally.group == EBTOP_GROUP_WRITES && is_direct(rq))
-		tally.direct_bytes = bytes;
-	tell_times(&tally, note);
+		note->flags |= NOTE_DIRECT;
+	if (failed)
+		note->flags |= NOTE_FAILED;
+	if (bytes < note->left) {
+		note->left -= bytes;
+		note->flags |= NOTE_PARTIAL;
+	} else {
+		note->flags |= NOTE_DONE;
+		tell_times(&tally, note);
+	}
 	count_for_owner(note, &tally);
-	count_for_disk(disk, &tally);
-	if (tally.done && notes > cfg_notes_kept && !bpf_map_delete_elem(&block_notes, &key))
+	count_for_disk(disk, note, &tally);
+	if (notes > cfg_notes_kept && note->flags & NOTE_DONE &&
+	    !bpf_map_delete_elem(&block_notes, &key))
 		__sync_fetch_and_add(&notes, -1);
 	return 0;
 }

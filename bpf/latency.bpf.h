@@ -9,31 +9,31 @@
 
 #include "ebtop.bpf.h"
 
-static __always_inline __u32 log2_of(__u64 value)
+/* 1 when `value` is larger than `most`; both below 2^63. No branch: the verifier would walk both ways. */
+static __always_inline __u64 above(__u64 value, __u64 most)
 {
-	__u32 log = 0;
+	return (most - value) >> 63;
+}
 
-	if (value >> 32) {
-		log = 32;
-		value >>= 32;
-	}
-	if (value >> 16) {
-		log += 16;
-		value >>= 16;
-	}
-	if (value >> 8) {
-		log += 8;
-		value >>= 8;
-	}
-	if (value >> 4) {
-		log += 4;
-		value >>= 4;
-	}
-	if (value >> 2) {
-		log += 2;
-		value >>= 2;
-	}
-	return log + (value >> 1);
+static __always_inline __u64 log2_of(__u64 value)
+{
+	__u64 log = 0, step;
+
+	step = above(value, 0xffffffff) << 5;
+	value >>= step;
+	log += step;
+	step = above(value, 0xffff) << 4;
+	value >>= step;
+	log += step;
+	step = above(value, 0xff) << 3;
+	value >>= step;
+	log += step;
+	step = above(value, 0xf) << 2;
+	value >>= step;
+	log += step;
+	step = above(value, 0x3) << 1;
+	value >>= step;
+	return log + step + (value >> 1);
 }
 
 static __always_inline __u64 fine_bucket(__u64 ns)
