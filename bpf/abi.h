@@ -204,7 +204,6 @@ struct ebtop_disk_counts {
 	__u64 errors;
 	__u64 sequential;   /* each began where the one before of its thread and direction ended */
 	__u64 direct_bytes; /* written past the page cache */
-	__u64 timed;        /* requests with a latency */
 	__u64 latency_ns;
 	__u64 last_ns;   /* when the last one was completed */
 	__u64 min_ns[2]; /* by epoch; 0: none. One more than the latency, so that 0 ns is one */

@@ -44,6 +44,8 @@ struct block_note {
 	__u32 slot;      /* of the thread; 0: none */
 	__u32 left;      /* bytes to be completed */
 	__u32 flags;
+	__u32 group; /* enum ebtop_disk_group */
+	__u32 pad;
 };
 
 /* A hash: the keys are addresses of struct request. */
@@ -157,6 +159,7 @@ static __always_inline void begin(struct block_note *note, const struct request 
 	note->slot = 0;
 	note->left = 0;
 	note->flags = 0;
+	note->group = 0;
 }
 
 static __always_inline void charge_current(struct block_note *note)
@@ -178,82 +181,7 @@ static __always_inline void charge_current(struct block_note *note)
 	note->owner_start_ns = slot->leader_start_ns;
 }
 
-/* In the submitter's context, once for each use of the request. */
-static __always_inline int account_start(struct request *rq)
-{
-	struct block_note *note;
-
-	if (group_of(rq) == EBTOP_GROUPS)
-		return 0;
-	note = note_of(rq);
-	if (!note)
-		return 0;
-	begin(note, rq);
-	charge_current(note);
-	return 0;
-}
-
-/* The same where no start is told; what was put back into its queue is inserted again. */
-static __always_inline int account_insert(struct request *rq)
-{
-	struct block_note *note;
-
-	if (group_of(rq) == EBTOP_GROUPS)
-		return 0;
-	note = note_of(rq);
-	if (!note || (is_of(note, rq) && !(note->flags & NOTE_DONE)))
-		return 0;
-	begin(note, rq);
-	charge_current(note);
-	return 0;
-}
-
-/* ---- issue ---- */
-
-/* By thread and direction: a copy reads in order and writes in order. */
-static __always_inline void follow(struct block_note *note, const struct request *rq, __u64 disk,
-				   __u32 group)
-{
-	__u64 at = rq->__sector ^ disk << 40;
-	__u64 *ends = bpf_map_lookup_elem(&block_ends, &note->slot);
-
-	if (!ends || !note->slot || group > EBTOP_GROUP_WRITES)
-		return;
-	if (ends[group & 1] == at)
-		note->flags |= NOTE_SEQUENTIAL;
-	ends[group & 1] = (rq->__sector + (rq->__data_len >> 9)) ^ disk << 40;
-}
-
-static __always_inline int account_issue(struct request *rq)
-{
-	__u32 group = group_of(rq);
-	struct gendisk *disk;
-	struct block_note *note;
-	__u64 now_ns;
-
-	if (group == EBTOP_GROUPS)
-		return 0;
-	note = note_of(rq);
-	if (!note)
-		return 0;
-	now_ns = bpf_ktime_get_ns();
-	if (!is_of(note, rq) || note->flags & NOTE_DONE) {
-		/* it was in no queue */
-		begin(note, rq);
-		charge_current(note);
-	}
-	note->left = rq->__data_len;
-	/* the rest of one that was completed in part is still the same request */
-	if (note->flags & NOTE_PARTIAL)
-		return 0;
-	disk = request_disk(rq);
-	if (disk && !note->issued_ns)
-		follow(note, rq, number_of(disk), group);
-	note->issued_ns = now_ns;
-	return 0;
-}
-
-/* ---- completion ---- */
+/* ---- counting ---- */
 
 /* What a completion adds. Whether it does is in the note's flags, for the verifier walks both ways of
  * every condition, and forgets what it knew only of what is in a map. */
@@ -314,7 +242,6 @@ static __always_inline void count(struct ebtop_disk_counts *counts, const struct
 		add64(&counts->sequential, 1, shared);
 	if (!(note->flags & NOTE_TIMED))
 		return;
-	add64(&counts->timed, 1, shared);
 	add64(&counts->latency_ns, tally->latency_ns, shared);
 	add_bucket(counts->buckets, tally->bucket, shared);
 	widen(counts, tally->latency_ns);
@@ -397,6 +324,104 @@ static __always_inline void tell_times(struct tally *tally, struct block_note *n
 	tally->bucket = fine_bucket(tally->latency_ns);
 	tally->whole_bucket = fine_bucket(whole_ns);
 }
+
+/*
+ * The kernel uses a request anew whose completion no program was told of: some kernels run none while
+ * certain tasks are current. It is counted now, without a latency.
+ */
+static __always_inline void count_untold(struct block_note *note, const struct request *rq)
+{
+	struct tally tally = { .bytes = note->left, .group = note->group };
+	struct gendisk *disk = request_disk(rq);
+
+	note->flags |= NOTE_DONE;
+	tally.now_ns = bpf_ktime_get_ns();
+	count_for_owner(note, &tally);
+	if (disk && !is_stacked(disk))
+		count_for_disk(disk, note, &tally);
+}
+
+static __always_inline void begin_anew(struct block_note *note, const struct request *rq)
+{
+	if (note->issued_ns && !(note->flags & NOTE_DONE))
+		count_untold(note, rq);
+	begin(note, rq);
+	charge_current(note);
+}
+
+/* ---- start and issue ---- */
+
+/* In the submitter's context, once for each use of the request. */
+static __always_inline int account_start(struct request *rq)
+{
+	struct block_note *note;
+
+	if (group_of(rq) == EBTOP_GROUPS)
+		return 0;
+	note = note_of(rq);
+	if (!note)
+		return 0;
+	begin_anew(note, rq);
+	return 0;
+}
+
+/* The same where no start is told; what was put back into its queue is inserted again. */
+static __always_inline int account_insert(struct request *rq)
+{
+	struct block_note *note;
+
+	if (group_of(rq) == EBTOP_GROUPS)
+		return 0;
+	note = note_of(rq);
+	if (!note || (is_of(note, rq) && !(note->flags & NOTE_DONE)))
+		return 0;
+	begin_anew(note, rq);
+	return 0;
+}
+
+/* By thread and direction: a copy reads in order and writes in order. */
+static __always_inline void follow(struct block_note *note, const struct request *rq, __u64 disk,
+				   __u32 group)
+{
+	__u64 at = rq->__sector ^ disk << 40;
+	__u64 *ends = bpf_map_lookup_elem(&block_ends, &note->slot);
+
+	if (!ends || !note->slot || group > EBTOP_GROUP_WRITES)
+		return;
+	if (ends[group & 1] == at)
+		note->flags |= NOTE_SEQUENTIAL;
+	ends[group & 1] = (rq->__sector + (rq->__data_len >> 9)) ^ disk << 40;
+}
+
+static __always_inline int account_issue(struct request *rq)
+{
+	__u32 group = group_of(rq);
+	struct gendisk *disk;
+	struct block_note *note;
+	__u64 now_ns;
+
+	if (group == EBTOP_GROUPS)
+		return 0;
+	note = note_of(rq);
+	if (!note)
+		return 0;
+	now_ns = bpf_ktime_get_ns();
+	if (!is_of(note, rq) || note->flags & NOTE_DONE)
+		begin_anew(note, rq); /* it was in no queue */
+
+	note->group = group;
+	note->left = rq->__data_len;
+	/* the rest of one that was completed in part is still the same request */
+	if (note->flags & NOTE_PARTIAL)
+		return 0;
+	disk = request_disk(rq);
+	if (disk && !note->issued_ns)
+		follow(note, rq, number_of(disk), group);
+	note->issued_ns = now_ns;
+	return 0;
+}
+
+/* ---- completion ---- */
 
 /* Bytes as each part of it is completed, the rest with the last part: so does /proc/diskstats. */
 static __always_inline int account_complete(struct request *rq, bool failed, __u32 bytes)

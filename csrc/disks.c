@@ -144,8 +144,10 @@ void disks_forget(struct disks *disks, struct disk_owner *owner)
 
 static void add_buckets(struct histogram *histogram, const __u32 *now, const __u32 *last)
 {
-	for (int i = 0; i < EBTOP_FINE_BUCKETS; i++)
+	for (int i = 0; i < EBTOP_FINE_BUCKETS; i++) {
 		histogram->buckets[i] += now[i] - last[i];
+		histogram->calls += now[i] - last[i];
+	}
 }
 
 void disks_add_latencies(const struct disks *disks, struct histogram *interval,
@@ -153,7 +155,6 @@ void disks_add_latencies(const struct disks *disks, struct histogram *interval,
 {
 	__u32 which = disks->ended & 1;
 
-	interval->calls += now->timed - last->timed;
 	interval->total_ns += now->latency_ns - last->latency_ns;
 	add_buckets(interval, now->buckets, last->buckets);
 	if (now->epochs[which] == disks->ended && now->min_ns[which])
@@ -194,7 +195,6 @@ static void take_lane(const struct disks *disks, struct disk *disk,
 	interval->errors += now->counts.errors - last->counts.errors;
 	interval->sequential += now->counts.sequential - last->counts.sequential;
 	disks_add_latencies(disks, &disk->latencies.interval, &now->counts, &last->counts);
-	disk->whole.interval.calls += now->counts.timed - last->counts.timed;
 	add_buckets(&disk->whole.interval, now->whole, last->whole);
 	*last = *now;
 }
