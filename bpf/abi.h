@@ -16,6 +16,7 @@
 #define EBTOP_CALL_ARGS 6
 #define EBTOP_CALL_TEXT_BYTES 256 /* a longer text of an argument is cut there */
 #define EBTOP_CALL_FRAMES 64
+#define EBTOP_NOT_COUNTED 0xffffffffffffffffull
 #define EBTOP_FILENAME_BYTES 4104 /* more than a path can have, so that a cut is noticed */
 
 /* ---- configuration: what a probe reads first; one entry, in shared memory ---- */
@@ -294,6 +295,7 @@ struct ebtop_exit {
 	__u64 major_faults;
 	__u64 peak_rss_pages;  /* as ru_maxrss; 0 for a kernel thread */
 	__u64 others_oncpu_ns; /* of its other threads, which have ended */
+	__u64 dirtied_bytes; /* of all its threads; EBTOP_NOT_COUNTED: the kernel does not count it */
 	__u32 ppid;
 	__s32 exit_code; /* as wait(2) gives it: code << 8 | signal */
 };
@@ -440,6 +442,8 @@ struct ebtop_task {
 	__u64 major_faults;
 	__u64 group_minor_faults; /* of the threads of the process that have ended */
 	__u64 group_major_faults;
+	__u64 dirtied_bytes; /* of this thread; EBTOP_NOT_COUNTED: the kernel does not count it */
+	__u64 group_dirtied_bytes;
 	__u64 cgroup_id;
 	__s64 rss_pages; /* -1: no address space (kernel thread, zombie); -2: not readable */
 	__u64 virtual_pages;

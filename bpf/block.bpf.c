@@ -346,7 +346,6 @@ static __always_inline void begin_anew(struct block_note *note, const struct req
 	if (note->issued_ns && !(note->flags & NOTE_DONE))
 		count_untold(note, rq);
 	begin(note, rq);
-	charge_current(note);
 }
 
 /* ---- start and issue ---- */
@@ -362,6 +361,7 @@ static __always_inline int account_start(struct request *rq)
 	if (!note)
 		return 0;
 	begin_anew(note, rq);
+	charge_current(note);
 	return 0;
 }
 
@@ -376,6 +376,7 @@ static __always_inline int account_insert(struct request *rq)
 	if (!note || (is_of(note, rq) && !(note->flags & NOTE_DONE)))
 		return 0;
 	begin_anew(note, rq);
+	charge_current(note);
 	return 0;
 }
 
@@ -406,8 +407,10 @@ static __always_inline int account_issue(struct request *rq)
 	if (!note)
 		return 0;
 	now_ns = bpf_ktime_get_ns();
-	if (!is_of(note, rq) || note->flags & NOTE_DONE)
+	if (!is_of(note, rq) || note->flags & NOTE_DONE) {
 		begin_anew(note, rq); /* it was in no queue */
+		charge_current(note);
+	}
 
 	note->group = group;
 	note->left = rq->__data_len;
@@ -438,7 +441,7 @@ static __always_inline int account_complete(struct request *rq, bool failed, __u
 		return 0;
 	tally.now_ns = bpf_ktime_get_ns();
 	if (!is_of(note, rq))
-		begin(note, rq); /* it began when nobody watched, or was but a flush */
+		begin_anew(note, rq); /* it began when nobody watched, or was but a flush */
 	else if (note->flags & NOTE_DONE)
 		return 0; /* the flush that followed its data is done too */
 	if (tally.group == EBTOP_GROUP_WRITES && is_direct(rq))

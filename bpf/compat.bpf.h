@@ -73,6 +73,19 @@ struct task_struct___x86 {
 	struct thread_info___x86 thread_info;
 };
 
+struct task_io_accounting {
+	__u64 write_bytes;
+	__u64 cancelled_write_bytes;
+};
+
+struct task_struct___io {
+	struct task_io_accounting ioac;
+};
+
+struct signal_struct___io {
+	struct task_io_accounting ioac;
+};
+
 struct request___rq_disk {
 	struct gendisk *rq_disk;
 };
@@ -283,6 +296,32 @@ static __always_inline __u32 function_frame(const struct pt_regs *regs, bool at_
 		return (__u32)BPF_CORE_READ(arm64, sp);
 	/* by then the return address is off the stack */
 	return (__u32)(BPF_CORE_READ(x86, sp) - (at_return ? sizeof(__u64) : 0));
+}
+
+/* Kernels without CONFIG_TASK_IO_ACCOUNTING do not count it. */
+static __always_inline bool has_io_accounting(void)
+{
+	const struct task_struct___io *task = NULL;
+
+	return bpf_core_field_exists(task->ioac.write_bytes);
+}
+
+/* Written, or left in the page cache for others to write, less what was thrown away before that. */
+static __always_inline __u64 task_dirtied_bytes(const struct task_struct *task)
+{
+	const struct task_struct___io *own = (const void *)task;
+	__u64 written = own->ioac.write_bytes, cancelled = own->ioac.cancelled_write_bytes;
+
+	return written > cancelled ? written - cancelled : 0;
+}
+
+/* The same of the threads of the process that have ended. */
+static __always_inline __u64 group_dirtied_bytes(const struct signal_struct *signal)
+{
+	const struct signal_struct___io *group = (const void *)signal;
+	__u64 written = group->ioac.write_bytes, cancelled = group->ioac.cancelled_write_bytes;
+
+	return written > cancelled ? written - cancelled : 0;
 }
 
 /* Linux kernel commit f3fa33acca9f "block: remove the ->rq_disk field in struct request" (in v5.17). */

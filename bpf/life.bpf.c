@@ -108,6 +108,18 @@ static __always_inline void copy_faults(struct ebtop_exit *event, struct task_st
 	}
 }
 
+/* As with faults: what threads that have ended dirtied is in the signal struct. */
+static __always_inline __u64 dirtied_bytes(struct task_struct *task)
+{
+	struct task_struct *leader = task->group_leader;
+	__u64 sum;
+
+	if (!has_io_accounting())
+		return EBTOP_NOT_COUNTED;
+	sum = group_dirtied_bytes(task->signal) + task_dirtied_bytes(task);
+	return leader->pid == task->pid ? sum : sum + task_dirtied_bytes(leader);
+}
+
 /* Threads that were reaped are in the sum; a leader stays until the last thread has ended. */
 static __always_inline __u64 oncpu_of_others(struct task_struct *task)
 {
@@ -135,6 +147,7 @@ static __always_inline int account_exit(struct task_struct *task)
 	copy_faults(event, task);
 	event->peak_rss_pages = task->signal->maxrss;
 	event->others_oncpu_ns = oncpu_of_others(task);
+	event->dirtied_bytes = dirtied_bytes(task);
 	event->ppid = task->real_parent->tgid;
 	event->exit_code = exit_code_of(task);
 	submit(event);

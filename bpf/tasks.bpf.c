@@ -25,6 +25,8 @@ static __always_inline void copy_group(struct ebtop_task *record, struct task_st
 
 	record->group_minor_faults = signal->min_flt;
 	record->group_major_faults = signal->maj_flt;
+	if (has_io_accounting())
+		record->group_dirtied_bytes = group_dirtied_bytes(signal);
 	record->threads = signal->nr_threads;
 	record->exit_code = exit_code_of(task);
 }
@@ -37,6 +39,7 @@ static __always_inline void copy_counts(struct ebtop_task *record, struct task_s
 	record->voluntary_switches = task->nvcsw;
 	record->involuntary_switches = task->nivcsw;
 	record->migrations = task->se.nr_migrations;
+	record->dirtied_bytes = has_io_accounting() ? task_dirtied_bytes(task) : EBTOP_NOT_COUNTED;
 	record->minor_faults = task->min_flt;
 	record->major_faults = task->maj_flt;
 }

@@ -92,8 +92,9 @@ struct thread {
 #define PROCESS_CGROUP 1024
 #define PROCESS_PEAK 2048
 #define PROCESS_VIRTUAL 8192
-#define PROCESS_SHOWN 4096    /* its end has been in a snapshot */
-#define PROCESS_SAMPLED 16384 /* some of its user and kernel time in this interval is sampled */
+#define PROCESS_SHOWN 4096       /* its end has been in a snapshot */
+#define PROCESS_NO_DIRTIED 32768 /* the kernel does not count what it dirties */
+#define PROCESS_SAMPLED 16384    /* some of its user and kernel time in this interval is sampled */
 
 struct process {
 	struct hash_node node; /* pid, start: first, so that a node is a process */
@@ -108,7 +109,9 @@ struct process {
 	__u64 pass;
 	__u64 faults_pass, faults_base_pass;
 	__u64 faults_sum[2], faults_last[2]; /* minor, major */
-	__u64 known_ns; /* without sums, all its threads have slept since then */
+	__u64 dirtied_sum, dirtied_last;     /* as faults; bytes */
+	__u64 direct_bytes; /* written past the page cache, and not yet found in dirtied_sum */
+	__u64 known_ns;     /* without sums, all its threads have slept since then */
 	struct sums *sums;
 	__u64 rss_pages, virtual_pages, peak_rss_pages, cgroup_id;
 	__u64 ended_oncpu_ns, last_oncpu_ns; /* of the threads that ended, and of the last one */

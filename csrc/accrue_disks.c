@@ -99,6 +99,7 @@ static void charge(struct accounts *accounts, struct disk_owner *owner,
 		disks_add_latencies(disks, &owner->latencies.interval, now, &owner->last);
 		histogram_add(&owner->latencies.total, &owner->latencies.interval);
 		compare(owner);
+		process->direct_bytes += now->direct_bytes - owner->last.direct_bytes;
 	} else {
 		take_counts(disks->rest.interval, disks->rest.total, now, &owner->last);
 		disks_add_latencies(disks, &disks->rest.latencies.interval, now, &owner->last);

@@ -66,6 +66,10 @@ void accounts_exit(struct accounts *accounts, const struct ebtop_exit *exit)
 	process->faults_pass = accounts->refresh;
 	process->faults_sum[0] = exit->minor_faults;
 	process->faults_sum[1] = exit->major_faults;
+	if (exit->dirtied_bytes == EBTOP_NOT_COUNTED)
+		process->flags |= PROCESS_NO_DIRTIED;
+	else
+		process->dirtied_sum = exit->dirtied_bytes;
 	if (exit->peak_rss_pages) {
 		process->peak_rss_pages = exit->peak_rss_pages;
 		process->flags |= PROCESS_PEAK;

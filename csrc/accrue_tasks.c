@@ -44,15 +44,22 @@ static void take_faults(struct accounts *accounts, struct thread *thread,
 		process->faults_pass = accounts->refresh;
 		process->faults_sum[0] = record->group_minor_faults;
 		process->faults_sum[1] = record->group_major_faults;
+		process->dirtied_sum = record->group_dirtied_bytes;
 	}
+	if (record->dirtied_bytes == EBTOP_NOT_COUNTED)
+		process->flags |= PROCESS_NO_DIRTIED;
+	else
+		process->dirtied_sum += record->dirtied_bytes;
 	process->faults_sum[0] += record->minor_faults;
 	process->faults_sum[1] += record->major_faults;
 	/* what it had when it was met is not of any interval */
 	if (!(process->flags & PROCESS_FAULTS))
 		process->faults_base_pass = accounts->refresh;
 	process->flags |= PROCESS_FAULTS;
-	if (process->faults_base_pass == accounts->refresh)
+	if (process->faults_base_pass == accounts->refresh) {
 		memcpy(process->faults_last, process->faults_sum, sizeof(process->faults_last));
+		process->dirtied_last = process->dirtied_sum;
+	}
 	if (!created && thread->refresh == accounts->refresh) {
 		add(thread, EBTOP_MINOR_FAULTS, grown(record->minor_faults, thread->minor_faults));
 		add(thread, EBTOP_MAJOR_FAULTS, grown(record->major_faults, thread->major_faults));

@@ -170,8 +170,9 @@ static void pack_disks(const struct accounts *accounts, struct ebtop_row *row,
 	if (process->task_flags & PF_KTHREAD)
 		return;
 	for (int c = EBTOP_DISK_READ_BYTES; c <= EBTOP_DISK_SEQUENTIAL; c++)
-		if (c != EBTOP_DISK_WRITTEN_LATER_BYTES)
-			row->known |= KNOWN(c);
+		row->known |= KNOWN(c);
+	if (process->flags & PROCESS_NO_DIRTIED || !(process->flags & PROCESS_FAULTS))
+		row->known &= ~KNOWN(EBTOP_DISK_WRITTEN_LATER_BYTES);
 	disks_pack_owner(accounts->disks, process->node.id, process->node.start_ns,
 			 !!(flags & EBTOP_CUMULATIVE), row);
 }

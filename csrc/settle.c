@@ -101,7 +101,25 @@ static void divide(const struct accounts *accounts, struct thread *thread)
 	thread->user_ns += user;
 }
 
-static void settle_faults(struct process *process)
+/*
+ * Bytes that it left in the page cache, to be written later by whom it may concern. The kernel counts
+ * what goes past the cache with them as it is submitted, the probe when it is completed: what is under
+ * way is taken off when it comes.
+ */
+static void settle_dirtied(const struct accounts *accounts, struct process *process)
+{
+	__u64 fresh = grown(process->dirtied_sum, process->dirtied_last);
+	__u64 later = grown(fresh, process->direct_bytes);
+
+	process->dirtied_last += fresh;
+	process->direct_bytes = grown(process->direct_bytes, fresh);
+	if (!accounts->disks || !(process->flags & PROCESS_FAULTS))
+		return;
+	process->sums->interval[EBTOP_DISK_WRITTEN_LATER_BYTES] = later;
+	process->sums->total[EBTOP_DISK_WRITTEN_LATER_BYTES] += later;
+}
+
+static void settle_faults(const struct accounts *accounts, struct process *process)
 {
 	static const enum ebtop_counter counters[2] = { EBTOP_MINOR_FAULTS, EBTOP_MAJOR_FAULTS };
 
@@ -115,6 +133,7 @@ static void settle_faults(struct process *process)
 		if (process->faults_sum[i] > process->faults_last[i])
 			process->faults_last[i] = process->faults_sum[i];
 	}
+	settle_dirtied(accounts, process);
 	process->flags |= PROCESS_FAULTS;
 }
 
@@ -141,7 +160,7 @@ void accounts_settle(struct accounts *accounts)
 	}
 	for (size_t i = 0; i < accounts->active.count; i++)
 		if (active[i]->faults_pass == accounts->refresh)
-			settle_faults(active[i]);
+			settle_faults(accounts, active[i]);
 }
 
 /* The last thread's slot and the exit event may reach us in different refreshes: wait for both. */

@@ -11,6 +11,7 @@ import mmap
 import os
 import platform
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 from ebtop.layout import Layout
@@ -19,7 +20,7 @@ SLOT = Layout("struct ebtop_slot")
 FREE_SLOTS = Layout("struct ebtop_free_slots")
 FREE = 0
 _NUMBER = {"x86_64": 321, "aarch64": 280}[platform.machine()]
-_LOOKUP, _FD_BY_ID, _INFO = 1, 14, 15
+_LOOKUP, _NEXT_KEY, _FD_BY_ID, _INFO = 1, 4, 14, 15
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -63,7 +64,9 @@ class Map:
         self._fd = _bpf(_FD_BY_ID, struct.pack("III", number, 0, 0))
         info = ctypes.create_string_buffer(80)
         _bpf(_INFO, struct.pack("IIQ", self._fd, len(info), ctypes.addressof(info)))
-        _, _, _, self.value_bytes, self.entries, _, name = struct.unpack_from("6I16s", info)
+        _, _, self.key_bytes, self.value_bytes, self.entries, _, name = struct.unpack_from(
+            "6I16s", info
+        )
         self.name = name.split(b"\0", 1)[0].decode()
 
     def close(self) -> None:
@@ -75,6 +78,21 @@ class Map:
         where = ctypes.addressof(key), ctypes.addressof(value)
         _bpf(_LOOKUP, struct.pack("IIQQQ", self._fd, 0, *where, 0))
         return value.raw
+
+    def values(self) -> Iterator[bytes]:
+        """All entries of a hash, as far as they stay while they are read."""
+        key = ctypes.create_string_buffer(self.key_bytes)
+        value = ctypes.create_string_buffer(self.value_bytes)
+        where = ctypes.addressof(key), ctypes.addressof(value)
+        before = 0
+        while True:
+            try:
+                _bpf(_NEXT_KEY, struct.pack("IIQQQ", self._fd, 0, before, where[0], 0))
+                _bpf(_LOOKUP, struct.pack("IIQQQ", self._fd, 0, *where, 0))
+            except OSError:
+                return
+            before = where[0]
+            yield value.raw
 
     def mapped(self) -> memoryview:
         """Its memory, as BPF writes it."""

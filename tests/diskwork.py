@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import mmap
 import os
+import struct
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
+from typing import NamedTuple, Optional
 
 import pytest
+from bpfmaps import Map, described
 from observe import EMULATED
 
 from ebtop.diskstats import DiskStat, parse_diskstats
@@ -23,6 +26,7 @@ from ebtop.session import Session
 from ebtop.snapshot import Snapshot
 
 BLOCK = 4096
+_DONE = 1  # NOTE_DONE of bpf/block.bpf.c
 _GUEST_DISK = "/dev/vda"
 _FOLDERS = ("/var/tmp", str(Path(__file__).resolve().parents[1]), "/root")
 
@@ -84,6 +88,35 @@ def write_direct(path: str, count: int, size: int, start: int = 0) -> None:
     os.close(fd)
 
 
+class Untold(NamedTuple):
+    """What a session knows to be under way."""
+
+    reads: int
+    read_bytes: int
+    writes: int
+    write_bytes: int
+
+
+def untold(owner: Optional[int] = None) -> Untold:
+    """Requests of a process, or of all, whose completion the session here was not told of.
+
+    Where a kernel runs no program while certain tasks are current, a completion that interrupts
+    such a task is told to nobody; the request is counted when the kernel uses its struct again.
+    With nothing under way, what is left is all that is missing.
+    """
+    numbers = [Map(number) for number in described(os.getpid())]
+    (notes,) = (found for found in numbers if found.name == "block_notes")
+    counts = [0] * 6
+    for value in notes.values():
+        _, issued_ns, _, pid, _, left, flags, group = struct.unpack_from("QQQIIIII", value)
+        if issued_ns and not flags & _DONE and owner in (None, pid):
+            counts[2 * group] += 1
+            counts[2 * group + 1] += left
+    for found in numbers:
+        found.close()
+    return Untold(*counts[:4])
+
+
 def stat_of(disk: bytes) -> DiskStat:
     return parse_diskstats(Path("/proc/diskstats").read_bytes())[disk]
 
@@ -92,14 +125,33 @@ def _at_rest(stat: DiskStat) -> tuple[int, ...]:
     return (stat.reads, stat.read_bytes, stat.writes, stat.write_bytes)
 
 
-def still(session: Session, disk: bytes) -> tuple[Snapshot, DiskStat]:
-    """Totals since the start, and the kernel's, of a moment in which the disk had nothing to do."""
-    end = time.monotonic() + 30
-    while time.monotonic() < end:
-        before = stat_of(disk)
-        snapshot = session.refresh(cumulative=True)
-        after = stat_of(disk)
-        if _at_rest(before) == _at_rest(after) and not after.queue_depth:
-            return snapshot, after
-        time.sleep(0.02)
-    pytest.skip(f"{disk!r} is never at rest here")
+class Sums:
+    """All that a session tells, interval by interval: of each disk, and of all processes together,
+    those that have ended included."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.disks: dict[bytes, Counter[str]] = {}
+        self.processes: Counter[str] = Counter()
+
+    def refresh(self) -> Snapshot:
+        snapshot = self._session.refresh()
+        assert snapshot.disks is not None
+        for row in snapshot.disks.rows():
+            sums = self.disks.setdefault(row["name"], Counter())
+            sums.update({name: row[name] for name in Untold._fields})
+        for name in Untold._fields:
+            self.processes[name] += sum(snapshot.processes.column("disk_" + name))
+        return snapshot
+
+    def at_rest(self, disk: bytes) -> DiskStat:
+        """Refreshes until the disk has nothing to do; the kernel's counts of that moment."""
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            before = stat_of(disk)
+            self.refresh()
+            after = stat_of(disk)
+            if _at_rest(before) == _at_rest(after) and not after.queue_depth:
+                return after
+            time.sleep(0.02)
+        pytest.skip(f"{disk!r} is never at rest here")
