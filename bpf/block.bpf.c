@@ -341,9 +341,14 @@ static __always_inline void count_untold(struct block_note *note, const struct r
 		count_for_disk(disk, note, &tally);
 }
 
+static __always_inline bool is_untold(const struct block_note *note)
+{
+	return note->issued_ns && !(note->flags & NOTE_DONE);
+}
+
 static __always_inline void begin_anew(struct block_note *note, const struct request *rq)
 {
-	if (note->issued_ns && !(note->flags & NOTE_DONE))
+	if (is_untold(note))
 		count_untold(note, rq);
 	begin(note, rq);
 }
@@ -440,10 +445,18 @@ static __always_inline int account_complete(struct request *rq, bool failed, __u
 	if (!note)
 		return 0;
 	tally.now_ns = bpf_ktime_get_ns();
-	if (!is_of(note, rq))
-		begin_anew(note, rq); /* it began when nobody watched, or was but a flush */
-	else if (note->flags & NOTE_DONE)
-		return 0; /* the flush that followed its data is done too */
+	if (is_of(note, rq)) {
+		if (note->flags & NOTE_DONE)
+			return 0; /* the flush that followed its data is done too */
+	} else if (is_untold(note)) {
+		/* of two of which little is known, the one with an owner is counted */
+		count_loss(EBTOP_LOST_DISK_REQUESTS);
+		tally.group = note->group;
+		tally.bytes = bytes = note->left;
+		note->issued_ns = 0;
+	} else {
+		begin(note, rq); /* it began when nobody watched, or was but a flush */
+	}
 	if (tally.group == EBTOP_GROUP_WRITES && is_direct(rq))
 		note->flags |= NOTE_DIRECT;
 	if (failed)
