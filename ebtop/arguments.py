@@ -13,6 +13,7 @@ import math
 from ebtop.text import displayable
 
 LEAST_DELAY_S, MOST_DELAY_S = 0.01, 86400.0
+LEAST_PERCENT = 0.01
 LEAST_BUFFER, MOST_BUFFER = 1 << 16, 1 << 30
 _MOST_PID = 1 << 22
 _MOST_COUNT = (1 << 31) - 1
@@ -36,6 +37,13 @@ def delay(text: str) -> float:
     value = _number(text)
     if value is None or not LEAST_DELAY_S <= value <= MOST_DELAY_S:
         raise wrong(text, allowed)
+    return value
+
+
+def percent(text: str) -> float:
+    value = _number(text)
+    if value is None or not LEAST_PERCENT <= value <= 100:
+        raise wrong(text, f"a part of the machine's CPU, from {LEAST_PERCENT:g} to 100 percent")
     return value
 
 

@@ -11,7 +11,7 @@ A trial that fails makes the next one wait twice as long.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Optional
 
@@ -85,11 +85,6 @@ class Budget:
         while sum(past.seconds for past in list(self._looks)[1:]) >= WINDOW_S:
             self._looks.popleft()
         self._decide()
-
-    def forget(self, names: Iterable[str]) -> None:
-        """These are not wanted any more, or now: they are not shed, but off."""
-        for name in names:
-            self.shed.pop(name, None)
 
     # ---- decisions ----
 

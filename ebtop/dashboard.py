@@ -39,9 +39,11 @@ def run(open_source: Callable[[], Source], state: ViewState, options: Options) -
     except screen.NoScreen:
         signals.release()
         raise NoDashboard from None
+    from ebtop.budget import Budget
     from ebtop.loop import Loop
     from ebtop.session import Session
     from ebtop.sources import note
+    from ebtop.steering import Steering
 
     try:
         with open_source() as source:
@@ -53,7 +55,10 @@ def run(open_source: Callable[[], Source], state: ViewState, options: Options) -
             lifeline.entered(leave)
             try:
                 with screen.taken(state.color) as window:
-                    Loop(source, window, signals, lifeline, state, options.iterations).run(begun)
+                    Loop(
+                        source, window, signals, lifeline, state, options.iterations,
+                        Steering(source, Budget(options.budget_percent), named=options.named),
+                    ).run(begun)  # fmt: skip
             finally:
                 # also before a traceback: to leave twice would put the cursor back over it
                 lifeline.left()

@@ -138,12 +138,16 @@ def _system(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _self(snapshot: Snapshot) -> dict[str, Any]:
-    cost = snapshot.self_cost
+    cost, spending = snapshot.self_cost, snapshot.spending
     return {
         "cpu_percent": _rounded(cost.cpu_percent),
         "rss_bytes": cost.rss_bytes,
         "probe_ns": cost.probe_ns,
         "probe_cpu_percent": _rounded(cost.probe_cpu_percent),
+        "budget_percent": spending and spending.budget_percent,
+        "machine_percent": _rounded(spending.percent if spending else None),
+        "shed": [data_text(name) for name in spending.shed] if spending else [],
+        "over_budget": bool(spending and spending.stuck),
         "events": cost.events,
         "lost": dict(cost.lost),
         "lost_total": dict(cost.lost_total),

@@ -49,6 +49,7 @@ class Loop:
         lifeline: Lifeline,
         state: ViewState,
         iterations: Optional[int],
+        steering: Steering,
     ) -> None:
         self._source = source
         self._screen = screen
@@ -58,7 +59,7 @@ class Loop:
         self._left = iterations
         self._log = EventLog()
         self._commands = CommandLines()
-        self._steering = Steering(source)
+        self._steering = steering
         self._ended = False
         self._due = 0.0
         self._took_s = 0.0
@@ -236,9 +237,11 @@ class Loop:
         state = self._state
         if hasattr(self, "_snapshot"):
             del self._snapshot  # before the next: two at once are megabytes where there are many
-        self._snapshot = self._source.refresh(
-            threads=state.threads, cost=True, cumulative=state.cumulative, reset=reset,
-            window=state.window,
+        self._snapshot = self._steering.weigh(
+            self._source.refresh(
+                threads=state.threads, cost=True, cumulative=state.cumulative, reset=reset,
+                window=state.window,
+            )
         )  # fmt: skip
         self._log.absorb(self._snapshot)
 

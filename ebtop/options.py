@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NoReturn, Optional
 
 from ebtop import __version__
-from ebtop.arguments import buffer_bytes, count, delay, pids, shown, size, wrong
+from ebtop.arguments import buffer_bytes, count, delay, percent, pids, shown, size, wrong
 from ebtop.errors import UsageError
 from ebtop.output import write_all
 from ebtop.text import displayable
@@ -30,7 +30,7 @@ COMMANDS = {
     "set": "changes the filter of an ebtop that runs",
 }
 NOT_YET = ("tcp", "mem", "run", "record", "replay", "export")
-OPTIONS_NOT_YET = ("--port", "--budget")
+OPTIONS_NOT_YET = ("--port",)
 _DEFAULT_MIN_S, _DEFAULT_MAX_S = 0.1, 10.0
 _MODES = ("once", "batch", "json")
 
@@ -65,6 +65,10 @@ class Options:
     cumulative: bool = False
     probes: Optional[tuple[str, ...]] = None
     """None: all of them."""
+    named: tuple[str, ...] = ()
+    """Those that `--probes` names."""
+    budget_percent: float = 2.0
+    """Of the machine's CPU, that ebtop and its programs may cost."""
     color: str = "auto"
     ascii: bool = False
     source: str = "auto"
@@ -119,7 +123,8 @@ def parse(arguments: list[str]) -> Options:
         ascending=given.sort.startswith("-"), limit=given.limit, threads=given.threads,
         tree=given.tree, cumulative=given.cumulative, probes=probes, color=given.color,
         ascii=given.ascii, source=given.source, size=given.size, debug=given.debug,
-        sudo=given.sudo, buffer_bytes=given.buffer_size,
+        sudo=given.sudo, buffer_bytes=given.buffer_size, named=given.probes or (),
+        budget_percent=given.budget,
     )  # fmt: skip
 
 
@@ -165,6 +170,9 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
     add("--cumulative", action="store_true", help="totals since the start, not of the interval")
     add("--probes", type=_names, metavar="A,B", help=f"only these of: {', '.join(CHOOSABLE)}")
     add("--no-probes", type=_names, default=(), metavar="A,B", help="all but these")
+    add("--budget", type=percent, default=2.0, metavar="PERCENT",
+        help="of the machine's CPU: past it the dearest probe is shed, until there is room again;"
+        " sched, life and tasks stay (default: 2)")  # fmt: skip
     add("--buffer-size", type=buffer_bytes, default=0, metavar="BYTES",
         help="size of the buffer of events, as in 8M; rounded up to a power of two")  # fmt: skip
     add("--source", choices=("auto", "bpf", "proc"), default="auto",

@@ -10,13 +10,15 @@ import os
 from collections.abc import Callable
 
 from ebtop import privilege
+from ebtop.budget import Budget
 from ebtop.cmdline import CommandLines
-from ebtop.options import Options
+from ebtop.options import DEFAULT_PROBES, Options
 from ebtop.output import say
 from ebtop.sampling import Ending, run
 from ebtop.session import Session
 from ebtop.snapshot import Snapshot
 from ebtop.sources import Source
+from ebtop.steering import Steering
 from ebtop.viewstate import ViewState
 
 _DEFAULT_SIZE = (120, 40)
@@ -26,9 +28,15 @@ Emit = Callable[[Snapshot], str]
 def write_samples(source: Source, options: Options, state: ViewState, ending: Ending) -> None:
     """Until there are enough of them, the reader has gone, or a signal says so."""
     lines = CommandLines()
+    running = options.probes or DEFAULT_PROBES
+    steering = Steering(source, Budget(options.budget_percent), running, options.named)
 
     def refresh() -> Snapshot:
-        return source.refresh(threads=options.threads, cost=True, cumulative=options.cumulative)
+        snapshot = steering.weigh(
+            source.refresh(threads=options.threads, cost=True, cumulative=options.cumulative)
+        )
+        steering.run_probes()
+        return snapshot
 
     def drop_privileges() -> None:
         about = privilege.drop(isinstance(source, Session))

@@ -68,6 +68,19 @@ class ProbeStatus:
 
 
 @dataclass(frozen=True)
+class Spending:
+    """What ebtop may cost and does, in percent of the whole machine's CPU."""
+
+    budget_percent: float
+    percent: Optional[float]
+    """Programs in the kernel included; None where their cost is not known."""
+    shed: tuple[str, ...] = ()
+    """Probes that do not run because too much was spent."""
+    stuck: bool = False
+    """Too much is spent, and nothing is left to shed that would help."""
+
+
+@dataclass(frozen=True)
 class Program:
     """One loaded BPF program; `instructions` that the verifier processed, None when not asked."""
 
@@ -133,6 +146,8 @@ class Snapshot:
     """One row a disk that gets requests; None where nothing is known of disks."""
     filter: Filter = EVERYONE
     """In force now; another process may have set it (`ebtop set`)."""
+    spending: Optional[Spending] = None
+    """None where nobody has set a budget."""
 
     @property
     def counted_s(self) -> float:

@@ -1,37 +1,150 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns what the dashboard asks of its source beside refreshes: which probes run, and the filter.
+"""Owns what is asked of a source beside refreshes: which probes run, and the filter.
 
-What is needed comes as a value from the frame; what the user filters by, from the view. A filter
-that another process set stays until the user sets one here.
+What is needed comes as a value from the frame; what the user filters by, from the view; what is too
+dear, from the budget. A filter that another process set stays until the user sets one here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Optional
 
 from ebtop import viewstate
+from ebtop.budget import ORDER, STANDING, Budget, Look
 from ebtop.host import uid_of
-from ebtop.snapshot import Filter
+from ebtop.snapshot import Filter, ProbeStatus, Snapshot, Spending
 from ebtop.sources import Source
+
+_CARRIER = "syscall"
+"""Where functions cannot be hooked, others count through its programs."""
 
 
 class Steering:
-    """Remembers what runs, so that the source is asked only when that changes."""
+    """Remembers what runs, so that the source is asked only when that changes.
 
-    def __init__(self, source: Source) -> None:
+    `running`: of the probes that come and go, those that run already. `named`: those that the user
+    named on the command line.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        budget: Optional[Budget] = None,
+        running: Optional[Iterable[str]] = None,
+        named: Iterable[str] = (),
+    ) -> None:
         self._source = source
-        self._probes: Optional[frozenset[str]] = None
+        self._budget = budget
+        self._wanted = frozenset(running or ()).difference(STANDING)
+        self._runs = None if running is None else self._wanted
+        self._named = frozenset(named)
+        self._members: dict[str, frozenset[str]] = {}
 
-    def run_probes(self, probes: frozenset[str]) -> None:
-        """Of the probes that come and go, these and no others run from now on."""
-        if probes != self._probes:
-            self._probes = probes
-            self._source.switch(probes)
+    def run_probes(self, probes: Optional[frozenset[str]] = None) -> None:
+        """Of the probes that come and go, these and no others run from now on; None: as before.
+
+        But for those that are shed.
+        """
+        if probes is not None:
+            self._wanted = probes
+        running = self._wanted - self._shed()
+        if running != self._runs:
+            self._runs = running
+            self._source.switch(running)
 
     def set_filter(self, wanted: viewstate.Filter, now: Filter) -> None:
         """What the kernel can tell of the wanted filter holds from the next event on."""
         self._source.set_filter(kernel_filter(wanted, now))
+
+    # ---- the budget ----
+
+    def weigh(self, snapshot: Snapshot) -> Snapshot:
+        """Tells the budget what the interval cost; the same snapshot, with what is shed in it.
+
+        It is carried out with the next `run_probes`, for loading a probe takes its time.
+        """
+        budget = self._budget
+        if budget is None or snapshot.source != "bpf":
+            return snapshot
+        units = self._units(snapshot)
+        look = _look(snapshot, units)
+        probes = tuple(self._status(probe) for probe in snapshot.probes)
+        if look is not None:
+            budget.look(look)
+            self._members.update((name, units[name]) for name in budget.shed if name in units)
+        known = snapshot.self_cost.probe_ns is not None
+        spending = Spending(
+            budget.percent,
+            budget.total if known and look is not None else None,
+            tuple(probe.name for probe in snapshot.probes if probe.name in self._shed()),
+            budget.stuck,
+        )
+        return replace(snapshot, probes=probes, spending=spending)
+
+    def _shed(self) -> frozenset[str]:
+        shed = () if self._budget is None else self._budget.shed
+        return frozenset().union(*(self._members[name] for name in shed))
+
+    def _units(self, snapshot: Snapshot) -> dict[str, frozenset[str]]:
+        """What can be shed, by name: one probe each, but those that share programs go together."""
+        sharing = _sharing(snapshot)
+        on = {probe.name for probe in snapshot.probes if probe.state == "on"}
+        units = {name: frozenset((name,)) for name in (self._wanted & on) - sharing}
+        together = self._wanted & sharing
+        if together:
+            units[min(together, key=_rank)] = together
+        return units
+
+    def _status(self, probe: ProbeStatus) -> ProbeStatus:
+        """That it is shed, where it is: the collector knows only that nobody asks for it."""
+        budget = self._budget
+        for name, shed in budget.shed.items() if budget else ():
+            if budget and probe.name in self._members[name]:
+                reason = f"shed: cost {shed.total:.2g}% of {budget.percent:g}% budget"
+                if shed.cost is not None:
+                    reason += f", of that {shed.cost:.2g}% this one"
+                if probe.name in self._named:
+                    reason += "; though --probes names it"
+                return ProbeStatus(probe.name, "off", "", reason, None, None)
+        return probe
+
+
+def _rank(name: str) -> tuple[int, str]:
+    return (ORDER.index(name) if name in ORDER else len(ORDER), name)
+
+
+def _sharing(snapshot: Snapshot) -> frozenset[str]:
+    """Those that count through the programs of one probe, and that one."""
+    hooks = {probe.name: probe.hook for probe in snapshot.probes if probe.state == "on"}
+    carrier = hooks.get(_CARRIER)
+    return frozenset(name for name, hook in hooks.items() if carrier and carrier in hook)
+
+
+def _look(snapshot: Snapshot, units: dict[str, frozenset[str]]) -> Optional[Look]:
+    """None for an interval of which it is not known what ebtop itself cost."""
+    own = snapshot.self_cost.cpu_percent
+    if own is None or snapshot.interval_s <= 0:
+        return None
+    cpus = max(1, snapshot.host.cpus)
+    machine_ns = snapshot.interval_s * 1e9 * cpus
+    spent = {probe.name: probe.run_ns for probe in snapshot.probes if probe.state == "on"}
+    sharing = _sharing(snapshot)
+
+    def cost(members: frozenset[str]) -> Optional[float]:
+        # what they share is the carrier's, also where nobody asked for that one
+        carrier = sharing & {_CARRIER} if members & sharing else frozenset()
+        parts = [spent[name] for name in members | carrier]
+        whole = [part for part in parts if part is not None]
+        return sum(whole) * 100 / machine_ns if len(whole) == len(parts) else None
+
+    standing = sum(spent.get(name) or 0 for name in STANDING)
+    return Look(
+        seconds=snapshot.interval_s,
+        own=own / cpus + standing * 100 / machine_ns,
+        probes={name: cost(members) for name, members in units.items()},
+    )
 
 
 def kernel_filter(wanted: viewstate.Filter, now: Filter) -> Filter:

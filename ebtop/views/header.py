@@ -8,7 +8,7 @@ know which panels follow.
 from __future__ import annotations
 
 from ebtop import units
-from ebtop.snapshot import Snapshot
+from ebtop.snapshot import Snapshot, Spending
 from ebtop.text import displayable
 from ebtop.units import UNKNOWN
 from ebtop.views.bars import cpu_lines, memory_bar
@@ -24,11 +24,11 @@ def header(snapshot: Snapshot, state: ViewState, width: int, most: int) -> list[
     if most <= 1:
         return [title]
     if most <= 4:
-        small = [title, *banner, _summary(snapshot), _cost(snapshot)]
+        small = [title, *banner, _summary(snapshot), _cost(snapshot, state)]
         return small[:most]
     bars = cpu_lines(snapshot, state, width, most - 3 - len(banner))
     memory = [memory_bar(snapshot, state, min(width, 60))]
-    lines = [title, *banner, _tasks(snapshot), *bars, *memory, _cost(snapshot)]
+    lines = [title, *banner, _tasks(snapshot), *bars, *memory, _cost(snapshot, state)]
     while len(lines) > most:
         lines.pop(-2)  # of all, memory and the last bars are shown elsewhere soonest
     return lines
@@ -115,7 +115,7 @@ def _summary(snapshot: Snapshot) -> Line:
     )
 
 
-def _cost(snapshot: Snapshot) -> Line:
+def _cost(snapshot: Snapshot, state: ViewState) -> Line:
     cost = snapshot.self_cost
     bpf = None if cost.probe_ns is None else units.duration(cost.probe_ns)
     if bpf is not None and cost.probe_cpu_percent is not None:
@@ -126,8 +126,31 @@ def _cost(snapshot: Snapshot) -> Line:
         *_value(" ", None if cost.rss_bytes is None else units.size(cost.rss_bytes)),
         *_lost(snapshot),
         *_value("  BPF ", bpf),
+        *_spending(snapshot, state),
         *_value("  events ", units.count(cost.events)),
     )
+
+
+def _spending(snapshot: Snapshot, state: ViewState) -> Line:
+    """Of the whole machine, unlike the two before it: what they come to, and what had to go."""
+    spending = snapshot.spending
+    if spending is None:
+        return ()
+    spent, style = "-", Style.NORMAL
+    if spending.percent is not None:
+        spent = f"{spending.percent:.2f}"
+        style = Style.BAD if spending.percent > spending.budget_percent else Style.NORMAL
+    said = f"{spent}/{spending.budget_percent:g}%"
+    if spending.percent is None:
+        said += " (what programs cost is unknown)"
+    return (*_value("  budget ", said, style), *_shed(spending, state))
+
+
+def _shed(spending: Spending, state: ViewState) -> Line:
+    if spending.shed:
+        names = " ".join(displayable(name, state.ascii) for name in spending.shed)
+        return (Span(f"  shed {names}", Style.WARNING),)
+    return (Span("  over, what is left stays", Style.WARNING),) if spending.stuck else ()
 
 
 def _lost(snapshot: Snapshot) -> Line:

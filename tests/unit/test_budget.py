@@ -114,13 +114,6 @@ def test_no_room_keeps_it_away() -> None:
     assert all(history), "1.8 of 2 is within the budget, but there is no room to try"
 
 
-def test_what_is_forgotten_is_not_shed() -> None:
-    budget = Budget(2.0)
-    run(budget, 5, STORM)
-    budget.forget(["syscall"])
-    assert not budget.shed
-
-
 def test_cost_of_loading_is_no_cost_of_running() -> None:
     budget = Budget(2.0)
     run(budget, 3, STORM)

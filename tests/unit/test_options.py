@@ -20,14 +20,14 @@ def test_everything_said_is_kept():
     words = (
         "--json -d 0.5 -n 3 -p 1,2 -p 3 -u root -c sh -s -rss --limit 5 -H --tree --cumulative"
         " --probes sched,life --no-probes life --color never --ascii --debug --source bpf"
-        " --buffer-size 8M"
+        " --buffer-size 8M --budget 0.5"
     )
     asked = parse(words.split())
     assert asked == Options(
         command="json", delay_s=0.5, iterations=3, pids=(1, 2, 3), user="root", comm="sh",
         sort="rss", ascending=True, limit=5, threads=True, tree=True, cumulative=True,
         probes=("sched",), color="never", ascii=True, debug=True, source="bpf",
-        buffer_bytes=8 << 20,
+        buffer_bytes=8 << 20, named=("sched", "life"), budget_percent=0.5,
     )  # fmt: skip
 
 
@@ -78,7 +78,9 @@ WRONG = {
     "--cumul": "--cumul",
     "--bogus": "--bogus",
     "--port 80": "does not exist yet",
-    "--budget=2": "does not exist yet",
+    "--port=2": "does not exist yet",
+    "--budget 0": "from 0.01 to 100",
+    "--budget x": "from 0.01 to 100",
     "bogus": "doctor",
     "doctor more": "'more'",
     "doctor --batch": "--batch",
