@@ -34,6 +34,7 @@ enum ebtop_collect {
 	EBTOP_COLLECT_FILES_BY_SYSCALLS = 32, /* where no function can be hooked */
 	EBTOP_COLLECT_CONNECTIONS = 64,
 	EBTOP_COLLECT_TRANSITIONS = 128, /* an event for each change of a connection's state */
+	EBTOP_COLLECT_STACKS = 256,      /* of waits that nothing else explains */
 };
 
 /* Written by user space alone, field by field; what it says holds from the next event on. */
@@ -46,7 +47,7 @@ struct ebtop_config {
 	__u32 collect;        /* enum ebtop_collect */
 	__u32 epoch;          /* 0, 1, 0, ...: which minimum and maximum a system call goes to */
 	__u32 port;           /* of connections, either end's; 0: every port */
-	__u32 pad;
+	__u32 stacks_pid;     /* whose waits are counted by stack; 0: nobody's */
 };
 
 /* ---- slots: one thread's running totals, written by the CPU that owns the thread ---- */
@@ -103,6 +104,50 @@ struct ebtop_free_slots {
 	__u32 low; /* when so many are left, the reader is woken */
 	__u32 pad1[14];
 	__u32 slot[EBTOP_FREE_SLOTS];
+};
+
+/* ---- waits: why a thread is off the CPU, beside its slot ---- */
+
+enum ebtop_wait {
+	EBTOP_WAIT_DISK = 0,
+	EBTOP_WAIT_NETWORK = 1,
+	EBTOP_WAIT_LOCK = 2,
+	EBTOP_WAIT_SLEEP = 3,
+	EBTOP_WAIT_PIPE = 4,
+	EBTOP_WAIT_POLL = 5,
+	EBTOP_WAIT_OTHER = 6,
+	EBTOP_WAITS = 7,
+};
+
+/* Evidence of a wait: enum ebtop_wait, and this. */
+#define EBTOP_WAIT_UNSURE 0x08 /* a guess: when the wait is long, its stack knows better */
+/* What a system call's number says of waits inside it, in one byte: the above, and these. */
+#define EBTOP_WAIT_BY_FILE 0x10 /* the kind of the file of its descriptor decides */
+#define EBTOP_WAIT_ON_DISK                                                                         \
+	0x20 /* what is not to be interrupted waits for a disk, else for a lock */
+
+/* Written by the CPU that owns the thread, as its slot is. */
+struct ebtop_wait_slot {
+	__u64 ns[EBTOP_WAIT_OTHER]; /* in waits that ended; `other` is the rest of offcpu_ns */
+	__u64 pending_ns;           /* a wait that ended, and whose stack is taken at switch-in */
+	__u32 evidence;             /* of the wait in progress, or of the pending one */
+	__u32 explained;            /* the last evidence that a stack explained, and << 8 as what */
+};
+
+/* The kernel stacks of waits, by a hash of their frames. */
+#define EBTOP_STACK_FRAMES 20
+#define EBTOP_STACK_UNRESOLVED 0xffffffffu
+struct ebtop_stack_reason {
+	__u32 reason; /* enum ebtop_wait, set by user space; EBTOP_WAITS: it tells nothing */
+	__u32 pad;
+};
+
+/* Of the process whose waits are counted by stack. */
+struct ebtop_stack_count {
+	__u64 ns;
+	__u64 count;
+	__u32 evidence; /* of the last such wait */
+	__u32 pad;
 };
 
 /* ---- system calls: of one thread beside its slot, and of the machine ---- */
@@ -255,6 +300,8 @@ enum ebtop_event_type {
 	EBTOP_EVENT_KPROBE = 4,
 	EBTOP_EVENT_TCP = 5,
 	EBTOP_EVENT_TYPES = 6,
+	EBTOP_EVENT_STACK = 253, /* a stack that is not known yet */
+	EBTOP_EVENT_WAIT = 254,  /* a wait whose stack has no reason yet */
 	EBTOP_EVENT_NUDGE = 255, /* a head alone: wakes the reader, and means nothing else */
 };
 
@@ -267,6 +314,23 @@ struct ebtop_event {
 	__u32 tid;
 	__u32 uid;
 	char comm[EBTOP_COMM_BYTES];
+};
+
+struct ebtop_stack_event {
+	struct ebtop_event head;
+	__u64 id;
+	__u32 frames;
+	__u32 pad;
+	__u64 frame[EBTOP_STACK_FRAMES]; /* addresses, the innermost first */
+};
+
+struct ebtop_wait_event {
+	struct ebtop_event head; /* its time, pid and tid; the rest is 0 */
+	__u64 start_ns;
+	__u64 stack;
+	__u64 ns;
+	__u32 evidence;
+	__u32 pad;
 };
 
 struct ebtop_fork {
@@ -457,7 +521,8 @@ struct ebtop_task {
 	__u32 on_cpu;
 	__u32 task_flags; /* PF_* */
 	__s32 exit_code;
-	__u32 pad;
+	__u32 wait;       /* evidence, if it waits */
+	__u64 wait_stack; /* 0: it was not taken */
 	char comm[EBTOP_COMM_BYTES];
 };
 
@@ -506,7 +571,15 @@ enum ebtop_counter {
 	EBTOP_CONNECTIONS_ACCEPTED = 37,
 	EBTOP_RETRANSMITS = 38,
 	EBTOP_CONNECTION_ERRORS = 39,
-	EBTOP_COUNTERS = 40,
+	EBTOP_WAIT_DISK_NS = 40, /* in the order of enum ebtop_wait; their sum is EBTOP_OFFCPU_NS */
+	EBTOP_WAIT_NETWORK_NS = 41,
+	EBTOP_WAIT_LOCK_NS = 42,
+	EBTOP_WAIT_SLEEP_NS = 43,
+	EBTOP_WAIT_PIPE_NS = 44,
+	EBTOP_WAIT_POLL_NS = 45,
+	EBTOP_WAIT_OTHER_NS = 46,
+	EBTOP_LIFETIME_NS = 47, /* how long its threads lived in the interval */
+	EBTOP_COUNTERS = 48,
 };
 
 /* The other values a source may not know; also bits in ebtop_row.known, from its end. */
@@ -579,6 +652,15 @@ struct ebtop_event_row {
 
 #define EBTOP_TEXT_CUT 1
 #define EBTOP_TEXT_UNREAD 2 /* there was one, but it could not be read */
+
+/* A stack that threads of one process waited in. */
+struct ebtop_wait_row {
+	__u64 ns;
+	__u64 count;
+	__u32 reason; /* enum ebtop_wait */
+	__u32 frames;
+	__u64 frame[EBTOP_STACK_FRAMES];
+};
 
 /* One system call, in the interval or the window asked for. */
 struct ebtop_syscall_row {

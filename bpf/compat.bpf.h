@@ -203,6 +203,60 @@ static __always_inline long current_call(const struct pt_regs *regs)
 	return bpf_core_field_exists(x86->orig_ax) ? (long)x86->orig_ax : arm64->syscallno;
 }
 
+/* The system call that a thread off the CPU is in. */
+struct waiting_call {
+	__s64 number; /* negative: none, an exception brought it into the kernel */
+	__u64 first;  /* argument */
+};
+
+/*
+ * Linux kernel commit dd6e10fbd9fb "bpf: Add bpf_task_pt_regs() helper" (in v5.15): before it, they
+ * are read by helper from the top of the thread's stack (refused under lockdown), which is `size`
+ * bytes.
+ */
+static __always_inline struct waiting_call waiting_call(struct task_struct *task, __u64 size,
+							bool with_reads)
+{
+	struct waiting_call call;
+
+	call.number = -1;
+	call.first = 0;
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs)) {
+		const struct pt_regs *regs = (const void *)bpf_task_pt_regs(task);
+		const struct pt_regs___x86 *x86 = (const void *)regs;
+		const struct pt_regs___arm64 *arm64 = (const void *)regs;
+		bool compat = is_compat_call(regs, task);
+
+		if (bpf_core_field_exists(x86->orig_ax)) {
+			call.number = (__s64)x86->orig_ax;
+			call.first = compat ? x86->bx : x86->di;
+		} else {
+			call.number = arm64->syscallno;
+			call.first = arm64->orig_x0;
+		}
+		if (compat && call.number >= 0)
+			call.number += EBTOP_SYSCALL_COMPAT;
+	} else if (with_reads) {
+		__u64 top = (__u64)task->stack + size - bpf_core_type_size(struct pt_regs___x86);
+		const struct pt_regs___x86 *x86 = (const void *)top;
+		const struct pt_regs___arm64 *arm64 = (const void *)top;
+
+		if (bpf_core_field_exists(x86->orig_ax)) {
+			bool compat =
+				((struct task_struct___x86 *)task)->thread_info.status & TS_COMPAT;
+
+			call.number = (__s64)BPF_CORE_READ(x86, orig_ax);
+			call.first = compat ? BPF_CORE_READ(x86, bx) : BPF_CORE_READ(x86, di);
+			if (compat && call.number >= 0)
+				call.number += EBTOP_SYSCALL_COMPAT;
+		} else {
+			call.number = BPF_CORE_READ(arm64, syscallno);
+			call.first = BPF_CORE_READ(arm64, orig_x0);
+		}
+	}
+	return call;
+}
+
 /*
  * Argument `which`, 0 to 5, of the function that a kprobe is on, as its calling convention has it. By
  * helper: the verifier does not let a relocated load go through the context.

@@ -9,6 +9,11 @@
 #define EBTOP_KERNEL_BPF_H
 
 #define TASK_RUNNING 0
+#define TASK_INTERRUPTIBLE 0x0001
+#define TASK_UNINTERRUPTIBLE 0x0002
+#define TASK_STOPPED_OR_TRACED 0x000c
+#define TASK_NOLOAD 0x0400 /* a kernel thread that waits for work, uninterruptible or not */
+#define TASK_RTLOCK_WAIT 0x1000
 #define TASK_DEAD 0x80 /* set for the very last switch away, since 2.6.11 */
 #define SIGNAL_GROUP_EXIT 4
 #define PF_IO_WORKER 0x10
@@ -16,6 +21,12 @@
 #define PF_KTHREAD 0x00200000
 #define S_IFMT 0170000
 #define S_IFREG 0100000
+#define S_IFSOCK 0140000
+#define S_IFDIR 0040000
+#define S_IFBLK 0060000
+#define S_IFCHR 0020000
+#define S_IFIFO 0010000
+#define AF_UNIX 1
 #define PROC_SUPER_MAGIC 0x9fa0
 #define SYSFS_MAGIC 0x62656572
 #define CGROUP2_SUPER_MAGIC 0x63677270
@@ -97,6 +108,7 @@ struct files_struct {
 };
 
 struct task_struct {
+	void *stack;
 	unsigned int flags;
 	struct sched_entity se;
 	struct mm_struct *mm;
@@ -118,6 +130,7 @@ struct task_struct {
 	struct signal_struct *signal;
 	struct css_set *cgroups;
 	struct files_struct *files;
+	unsigned int in_iowait : 1;
 };
 
 struct linux_binprm {

@@ -4,13 +4,13 @@
  * Owns sched_switch, sched_wakeup and sched_wakeup_new. Per thread: on-CPU time, time off the CPU,
  * run-queue wait, kinds of switches, migrations. What the kernel counts exactly itself (its
  * execution time, switches, migrations) is copied when the thread leaves the CPU; what it does
- * not count (waits) is measured here. Idle threads have slots too, one a CPU, and give the idle
- * time. Reasons for waiting are not its concern.
+ * not count (waits) is measured here, and why it waits is noted as it leaves. Idle threads have
+ * slots too, one a CPU, and give the idle time.
  *
  * Time is partitioned: a wait begins where the kernel stopped charging the thread, so on-CPU, off-CPU
  * and run-queue time of a thread add up to its life by construction.
  */
-#include "config.bpf.h"
+#include "explain.bpf.h"
 
 /* idle threads share pid 0, so their slots are 1 .. CPUs */
 static __always_inline struct ebtop_slot *idle_slot(void)
@@ -37,7 +37,10 @@ static __always_inline struct ebtop_slot *new_slot(struct task_struct *task, __u
 		if (!(flags & EBTOP_SLOT_BORN))
 			flags |= EBTOP_SLOT_HANDED_OVER;
 	}
-	return slot_create(task, index, state, now, flags);
+	old = slot_create(task, index, state, now, flags);
+	if (old)
+		wait_begin(*index);
+	return old;
 }
 
 /*
@@ -58,7 +61,8 @@ static __always_inline void stop_charging(struct ebtop_slot *slot, struct task_s
 	copy_kernel_counts(slot, task);
 }
 
-static __always_inline void leave_cpu(struct task_struct *task, bool preempted, __u64 now)
+static __always_inline void leave_cpu(struct task_struct *task, bool preempted, __u64 now,
+				      bool with_reads)
 {
 	__u32 *index = slot_index(task->pid), state = task_state(task);
 	struct ebtop_slot *slot;
@@ -78,15 +82,18 @@ static __always_inline void leave_cpu(struct task_struct *task, bool preempted, 
 	}
 	stop_charging(slot, task, now);
 	slot->task_state = state | task->exit_state;
-	if (state & TASK_DEAD)
+	if (state & TASK_DEAD) {
 		slot_end(slot, index, now, task->signal->live.counter ? 0 : EBTOP_SLOT_GROUP_DEAD);
-	else
-		slot->state =
-			preempted || state == TASK_RUNNING ? EBTOP_SLOT_RUNNABLE : EBTOP_SLOT_OFF;
+	} else if (preempted || state == TASK_RUNNING) {
+		slot->state = EBTOP_SLOT_RUNNABLE;
+	} else {
+		wait_note(*index, evidence_of(task, state, with_reads));
+		slot->state = EBTOP_SLOT_OFF;
+	}
 }
 
 /* Ends the wait that the slot is in; a clock out of order is counted, not subtracted. */
-static __always_inline void end_wait(struct ebtop_slot *slot, __u64 now)
+static __always_inline void end_wait(struct ebtop_slot *slot, __u32 index, __u64 now)
 {
 	__u64 waited = now - slot->since_ns;
 
@@ -99,8 +106,10 @@ static __always_inline void end_wait(struct ebtop_slot *slot, __u64 now)
 
 		slot->runq_wait_ns += waited - charged;
 		slot->charged_wait_ns -= charged;
-	} else if (slot->state == EBTOP_SLOT_OFF)
+	} else if (slot->state == EBTOP_SLOT_OFF) {
 		slot->offcpu_ns += waited;
+		wait_end(slot, index, waited);
+	}
 	slot->since_ns = now;
 }
 
@@ -113,7 +122,7 @@ static __always_inline void mark_switch(__u32 cpu, __u64 now)
 		idle->since_ns = now;
 }
 
-static __always_inline void enter_cpu(struct task_struct *task, __u64 now)
+static __always_inline void enter_cpu(struct task_struct *task, __u64 now, bool with_reads)
 {
 	__u32 *index = slot_index(task->pid), cpu = bpf_get_smp_processor_id();
 	struct ebtop_slot *slot;
@@ -129,11 +138,14 @@ static __always_inline void enter_cpu(struct task_struct *task, __u64 now)
 	/* its switch away was not seen: it left when the time it was charged had passed */
 	if (slot->state == EBTOP_SLOT_RUNNING) {
 		stop_charging(slot, task, now);
+		/* so is not the state that it left in */
+		wait_note(*index, evidence_of(task, TASK_INTERRUPTIBLE, with_reads));
 		slot->state = EBTOP_SLOT_OFF;
 	}
-	end_wait(slot, now);
+	end_wait(slot, *index, now);
 	slot->state = EBTOP_SLOT_RUNNING;
 	slot->cpu = cpu;
+	wait_explain(task, slot, *index);
 }
 
 /* The kernel does not charge idle threads, so theirs is plain clock time. */
@@ -161,16 +173,16 @@ static __always_inline void enter_idle(__u64 now)
 }
 
 static __always_inline int account_switch(bool preempted, struct task_struct *prev,
-					  struct task_struct *next)
+					  struct task_struct *next, bool with_reads)
 {
 	__u64 now = bpf_ktime_get_ns();
 
 	if (prev->pid)
-		leave_cpu(prev, preempted, now);
+		leave_cpu(prev, preempted, now, with_reads);
 	else
 		leave_idle(now);
 	if (next->pid)
-		enter_cpu(next, now);
+		enter_cpu(next, now, with_reads);
 	else
 		enter_idle(now);
 	return 0;
@@ -195,7 +207,7 @@ static __always_inline int account_wakeup(struct task_struct *task)
 			new_slot(task, index, EBTOP_SLOT_RUNNABLE, now, 0);
 		return 0;
 	}
-	end_wait(slot, now);
+	end_wait(slot, *index, now);
 	slot->state = EBTOP_SLOT_RUNNABLE;
 	return 0;
 }
@@ -215,7 +227,14 @@ static __always_inline int account_birth(struct task_struct *task)
 SEC("?tp_btf/sched_switch")
 int BPF_PROG(switch_btf, bool preempted, struct task_struct *prev, struct task_struct *next)
 {
-	return account_switch(preempted, prev, next);
+	return account_switch(preempted, prev, next, true);
+}
+
+/* Where other memory must not be read (lockdown): files of descriptors are not known. */
+SEC("?tp_btf/sched_switch")
+int BPF_PROG(switch_bare_btf, bool preempted, struct task_struct *prev, struct task_struct *next)
+{
+	return account_switch(preempted, prev, next, false);
 }
 
 SEC("?tp_btf/sched_wakeup") int BPF_PROG(wakeup_btf, struct task_struct *task)

@@ -5,7 +5,8 @@
  * only the kernel's own task_struct knows. Which threads are visited is decided by who opens the
  * iterator (all, or those of one process). It runs when read, never on a hook.
  */
-#include "ebtop.bpf.h"
+#include "stack.bpf.h"
+#include "wait.bpf.h"
 
 static __always_inline void copy_memory(struct ebtop_task *record, const struct mm_struct *mm,
 					bool with_rss)
@@ -44,7 +45,19 @@ static __always_inline void copy_counts(struct ebtop_task *record, struct task_s
 	record->major_faults = task->maj_flt;
 }
 
-static __always_inline int account_task(struct bpf_iter__task *ctx, bool with_rss)
+/* Of one that waits: threads that sleep since before anybody watched are explained by this alone. */
+static __always_inline void copy_wait(struct ebtop_task *record, struct task_struct *task,
+				      bool with_reads)
+{
+	record->wait = EBTOP_WAIT_OTHER;
+	if (record->on_cpu || record->task_state == TASK_RUNNING || task->exit_state)
+		return;
+	record->wait = evidence_of(task, record->task_state, with_reads);
+	if (record->wait & EBTOP_WAIT_UNSURE && config_for(EBTOP_COLLECT_STACKS))
+		record->wait_stack = take_stack(task).id;
+}
+
+static __always_inline int account_task(struct bpf_iter__task *ctx, bool with_reads)
 {
 	struct task_struct *task = ctx->task;
 	struct ebtop_task record = {};
@@ -65,8 +78,9 @@ static __always_inline int account_task(struct bpf_iter__task *ctx, bool with_rs
 	copy_counts(&record, task);
 	copy_group(&record, task);
 	record.rss_pages = -1;
+	copy_wait(&record, task, with_reads);
 	if (task->mm)
-		copy_memory(&record, task->mm, with_rss);
+		copy_memory(&record, task->mm, with_reads);
 	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
 	return 0;
 }
@@ -76,7 +90,7 @@ SEC("?iter/task") int tasks_iter(struct bpf_iter__task *ctx)
 	return account_task(ctx, true);
 }
 
-/* Kernels before 6.2 under lockdown do not let the resident size be read. */
+/* Under lockdown no other memory is read: files of descriptors, and before 6.2 the resident size. */
 SEC("?iter/task") int tasks_bare_iter(struct bpf_iter__task *ctx)
 {
 	return account_task(ctx, false);

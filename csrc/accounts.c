@@ -18,6 +18,7 @@ int accounts_open(struct accounts *accounts, struct slots *slots)
 	accounts->touched = BUFFER_OF(struct thread *);
 	accounts->active = BUFFER_OF(struct process *);
 	accounts->watch = BUFFER_OF(struct watch_entry);
+	accounts->unexplained = BUFFER_OF(struct unexplained);
 	accounts->by_slot = calloc(slots->total ? slots->total : 1, sizeof(*accounts->by_slot));
 	accounts->cpu_busy = calloc(slots->cpus, sizeof(*accounts->cpu_busy));
 	accounts->cpu_online = calloc(slots->cpus, sizeof(*accounts->cpu_online));
@@ -79,6 +80,8 @@ struct thread *accounts_thread(struct accounts *accounts, struct process *proces
 		thread->next->link = &thread->next;
 	process->threads = thread;
 	process->live++;
+	thread->wait = EBTOP_WAIT_OTHER;
+	process->asleep[thread->wait]++;
 	hash_insert(&accounts->threads, &thread->node);
 	return thread;
 }
@@ -92,6 +95,15 @@ static int begin_sums(struct sums **sums)
 		return -ENOMEM;
 	memset((*sums)->interval, 0, sizeof((*sums)->interval));
 	return 0;
+}
+
+void accounts_add_asleep(const struct process *process, __u64 *counters, __u64 ns)
+{
+	for (int wait = 0; wait < EBTOP_WAITS; wait++) {
+		counters[EBTOP_WAIT_DISK_NS + wait] += process->asleep[wait] * ns;
+		counters[EBTOP_OFFCPU_NS] += process->asleep[wait] * ns;
+		counters[EBTOP_LIFETIME_NS] += process->asleep[wait] * ns;
+	}
 }
 
 void accounts_touch(struct accounts *accounts, struct process *process)
@@ -109,8 +121,8 @@ void accounts_touch(struct accounts *accounts, struct process *process)
 		return;
 	}
 	if (first && accounts->have_sched)
-		process->sums->total[EBTOP_OFFCPU_NS] =
-			process->live * (accounts->before_ns - process->known_ns);
+		accounts_add_asleep(process, process->sums->total,
+				    accounts->before_ns - process->known_ns);
 	*place = process;
 	process->refresh = accounts->refresh;
 	process->flags &= ~(__u32)PROCESS_SAMPLED;
@@ -134,6 +146,7 @@ void accounts_touch_thread(struct accounts *accounts, struct thread *thread)
 	*place = thread;
 	thread->refresh = accounts->refresh;
 	thread->process->touched++;
+	thread->process->asleep[thread->wait]--;
 }
 
 /* Its numbers are final; the entry goes when the refresh has shown it. */
@@ -142,6 +155,8 @@ void accounts_bury(struct accounts *accounts, struct thread *thread)
 	if (thread->dead)
 		return;
 	thread->dead = 1;
+	if (thread->refresh != accounts->refresh)
+		thread->process->asleep[thread->wait]--;
 	thread->process->ended_oncpu_ns += thread->oncpu_ns;
 	thread->process->last_oncpu_ns = thread->oncpu_ns;
 	thread->process->last_tid = thread->node.id;
@@ -167,6 +182,7 @@ static void free_thread(struct accounts *accounts, struct thread *thread)
 	free(thread->calls);
 	free(thread->files);
 	free(thread->net);
+	free(thread->waits);
 	free(thread);
 }
 
@@ -193,6 +209,7 @@ void accounts_close(struct accounts *accounts)
 	buffer_free(&accounts->touched);
 	buffer_free(&accounts->active);
 	buffer_free(&accounts->watch);
+	buffer_free(&accounts->unexplained);
 	free(accounts->by_slot);
 	free(accounts->cpu_busy);
 	free(accounts->cpu_online);
@@ -283,6 +300,8 @@ void accounts_next(struct accounts *accounts)
 	for (size_t i = 0; i < accounts->touched.count; i++)
 		if (touched[i]->dead)
 			free_thread(accounts, touched[i]);
+		else
+			touched[i]->process->asleep[touched[i]->wait]++;
 	for (size_t i = 0; i < accounts->active.count; i++) {
 		if (active[i]->flags & PROCESS_ENDED)
 			active[i]->flags |= PROCESS_SHOWN;

@@ -15,6 +15,7 @@
 #include "hash.h"
 #include "slots.h"
 #include "syscalls.h"
+#include "waits.h"
 
 struct process;
 
@@ -52,6 +53,18 @@ struct thread_net {
 	__u32 opened, accepted;
 };
 
+/* How its time off the CPU was divided when that was read last; whoever never switched has none. */
+struct thread_waits {
+	__u64 refresh; /* the one that read it */
+	__u64 last_ns[EBTOP_WAIT_OTHER];
+	__u64 grown[EBTOP_WAITS]; /* since the refresh before */
+	__u64 late[EBTOP_WAITS];  /* waits that were explained after they had ended, not used yet */
+	__u64 open;               /* of the wait in progress, counted already */
+	__u64 given;              /* what waits that are in `grown` had been given before */
+	__u32 given_as, given_unsure, open_unsure;
+	__u32 pad;
+};
+
 struct thread {
 	struct hash_node node; /* tid, start: first, so that a node is a thread */
 	struct process *process;
@@ -71,11 +84,13 @@ struct thread {
 	struct thread_calls *calls;
 	struct thread_files *files;
 	struct thread_net *net;
-	__u64 divided; /* the refresh whose kernel time is counted, not sampled */
+	struct thread_waits *waits;
+	__u64 ended_ns; /* 0: it lives, or its end was not seen */
+	__u64 divided;  /* the refresh whose kernel time is counted, not sampled */
 	__u32 task_state;
 	__u32 slot_state; /* enum ebtop_slot_state; FREE when it has no slot */
 	__u32 dead;
-	__u32 pad;
+	__u32 wait; /* enum ebtop_wait: what it waits for if it does not run */
 	char comm[EBTOP_COMM_BYTES];
 };
 
@@ -103,6 +118,8 @@ struct process {
 	__u32 live_slots; /* those of them that have a slot */
 	__u32 touched;    /* those that the present refresh visited */
 	__u32 flags;
+	__u32 asleep[EBTOP_WAITS]; /* the others, by what they wait for */
+	__u32 pad2;
 	__u64 refresh; /* the refresh that last touched it */
 	__u64 born;    /* the refresh that it was born in; 0: before the start */
 	__u64 running; /* the refresh that last found a thread of it runnable */
@@ -142,6 +159,12 @@ struct watch_entry {
 	__u32 pad;
 };
 
+struct unexplained { /* its stack was new when its task was read */
+	__u64 start_ns, stack;
+	__u32 tid;
+	__u32 evidence;
+};
+
 struct accounts {
 	struct hash threads, processes;
 	struct slots *slots;
@@ -153,15 +176,17 @@ struct accounts {
 	struct thread **by_slot;
 	struct buffer list; /* struct process_entry; the first `sorted` in order */
 	size_t sorted;
-	struct buffer touched;   /* struct thread *, of this refresh */
-	struct buffer active;    /* struct process *, of this refresh */
-	struct buffer watch;     /* struct watch_entry: ask for their tasks next time */
-	__u64 refresh;           /* its number; 1 is the first */
-	__u64 now_ns, before_ns; /* the interval, monotonic clock */
-	__u64 before_boot_ns;    /* its beginning on the boot-time clock */
-	__u64 attached_boot_ns;  /* threads started later must have a slot */
-	__u64 *cpu_switched_ns;  /* when each CPU had switched last as the scan began */
-	__u64 *cpu_busy;         /* the refresh that last found a thread running on each CPU */
+	struct buffer touched; /* struct thread *, of this refresh */
+	struct buffer active;  /* struct process *, of this refresh */
+	struct waits *waits;
+	struct buffer unexplained; /* struct unexplained, of this refresh */
+	struct buffer watch;       /* struct watch_entry: ask for their tasks next time */
+	__u64 refresh;             /* its number; 1 is the first */
+	__u64 now_ns, before_ns;   /* the interval, monotonic clock */
+	__u64 before_boot_ns;      /* its beginning on the boot-time clock */
+	__u64 attached_boot_ns;    /* threads started later must have a slot */
+	__u64 *cpu_switched_ns;    /* when each CPU had switched last as the scan began */
+	__u64 *cpu_busy;           /* the refresh that last found a thread running on each CPU */
 	__u8 *cpu_online; /* of each CPU: whether it is there; a CPU that leaves says nothing */
 	__u64 switches;   /* context switches of the interval */
 	__u64 lost_memory;
@@ -199,6 +224,20 @@ void accounts_connection_ended(struct accounts *accounts, const struct ebtop_con
 
 /* What requests to disks have come to, charged to processes; before they are settled. */
 void accounts_disks(struct accounts *accounts);
+/* How a thread's time off the CPU is divided, from beside its slot. `slept`: through whole intervals,
+ * `unwatched`: in this one, before it had that slot. */
+void accounts_waits(struct accounts *accounts, struct thread *thread, __u32 index,
+		    const struct ebtop_slot *slot, __u64 slept, __u64 unwatched, int fresh);
+/* A wait that had ended before anybody knew what its stack means. */
+void accounts_late_wait(struct accounts *accounts, const struct ebtop_wait_event *event);
+/* What a thread waits for that may have waited since before anybody watched. */
+void accounts_task_wait(struct accounts *accounts, struct thread *thread,
+			const struct ebtop_task *record);
+/* Once more for those whose stacks were new then. */
+void accounts_explain(struct accounts *accounts);
+void accounts_set_wait(struct accounts *accounts, struct thread *thread, __u32 wait);
+/* Divides the interval's time off the CPU, when all of it is known. */
+void accounts_settle_waits(struct accounts *accounts, struct thread *thread);
 
 /* Visits every slot that changed since the last time; `dead_only` those that ended. */
 void accounts_scan(struct accounts *accounts, int dead_only);
@@ -223,6 +262,8 @@ struct thread *accounts_thread(struct accounts *accounts, struct process *proces
 			       __u64 start_ns, int *created);
 /* It takes part in this refresh: its row comes among the first. */
 void accounts_touch(struct accounts *accounts, struct process *process);
+/* Adds that threads which this refresh does not visit have slept so long. */
+void accounts_add_asleep(const struct process *process, __u64 *counters, __u64 ns);
 void accounts_touch_thread(struct accounts *accounts, struct thread *thread);
 void accounts_bury(struct accounts *accounts, struct thread *thread);
 

@@ -41,25 +41,30 @@ static void set_last(struct thread *thread, const struct ebtop_slot *slot, struc
  * The first slot of a thread. One born under our eyes begins at 0. One known from the task records
  * has its totals from there, and what it did before its slot it spent waiting or running:
  * whatever the interval does not explain was off the CPU. Of any other, earlier totals are not ours.
+ * How long it was off the CPU in this interval without being watched.
  */
-static void adopt(struct accounts *accounts, struct thread *thread, const struct ebtop_slot *slot,
-		  struct reading at, int created)
+static __u64 adopt(struct accounts *accounts, struct thread *thread, const struct ebtop_slot *slot,
+		   struct reading at, int created)
 {
 	__u64 explained, oncpu;
 
 	if (slot->flags & EBTOP_SLOT_BORN) {
 		thread->oncpu_ns = thread->offcpu_ns = thread->runq_wait_ns = 0;
-		return;
+		return 0;
 	}
 	if (created || (slot->flags & EBTOP_SLOT_HANDED_OVER)) {
 		set_last(thread, slot, at);
 		thread->offcpu_ns = thread->runq_wait_ns = 0;
-		return;
+		return 0;
 	}
 	oncpu = grown(at.oncpu_ns, thread->oncpu_ns);
 	explained = oncpu + at.offcpu_ns + at.runq_wait_ns;
-	add(thread, EBTOP_OFFCPU_NS, rest_of_interval(accounts, explained));
+	if (slot->state == EBTOP_SLOT_DEAD)
+		explained += grown(accounts->now_ns, slot->since_ns);
+	explained = rest_of_interval(accounts, explained);
+	add(thread, EBTOP_OFFCPU_NS, explained);
 	thread->offcpu_ns = thread->runq_wait_ns = 0;
+	return explained;
 }
 
 static struct thread *thread_of_slot(struct accounts *accounts, __u32 index,
@@ -134,6 +139,7 @@ static void take_slot(struct accounts *accounts, struct thread *thread, __u32 in
 void accounts_slot(struct accounts *accounts, __u32 index, const struct ebtop_slot *slot)
 {
 	struct reading at = reading_of(slot, accounts->now_ns);
+	__u64 slept = 0, unwatched = 0;
 	struct thread *thread;
 	int fresh, created;
 
@@ -142,14 +148,17 @@ void accounts_slot(struct accounts *accounts, __u32 index, const struct ebtop_sl
 		return;
 	accounts_touch_thread(accounts, thread);
 	if (fresh)
-		adopt(accounts, thread, slot, at, created);
+		unwatched = adopt(accounts, thread, slot, at, created);
 	else if (thread->updated_ns < accounts->before_ns)
 		/* it slept through whole intervals, which were counted as they went by */
-		thread->offcpu_ns += accounts->before_ns - thread->updated_ns;
+		slept = accounts->before_ns - thread->updated_ns;
+	thread->offcpu_ns += slept;
 	thread->updated_ns = accounts->now_ns;
+	accounts_waits(accounts, thread, index, slot, slept, unwatched, fresh);
 	take_slot(accounts, thread, index, slot, at);
 	if (slot->state != EBTOP_SLOT_DEAD)
 		return;
+	thread->ended_ns = slot->since_ns;
 	if (slot->flags & EBTOP_SLOT_GROUP_DEAD)
 		thread->process->flags |= PROCESS_GROUP_DEAD;
 	accounts_bury(accounts, thread);

@@ -124,6 +124,7 @@ static void take_thread(struct accounts *accounts, struct thread *thread,
 		thread->user_ticks_ns = record->user_ticks_ns;
 		thread->kernel_ticks_ns = record->kernel_ticks_ns;
 	}
+	accounts_task_wait(accounts, thread, record);
 	thread->task_state = record->task_state;
 	thread->pass = accounts->refresh;
 }

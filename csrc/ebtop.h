@@ -24,7 +24,8 @@ enum ebtop_probe {
 	EBTOP_VFS = 7,
 	EBTOP_TCP = 8,
 	EBTOP_SOCKETS = 9, /* runs with tcp */
-	EBTOP_PROBES = 10,
+	EBTOP_STACKS = 10, /* of waits: no programs of its own, sched takes them */
+	EBTOP_PROBES = 11,
 };
 
 #define EBTOP_HOOK_RETURNS 1 /* events come with the return: with result and duration */
@@ -68,6 +69,9 @@ struct ebtop_settings {
 	struct ebtop_hook hook;     /* for kfunc */
 	struct ebtop_config filter; /* pid, uid, flags, min_latency_ns; the rest is the session's */
 	char syscall_kinds[EBTOP_SYSCALL_NUMBERS]; /* EBTOP_KIND_* and category, by number */
+	char waits[EBTOP_SYSCALL_NUMBERS];         /* EBTOP_WAIT_*, by number */
+	/* Lines `R name`: a function of the kernel that waits for enum ebtop_wait R, a digit. NULL: none. */
+	const char *wait_functions;
 };
 
 enum ebtop_window { /* what the table of system calls covers */
@@ -134,6 +138,9 @@ struct ebtop_snapshot {
 	struct ebtop_table connections; /* struct ebtop_connection; those that ended come last */
 	struct ebtop_config filter;     /* as it is now; another process may have set it */
 	__u64 window_ns;                /* what the table of system calls covers */
+	struct ebtop_table waits; /* struct ebtop_wait_row, of the process that is looked at */
+	__u32 waits_pid;          /* which that is; 0: none */
+	__u32 pad;
 };
 
 /* Loads and attaches the probes of `settings`. A probe that cannot run is no error: it is a row of
@@ -142,6 +149,8 @@ ebtop_session *ebtop_open(const struct ebtop_settings *settings, struct ebtop_er
 /* Makes `probes` those that run: loads what is missing, closes what is not named. What cannot be
  * loaded is a row of the table of probes. */
 void ebtop_switch(ebtop_session *session, __u32 probes);
+/* From now on waits of that process are counted by stack, and of no other; 0: of none. */
+void ebtop_look_at(ebtop_session *session, __u32 pid);
 /* Sets the filter, from the next event on. */
 void ebtop_filter(ebtop_session *session, const struct ebtop_config *filter);
 /* The same for the session of another process, without its help; needs the right to trace it.

@@ -178,6 +178,10 @@ static int take(void *context, void *data, size_t size)
 	struct events *events = context;
 	const struct ebtop_event *head = data;
 
+	if (head->type == EBTOP_EVENT_STACK && size >= sizeof(struct ebtop_stack_event))
+		waits_stack(events->accounts->waits, data);
+	if (head->type == EBTOP_EVENT_WAIT && size >= sizeof(struct ebtop_wait_event))
+		accounts_late_wait(events->accounts, data);
 	if (size < sizeof(*head) || head->type >= EBTOP_EVENT_TYPES || size < sizes[head->type])
 		return 0;
 	/* threads that end at once each find that they are the last (before 6.16) */

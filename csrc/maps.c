@@ -20,6 +20,7 @@
 #define EVENTS_BYTES (1u << 20)
 #define EVENTS_BYTES_MAX (1u << 30)
 #define SHARDS_MAX 16       /* 1.1 MiB each; with more CPUs they are shared */
+#define STACKS_MAX 4096     /* distinct ones; hundreds were met */
 #define PIDS_MAX (1u << 22) /* the kernel's PID_MAX_LIMIT */
 
 struct shape {
@@ -39,6 +40,12 @@ static const struct shape shapes[SHARED_MAPS] = {
 	[MAP_LOSSES] = { "losses", BPF_MAP_TYPE_PERCPU_ARRAY, sizeof(__u64), 0 },
 	[MAP_CONFIG] = { "ebtop_config", BPF_MAP_TYPE_ARRAY, sizeof(struct ebtop_config),
 			 BPF_F_MMAPABLE },
+	[MAP_WAIT_SLOTS] = { "wait_slots", BPF_MAP_TYPE_ARRAY, sizeof(struct ebtop_wait_slot),
+			     BPF_F_MMAPABLE },
+	[MAP_WAIT_STACKS] = { "wait_stacks", BPF_MAP_TYPE_HASH, sizeof(struct ebtop_stack_reason),
+			      0, sizeof(__u64) },
+	[MAP_STACK_COUNTS] = { "stack_counts", BPF_MAP_TYPE_HASH, sizeof(struct ebtop_stack_count),
+			       0, sizeof(__u64) },
 	[MAP_SYSCALL_SLOTS] = { "syscall_slots", BPF_MAP_TYPE_ARRAY,
 				sizeof(struct ebtop_syscall_slot), BPF_F_MMAPABLE },
 	[MAP_SYSCALL_LANES] = { "syscall_lanes", BPF_MAP_TYPE_ARRAY,
@@ -138,6 +145,7 @@ static __u32 entries_of(const struct maps *maps, enum shared_map which)
 {
 	switch (which) {
 	case MAP_SLOTS:
+	case MAP_WAIT_SLOTS:
 	case MAP_SYSCALL_SLOTS:
 	case MAP_OPEN_CALLS:
 	case MAP_FILE_SLOTS:
@@ -153,6 +161,10 @@ static __u32 entries_of(const struct maps *maps, enum shared_map which)
 		return maps->events_bytes;
 	case MAP_LOSSES:
 		return EBTOP_LOSSES;
+	case MAP_WAIT_STACKS:
+		return STACKS_MAX;
+	case MAP_STACK_COUNTS:
+		return STACKS_MAX / 4;
 	case MAP_SYSCALL_LANES:
 		return maps->shards * EBTOP_SYSCALL_NUMBERS;
 	default:

@@ -17,6 +17,9 @@ enum shared_map {
 	MAP_EVENTS,
 	MAP_LOSSES,
 	MAP_CONFIG,
+	MAP_WAIT_SLOTS,
+	MAP_WAIT_STACKS,
+	MAP_STACK_COUNTS,
 	MAPS_AT_ONCE, /* those above are made when the session opens, the others when needed */
 	MAP_SYSCALL_SLOTS = MAPS_AT_ONCE,
 	MAP_SYSCALL_LANES,

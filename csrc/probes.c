@@ -5,6 +5,7 @@
  * row here.
  */
 #include <string.h>
+#include <unistd.h>
 
 #include <bpf/libbpf.h>
 
@@ -49,11 +50,54 @@ static void prepare_vfs(struct bpf_object *object, const struct maps *maps,
 		       sizeof(constants->cfg_kinds));
 }
 
+/* What the evidence of waits is made of; sched and tasks both have it. */
+static void set_waits(const volatile unsigned char *waits, const volatile __u64 *thread_size,
+		      const struct ebtop_settings *settings)
+{
+	memcpy((void *)waits, settings->waits, sizeof(settings->waits));
+#ifdef __aarch64__
+	{
+		long page = sysconf(_SC_PAGESIZE);
+
+		*(__u64 *)thread_size = page > 16384 ? (__u64)page : 16384;
+	}
+#else
+	(void)thread_size;
+#endif
+}
+
+static void prepare_sched(struct bpf_object *object, const struct maps *maps,
+			  const struct ebtop_settings *settings)
+{
+	size_t size = 0;
+	struct sched_bpf__rodata *constants = object_constants(object, &size);
+
+	(void)maps;
+	if (constants && size >= sizeof(*constants))
+		set_waits(constants->cfg_waits, &constants->cfg_thread_size, settings);
+}
+
+static void prepare_tasks(struct bpf_object *object, const struct maps *maps,
+			  const struct ebtop_settings *settings)
+{
+	size_t size = 0;
+	struct tasks_bpf__rodata *constants = object_constants(object, &size);
+
+	(void)maps;
+	if (constants && size >= sizeof(*constants))
+		set_waits(constants->cfg_waits, &constants->cfg_thread_size, settings);
+}
+
 const struct probe_kind probe_kinds[EBTOP_PROBES] = {
 	[EBTOP_SCHED] = {
 		.name = "sched",
 		.elf_bytes = sched_bpf__elf_bytes,
-		.variants = { { { "wakeup_new_btf", "wakeup_btf", "switch_btf" } } },
+		.prepare = prepare_sched,
+		.variants = {
+			{ { "wakeup_new_btf", "wakeup_btf", "switch_btf" } },
+			{ { "wakeup_new_btf", "wakeup_btf", "switch_bare_btf" },
+			  "files that are waited for" },
+		},
 	},
 	[EBTOP_LIFE] = {
 		.name = "life",
@@ -67,6 +111,7 @@ const struct probe_kind probe_kinds[EBTOP_PROBES] = {
 		.name = "tasks",
 		.elf_bytes = tasks_bpf__elf_bytes,
 		.is_iterator = 1,
+		.prepare = prepare_tasks,
 		.variants = { { { "tasks_iter" } }, { { "tasks_bare_iter" }, "resident memory" } },
 	},
 	[EBTOP_SYSCALL] = {
@@ -140,4 +185,5 @@ const struct probe_kind probe_kinds[EBTOP_PROBES] = {
 			{ { "conns_bare_iter" }, "what open connections carried" },
 		},
 	},
+	[EBTOP_STACKS] = { .name = "stacks" },
 };

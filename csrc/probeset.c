@@ -17,7 +17,7 @@
 #define BIT(probe) (1u << (probe))
 #define COMES_AND_GOES                                                                             \
 	(BIT(EBTOP_SYSCALL) | BIT(EBTOP_OPEN) | BIT(EBTOP_KFUNC) | BIT(EBTOP_BLOCK) |              \
-	 BIT(EBTOP_VFS) | BIT(EBTOP_TCP))
+	 BIT(EBTOP_VFS) | BIT(EBTOP_TCP) | BIT(EBTOP_STACKS))
 #define USES_FILE_SLOTS (BIT(EBTOP_SYSCALL) | BIT(EBTOP_OPEN) | BIT(EBTOP_VFS))
 
 static __u64 clock_ns(clockid_t clock)
@@ -318,6 +318,32 @@ static void open_kfunc(struct probeset *set)
 	open_one(set, EBTOP_KFUNC);
 }
 
+/* ---- stacks of waits: the programs of sched take them, if they are told to ---- */
+
+static __u32 switch_stacks(struct probeset *set, int wanted)
+{
+	struct probe *probe = &set->probes[EBTOP_STACKS];
+
+	leave_off(probe);
+	probe->hook[0] = '\0';
+	if (!wanted)
+		return 0;
+	probe->state = EBTOP_PROBE_UNSUPPORTED;
+	if (!probeset_has(set, EBTOP_SCHED)) {
+		strcpy(probe->reason, "it needs the probe sched, which is not on");
+		return 0;
+	}
+	if (!functions_are_there(&set->waits->functions)) {
+		strcpy(probe->reason, "the kernel does not show the addresses of its functions"
+				      " (kernel.kptr_restrict)");
+		return 0;
+	}
+	probe->state = EBTOP_PROBE_ON;
+	probe->reason[0] = '\0';
+	strcpy(probe->hook, "in sched, at switches after long waits");
+	return EBTOP_COLLECT_STACKS;
+}
+
 __u64 probeset_missed_calls(const struct probeset *set)
 {
 	return probeset_has(set, EBTOP_KFUNC) ? kfunc_missed(&set->probes[EBTOP_KFUNC]) : 0;
@@ -368,8 +394,11 @@ void probeset_switch(struct probeset *set, __u32 wanted)
 
 	if (wanted & BIT(EBTOP_SOCKETS))
 		wanted |= BIT(EBTOP_TCP);
-	/* nothing is collected while what is collected changes; connections that end do not wait */
-	config_collect(set->config, wanted & BIT(EBTOP_TCP) ? connections_collected(set) : 0);
+	/* nothing is collected while what is collected changes; connections that end do not
+	 * wait, nor do threads */
+	config_collect(set->config,
+		       (set->config->now->collect & EBTOP_COLLECT_STACKS) |
+			       (wanted & BIT(EBTOP_TCP) ? connections_collected(set) : 0));
 	if (wanted & USES_FILE_SLOTS)
 		make_file_slots(set);
 	if (wanted & BIT(EBTOP_OPEN)) {
@@ -413,6 +442,7 @@ void probeset_switch(struct probeset *set, __u32 wanted)
 	} else if (set->probes[EBTOP_TCP].state != EBTOP_PROBE_OFF) {
 		close_tcp(set);
 	}
+	collect |= switch_stacks(set, !!(wanted & BIT(EBTOP_STACKS)));
 	set->settings.probes = (set->settings.probes & ~COMES_AND_GOES) | (wanted & COMES_AND_GOES);
 	config_collect(set->config, collect | by_syscalls);
 	/* what is open already, once nothing that begins now is missed */
@@ -449,7 +479,7 @@ static int say_why(const struct probeset *set, __u32 wanted, struct ebtop_error 
 
 /* The busiest hooks last: attaching stalls CPUs, and events before the others are ready are noise. */
 int probeset_open(struct probeset *set, const struct ebtop_settings *settings, struct maps *maps,
-		  struct config *config, struct ebtop_error *err)
+		  struct config *config, struct waits *waits, struct ebtop_error *err)
 {
 	static const enum ebtop_probe order[] = { EBTOP_TASKS, EBTOP_LIFE, EBTOP_SCHED };
 	__u32 wanted = settings->probes;
@@ -457,6 +487,7 @@ int probeset_open(struct probeset *set, const struct ebtop_settings *settings, s
 	set->settings = *settings;
 	set->maps = maps;
 	set->config = config;
+	set->waits = waits;
 	/* their counts lie beside the slots of threads */
 	if (wanted & (COMES_AND_GOES | BIT(EBTOP_SOCKETS)))
 		wanted |= BIT(EBTOP_SCHED);
@@ -464,6 +495,9 @@ int probeset_open(struct probeset *set, const struct ebtop_settings *settings, s
 		set->probes[i].kind = &probe_kinds[i];
 		leave_off(&set->probes[i]);
 	}
+	/* from the first switch on */
+	if (wanted & BIT(EBTOP_STACKS) && functions_are_there(&waits->functions))
+		config_collect(config, EBTOP_COLLECT_STACKS);
 	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
 		if (wanted & BIT(order[i]))
 			open_one(set, order[i]);

@@ -14,12 +14,14 @@
 #include "probe.h"
 #include "syscalls.h"
 #include "tasks.h"
+#include "waits.h"
 
 struct probeset {
 	struct probe probes[EBTOP_PROBES];
 	struct ebtop_settings settings;
 	struct maps *maps;
 	struct config *config;
+	struct waits *waits;
 	struct tasks tasks;
 	struct syscalls syscalls;
 	struct disks disks;
@@ -30,7 +32,7 @@ struct probeset {
 
 /* Opens what settings->probes names; an error only when nothing of it works. */
 int probeset_open(struct probeset *set, const struct ebtop_settings *settings, struct maps *maps,
-		  struct config *config, struct ebtop_error *err);
+		  struct config *config, struct waits *waits, struct ebtop_error *err);
 /* Opens and closes those that may come and go; the others stay as they are. */
 void probeset_switch(struct probeset *set, __u32 wanted);
 void probeset_close(struct probeset *set);

@@ -9,6 +9,9 @@
 #include "rows.h"
 
 #define KNOWN(bit) (1ull << (bit))
+#define WAITS_KNOWN                                                                                \
+	(KNOWN(EBTOP_OFFCPU_NS) | KNOWN(EBTOP_LIFETIME_NS) |                                       \
+	 (KNOWN(EBTOP_WAITS) - 1) << EBTOP_WAIT_DISK_NS)
 
 void rows_open(struct rows *rows)
 {
@@ -66,7 +69,7 @@ static __u64 known_counters(const struct accounts *accounts, const struct proces
 		known |= KNOWN(EBTOP_ONCPU_NS) | KNOWN(EBTOP_VOLUNTARY_SWITCHES) |
 			 KNOWN(EBTOP_INVOLUNTARY_SWITCHES) | KNOWN(EBTOP_MIGRATIONS);
 		if (accounts->have_sched && !(process->flags & PROCESS_UNTRACKED))
-			known |= KNOWN(EBTOP_OFFCPU_NS) | KNOWN(EBTOP_RUNQ_WAIT_NS);
+			known |= WAITS_KNOWN | KNOWN(EBTOP_RUNQ_WAIT_NS);
 		if (divided * 100 >= counters[EBTOP_ONCPU_NS] * 99)
 			known |= KNOWN(EBTOP_USER_NS) | KNOWN(EBTOP_KERNEL_NS);
 	}
@@ -182,8 +185,7 @@ static void pack_process(struct accounts *accounts, struct ebtop_row *row, struc
 {
 	struct sums *sums = process->sums;
 	int active = process->refresh == accounts->refresh;
-	__u64 asleep = (process->live - (active ? process->touched : 0)) *
-		       (accounts->now_ns - accounts->before_ns);
+	__u64 interval_ns = accounts->now_ns - accounts->before_ns;
 
 	memset(row, 0, sizeof(*row));
 	if (active) {
@@ -192,15 +194,14 @@ static void pack_process(struct accounts *accounts, struct ebtop_row *row, struc
 			row->flags |= EBTOP_ROW_RAN;
 	}
 	if (accounts->have_sched) {
-		row->counters[EBTOP_OFFCPU_NS] += asleep;
+		accounts_add_asleep(process, row->counters, interval_ns);
 		if (sums)
-			sums->total[EBTOP_OFFCPU_NS] += asleep;
+			accounts_add_asleep(process, sums->total, interval_ns);
 	}
 	if (flags & EBTOP_CUMULATIVE)
 		pack_totals(row, sums);
 	if (flags & EBTOP_CUMULATIVE && !sums && accounts->have_sched)
-		row->counters[EBTOP_OFFCPU_NS] =
-			process->live * (accounts->now_ns - process->known_ns);
+		accounts_add_asleep(process, row->counters, accounts->now_ns - process->known_ns);
 	row->counters[EBTOP_CONNECTIONS] =
 		process->net_refresh == accounts->refresh ? process->connections : 0;
 	row->known = known_counters(accounts, process, row->counters);
@@ -235,14 +236,18 @@ static void pack_thread(struct accounts *accounts, struct ebtop_row *row,
 		memcpy(row->counters, thread->sums->interval, sizeof(row->counters));
 	if (active && thread->sums->interval[EBTOP_ONCPU_NS])
 		row->flags |= EBTOP_ROW_RAN;
-	if (!active && !(flags & EBTOP_CUMULATIVE) && accounts->have_sched)
-		row->counters[EBTOP_OFFCPU_NS] = accounts->now_ns - accounts->before_ns;
+	if (!active && !(flags & EBTOP_CUMULATIVE) && accounts->have_sched) {
+		__u64 asleep = accounts->now_ns - accounts->before_ns;
+
+		row->counters[EBTOP_OFFCPU_NS] = row->counters[EBTOP_LIFETIME_NS] = asleep;
+		row->counters[EBTOP_WAIT_DISK_NS + thread->wait] = asleep;
+	}
 	row->known = known_counters(accounts, process, row->counters);
 	for (int c = EBTOP_CONNECTIONS; c <= EBTOP_CONNECTION_ERRORS; c++)
 		if (c != EBTOP_CONNECTIONS_OPENED && c != EBTOP_CONNECTIONS_ACCEPTED)
 			row->known &= ~KNOWN(c); /* of the process as a whole */
 	if (flags & EBTOP_CUMULATIVE) /* sleep of untouched threads is summed by process */
-		row->known &= ~KNOWN(EBTOP_OFFCPU_NS);
+		row->known &= ~WAITS_KNOWN;
 	pack_facts(row, process);
 	row->tid = thread->node.id;
 	row->start_ns = thread->node.start_ns;

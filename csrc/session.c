@@ -25,6 +25,7 @@
 #include "slots.h"
 
 _Static_assert(sizeof(struct ebtop_slot) == 128, "a slot is two cache lines");
+_Static_assert(sizeof(struct ebtop_wait_slot) == 64, "its waits are one more");
 _Static_assert(sizeof(struct ebtop_row) % 8 == 0, "rows are read as 64-bit words");
 _Static_assert(sizeof(struct ebtop_task) % 8 == 0, "records follow each other without holes");
 
@@ -45,6 +46,7 @@ struct ebtop_session {
 	struct slots slots;
 	struct events events;
 	struct accounts accounts;
+	struct waits waits;
 	struct rows rows;
 	struct probeset set;
 	struct buffer watched; /* struct watch_entry: what accounts.watch was */
@@ -129,12 +131,16 @@ static int open_session(struct ebtop_session *session, const struct ebtop_settin
 		return ret;
 	if (accounts_open(&session->accounts, &session->slots))
 		return error_set(err, -ENOMEM, "accounts", "no memory");
+	session->accounts.waits = &session->waits;
+	if (waits_open(&session->waits, &session->maps, settings->wait_functions))
+		return error_set(err, -ENOMEM, "waits", "no memory");
 	ret = events_open(&session->events, &session->maps, &session->accounts, err);
 	if (ret)
 		return ret;
 	if (machine_open(&session->machine, &session->maps))
 		return error_set(err, -ENOMEM, "machine", "no memory");
-	ret = probeset_open(&session->set, settings, &session->maps, &session->config, err);
+	ret = probeset_open(&session->set, settings, &session->maps, &session->config,
+			    &session->waits, err);
 	session->accounts.attached_boot_ns = clock_ns(CLOCK_BOOTTIME);
 	tell_accounts(session);
 	if (session->accounts.have_sched)
@@ -155,6 +161,7 @@ ebtop_session *ebtop_open(const struct ebtop_settings *settings, struct ebtop_er
 	session->watched = BUFFER_OF(struct watch_entry);
 	session->probe_rows = BUFFER_OF(struct ebtop_probe_row);
 	session->program_rows = BUFFER_OF(struct ebtop_program_row);
+	session->waits.functions.symbols_fd = -1;
 	rows_open(&session->rows);
 	error_capture_libbpf((int)settings->debug);
 	if (open_session(session, settings, err)) {
@@ -172,6 +179,7 @@ void ebtop_close(ebtop_session *session)
 	events_close(&session->events);
 	if (session->accounts.slots)
 		accounts_close(&session->accounts);
+	waits_close(&session->waits);
 	slots_close(&session->slots);
 	config_close(&session->config);
 	maps_close(&session->maps);
@@ -202,6 +210,11 @@ void ebtop_programs(ebtop_session *session, struct ebtop_table *ret)
 void ebtop_filter(ebtop_session *session, const struct ebtop_config *filter)
 {
 	config_set_filter(session->config.now, filter);
+}
+
+void ebtop_look_at(ebtop_session *session, __u32 pid)
+{
+	waits_look_at(&session->waits, &session->config, pid);
 }
 
 /* ---- poll ---- */
@@ -366,6 +379,9 @@ static void give(struct ebtop_session *session, struct ebtop_snapshot *ret)
 	ret->disks = session->accounts.disks ? buffer_table(&session->set.disks.rows) :
 					       (struct ebtop_table){ 0 };
 	ret->connections = buffer_table(&session->set.connections.rows);
+	waits_list(&session->waits);
+	ret->waits = buffer_table(&session->waits.rows);
+	ret->waits_pid = session->waits.looked_at;
 	ret->window_ns = session->set.syscalls.window_ns;
 	ret->filter = session->accounts.filter;
 }
@@ -425,6 +441,9 @@ int ebtop_refresh(ebtop_session *session, __u32 flags, struct ebtop_snapshot *re
 				 strerror(-drained));
 	accounts_find_ended(accounts);
 	read_tasks(session);
+	/* stacks that were met first while tasks were read */
+	if (accounts->unexplained.count && events_drain(&session->events) >= 0)
+		accounts_explain(accounts);
 	accounts_find_ended(accounts);
 	if (accounts->disks)
 		accounts_disks(accounts);

@@ -108,10 +108,10 @@ def _dashboard(options: Options) -> int:
 
 def _with_standing_probes(options: Options) -> Options:
     """The dashboard begins with what always runs; the rest comes when something shows it."""
-    from ebtop.viewstate import SWITCHABLE
+    from ebtop.viewstate import STANDING, SWITCHABLE
 
     wanted = options.probes or DEFAULT_PROBES
-    standing = tuple(name for name in wanted if name not in SWITCHABLE)
+    standing = tuple(name for name in wanted if name not in SWITCHABLE or name in STANDING)
     return replace(options, probes=standing or wanted)
 
 

@@ -38,6 +38,7 @@ _GIVES = {
     "open": "the log of file opens, and how many each process had",
     "vfs": "bytes read and written through files, and the hit ratio of the page cache",
     "kfunc": "calls of any function of the kernel",
+    "stacks": "wait_ns by the kernel's stack, where cheaper evidence does not tell",
 }  # fmt: skip
 _HELPS = {
     "ulimit -l": "a higher limit of locked memory (ulimit -l unlimited), or CAP_SYS_RESOURCE",

@@ -41,6 +41,7 @@ from ebtop.model import Order, Wanted, order_rows
 from ebtop.snapshot import Snapshot
 from ebtop.text import data_text
 from ebtop.viewstate import ViewState
+from ebtop.waitreasons import REASONS
 
 SCHEMA = 1
 
@@ -67,18 +68,22 @@ PROCESS_KEYS = (
     # memory
     "rss_bytes", "virtual_bytes", "peak_rss_bytes", "mmap_calls", "munmap_calls", "brk_calls",
     "allocated_bytes", "freed_bytes", "minor_faults", "major_faults",
+    # what user, kernel, run queue and waits add up to
+    "lifetime_ns",
 )  # fmt: skip
 
 _TEMPLATE = dict.fromkeys(PROCESS_KEYS)
 _PLAIN = ("start_ns", "ppid", "uid", "threads", "rss_bytes", "virtual_bytes", "peak_rss_bytes")
+_WAIT_COUNTERS = {f"wait_{reason}_ns": reason for reason in REASONS}
 _CATEGORY_COUNTERS = {"syscalls_" + category: category for category in CATEGORIES}
-_NOT_KEYS = {*_CATEGORY_COUNTERS, "disk_latency_ns", "disk_sequential", "cached_read_bytes",
-             "cache_added_bytes"}  # fmt: skip
+_NOT_KEYS = {*_CATEGORY_COUNTERS, *_WAIT_COUNTERS, "disk_latency_ns", "disk_sequential",
+             "cached_read_bytes", "cache_added_bytes"}  # fmt: skip
 _MASKED = tuple(
     (name, 1 << KNOWN_BIT[name]) for name in (*COUNTERS, *_PLAIN) if name not in _NOT_KEYS
 )
 _DISKS_KNOWN = 1 << KNOWN_BIT["disk_reads"]
 _SYSCALLS_KNOWN = 1 << KNOWN_BIT["syscalls"]
+_WAITS_KNOWN = 1 << KNOWN_BIT["wait_other_ns"]
 _EXIT_KNOWN = 1 << FACTS["exit_code"]
 _UID_KNOWN = 1 << FACTS["uid"]
 _CGROUP_KNOWN = 1 << FACTS["cgroup_id"]
@@ -212,6 +217,8 @@ def task(
         }
     if known & _DISKS_KNOWN:
         values.update(_disk_times(row))
+    if known & _WAITS_KNOWN:
+        values["wait_ns"] = {reason: row[name] for name, reason in _WAIT_COUNTERS.items()}
     if thread:
         values["tid"] = row["tid"]
     return values

@@ -129,6 +129,8 @@ CONNECTION = Layout("struct ebtop_connection")
 CLOSE_REASONS = enum_names("enum ebtop_close_reason", "EBTOP_CLOSED_", "EBTOP_CLOSE_REASONS")
 CONN_OUT, CONN_IN, CONN_COUNTED, CONN_CLOSED = (1, 2, 8, 128)
 LOG2_BUCKETS = 64
+WAIT = Layout("struct ebtop_wait_row")
+"""`frame_0`, `frame_1`, ... beside the named members."""
 SYSCALL = Layout("struct ebtop_syscall_row")
 """`histogram_0` to `histogram_63` beside the named members."""
 DISK = Layout("struct ebtop_disk_row")

@@ -11,7 +11,7 @@ import errno
 import time
 from typing import Any, Iterable, Optional
 
-from ebtop import host, syscallnames
+from ebtop import host, syscallnames, waitreasons
 from ebtop._core import ffi, lib
 from ebtop.diskstats import DiskStats, joined
 from ebtop.errors import EbtopError, PermissionDenied, Unsupported, UsageError
@@ -28,6 +28,7 @@ from ebtop.layout import (
     ROW,
     SYSCALL,
     SYSTEM,
+    WAIT,
     Layout,
     Table,
     enum_names,
@@ -117,6 +118,9 @@ class Session:
             settings.hook = _hook(hook)
         settings.filter = _config(filter)
         ffi.buffer(settings.syscall_kinds)[:] = syscallnames.kinds()
+        ffi.buffer(settings.waits)[:] = waitreasons.calls()
+        functions = ffi.new("char[]", waitreasons.functions())
+        settings.wait_functions = functions
         handle = lib.ebtop_open(settings, error)
         if handle == ffi.NULL:
             _check(error.code or -errno.EIO, error)
@@ -150,6 +154,10 @@ class Session:
     def switch(self, probes: Iterable[str]) -> None:
         """Makes these run of the probes that may come and go; the others stay as they are."""
         lib.ebtop_switch(self._handle, _probe_bits(probes))
+
+    def look_at(self, pid: int) -> None:
+        """From now on waits of that process are counted by stack, of no other; 0: of none."""
+        lib.ebtop_look_at(self._handle, pid)
 
     def programs(self) -> list[Program]:
         """The BPF programs that run now; with `verifier_stats` they know their instructions."""
@@ -240,6 +248,8 @@ class Session:
             window_s=raw.window_ns / 1e9,
             disks=self._disks(raw, cumulative, reset) if _is_on(probes, "block") else None,
             filter=_filter(raw.filter),
+            waits=_table(WAIT, raw.waits),
+            waits_pid=raw.waits_pid,
         )
 
     def _disks(self, raw: Any, cumulative: bool, reset: bool) -> Table:

@@ -144,6 +144,9 @@ class Snapshot:
     window_s: float = 0.0
     disks: Optional[Table] = None
     """One row a disk that gets requests; None where nothing is known of disks."""
+    waits: Optional[Table] = None
+    """Of process `waits_pid`, one row a stack that it waited in since that is looked at."""
+    waits_pid: int = 0
     filter: Filter = EVERYONE
     """In force now; another process may have set it (`ebtop set`)."""
     spending: Optional[Spending] = None

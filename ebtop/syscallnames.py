@@ -8,6 +8,7 @@ The names are data (`syscalldata.py`, generated), and so are the categories
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from functools import cache
 
 NATIVE_OF = {"x86_64": "x86_64", "i386": "x86_64", "i686": "x86_64", "aarch64": "aarch64",
@@ -60,12 +61,17 @@ def kinds() -> bytes:
 
     order = list(CATEGORIES)
     table = bytearray([order.index(OTHER)] * NUMBERS)
+    for number, name in numbered():
+        table[number] = order.index(category_of(name)) | SPECIAL.get(name, 0)
+    return bytes(table)
+
+
+def numbered() -> Iterator[tuple[int, str]]:
+    """All calls of this machine, the 32-bit ones from COMPAT on."""
     for compat in (False, True):
         for number, name in names(_architecture(compat)).items():
             if number < COMPAT:
-                kind = order.index(category_of(name)) | SPECIAL.get(name, 0)
-                table[number + COMPAT * compat] = kind
-    return bytes(table)
+                yield number + COMPAT * compat, name
 
 
 @cache

@@ -27,7 +27,16 @@ from ebtop.views.scroll import place
 from ebtop.views.status import footer, status_line
 from ebtop.views.syscalls import syscalls_panel
 from ebtop.views.table import heading, row_line, shown_columns
-from ebtop.viewstate import DISKS, EVENTS, PROCESSES, SWITCHABLE, SYSCALLS, ViewState, port_of
+from ebtop.viewstate import (
+    DISKS,
+    EVENTS,
+    PROCESSES,
+    STANDING,
+    SWITCHABLE,
+    SYSCALLS,
+    ViewState,
+    port_of,
+)
 
 MIN_WIDTH, MIN_HEIGHT = 40, 10
 _LEAST_TABLE = 8
@@ -116,7 +125,7 @@ def _panel(
 
 def _needs(state: ViewState, shares: _Shares, width: int) -> frozenset[str]:
     """What help or menu cover goes on: they are looked at for moments."""
-    needed = set()
+    needed = set(STANDING)
     if shares.table:
         needed |= {column.probe for column in (*shown_columns(state, width), by_name(state.sort))}
     if shares.panel:
@@ -177,7 +186,8 @@ def _too_small(state: ViewState, width: int, height: int) -> Frame:
     lines = [line(text, Style.WARNING) for text in texts[: max(height, 0)]]
     lines += [()] * (max(height, 0) - len(lines))
     wishless = replace(state, move=0, move_pages=0, search_step=0)
-    return Frame(tuple(fit_line(spans, max(width, 0)) for spans in lines), None, wishless)
+    fitted = tuple(fit_line(spans, max(width, 0)) for spans in lines)
+    return Frame(fitted, None, wishless, probes=STANDING - state.probes_off)
 
 
 def frame_text(frame: Frame) -> str:

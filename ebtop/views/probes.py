@@ -11,12 +11,13 @@ from ebtop.text import displayable, fit
 from ebtop.views.line import Line, Span, Style
 from ebtop.viewstate import SWITCHABLE, ViewState
 
-_SHOWN_BY = {
-    "syscall": "panel 2 and the columns of system calls",
-    "block": "panel 5 and the columns of disks",
-    "open": "the log of opens in panel 4, and the column OPENS",
-    "vfs": "the columns of files",
-    "tcp": "panel 3, the columns of the network and port=N",
+_WHAT_FOR = {
+    "syscall": "for panel 2 and the columns of system calls; runs only while they show",
+    "open": "for the log of opens in panel 4, and the column OPENS; runs only while they show",
+    "block": "for panel 5 and the columns of disks; runs only while they show",
+    "vfs": "for the columns of files; runs only while they show",
+    "tcp": "for panel 3, the columns of the network and port=N; runs only while they show",
+    "stacks": "why threads wait, where nothing cheaper tells; else that is a guess",
 }
 _STYLES = {"on": Style.GOOD, "off": Style.DIM}
 
@@ -30,7 +31,7 @@ def probes_menu(snapshot: Snapshot, state: ViewState, height: int) -> list[Line]
     ]
     for index, name in enumerate(SWITCHABLE):
         lines.append(_choice(name, by_name.get(name), index == state.probes_at, state))
-        lines.append((Span(f"       for {_SHOWN_BY[name]}; runs only while they show", Style.DIM),))
+        lines.append((Span(f"       {_WHAT_FOR[name]}", Style.DIM),))
     lines += [(), (Span("The others run all the time", Style.TITLE),)]
     for probe in snapshot.probes:
         if probe.name not in SWITCHABLE:

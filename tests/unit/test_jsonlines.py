@@ -13,6 +13,7 @@ from ebtop.batch import batch_text
 from ebtop.jsonlines import PROCESS_KEYS, sample_line
 from ebtop.snapshot import Snapshot
 from ebtop.viewstate import Filter, ViewState
+from ebtop.waitreasons import REASONS
 
 TOP_KEYS = [
     "schema", "type", "time", "interval_s", "source", "system", "self", "probes", "processes",
@@ -54,8 +55,19 @@ def test_what_has_no_probe_yet_is_null_or_empty() -> None:
     assert found["syscalls"] == found["connections"] == found["disks"] == []
     row = by_pid(found)[501]
     assert all(row[name] is None for name in PROCESS_KEYS if name.startswith("disk_"))
-    for name in ("wait_ns", "net_tx_bytes", "disk_reads", "cgroup"):
+    for name in ("net_tx_bytes", "disk_reads", "cgroup"):
         assert row[name] is None
+
+
+def test_waits_by_reason_add_up_to_all_time_off_the_cpu() -> None:
+    found = sample(synthetic.office())
+    for row in found["processes"]:
+        if row["offcpu_ns"] is None:
+            continue
+        assert tuple(row["wait_ns"]) == REASONS
+        assert sum(row["wait_ns"].values()) == row["offcpu_ns"]
+    unknown = sample(synthetic.snapshot([synthetic.process(7, known=0)]))
+    assert by_pid(unknown)[7]["wait_ns"] is None
 
 
 def test_disks_and_what_processes_do_to_them() -> None:

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+
+/*
+ * Owns how a wait gets its reason in the kernel: what is noted as the thread leaves, whether that is
+ * enough when it comes back, and if not, what its stack says. Beside the slots, so under their rules.
+ */
+#ifndef EBTOP_EXPLAIN_BPF_H
+#define EBTOP_EXPLAIN_BPF_H
+
+#include "stack.bpf.h"
+#include "wait.bpf.h"
+
+/* A stack costs about half a microsecond: it is taken where that is a hundredth of the wait. */
+#define STACK_FROM_NS 50000
+
+/* beside the slots, same index; size is set before loading */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ebtop_wait_slot);
+} wait_slots SEC(".maps");
+
+/* stack -> what threads of the process `stacks_pid` have waited in it; size is set by who makes it */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, __u64);
+	__type(value, struct ebtop_stack_count);
+} stack_counts SEC(".maps");
+
+static __always_inline struct ebtop_wait_slot *wait_at(__u32 index)
+{
+	return bpf_map_lookup_elem(&wait_slots, &index);
+}
+
+static __always_inline void wait_begin(__u32 index)
+{
+	struct ebtop_wait_slot *wait = wait_at(index);
+
+	if (!wait)
+		return;
+	__builtin_memset(wait, 0, sizeof(*wait));
+	wait->evidence = UNSURE(OTHER);
+}
+
+static __always_inline void wait_note(__u32 index, __u32 evidence)
+{
+	struct ebtop_wait_slot *wait = wait_at(index);
+
+	if (wait)
+		wait->evidence = evidence;
+}
+
+static __always_inline void wait_add(struct ebtop_wait_slot *wait, __u32 reason, __u64 ns)
+{
+	if (reason < EBTOP_WAIT_OTHER)
+		wait->ns[reason] += ns;
+}
+
+/* Whether somebody looks at the stacks of this thread's process. */
+static __always_inline bool is_looked_at(const struct ebtop_config *now,
+					 const struct ebtop_slot *slot)
+{
+	return now->stacks_pid && now->stacks_pid == slot->pid;
+}
+
+static __always_inline bool wants_stack(const struct ebtop_slot *slot, __u32 evidence)
+{
+	const struct ebtop_config *now = config_for(EBTOP_COLLECT_STACKS);
+
+	return now && (evidence & EBTOP_WAIT_UNSURE || is_looked_at(now, slot));
+}
+
+static __always_inline void wait_end(const struct ebtop_slot *slot, __u32 index, __u64 waited)
+{
+	struct ebtop_wait_slot *wait = wait_at(index);
+
+	if (!wait)
+		return;
+	if (waited >= STACK_FROM_NS && wants_stack(slot, wait->evidence))
+		wait->pending_ns = waited;
+	else
+		wait_add(wait, wait->evidence & 7, waited);
+}
+
+static __always_inline void count_stack(const struct taken_stack *taken, __u32 evidence, __u64 ns)
+{
+	struct ebtop_stack_count *count = bpf_map_lookup_elem(&stack_counts, &taken->id);
+	struct ebtop_stack_count first = { ns, 1, evidence, 0 };
+
+	if (!count) {
+		bpf_map_update_elem(&stack_counts, &taken->id, &first, BPF_NOEXIST);
+		return;
+	}
+	__sync_fetch_and_add(&count->ns, ns);
+	__sync_fetch_and_add(&count->count, 1);
+	count->evidence = evidence;
+}
+
+/* User space will add it to the thread's waits when it knows what the stack means. */
+static __always_inline bool defer_wait(const struct ebtop_slot *slot, __u64 stack, __u32 evidence,
+				       __u64 ns)
+{
+	struct ebtop_wait_event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+
+	if (!event)
+		return false;
+	__builtin_memset(event, 0, sizeof(*event));
+	event->head.type = EBTOP_EVENT_WAIT;
+	event->head.size = sizeof(*event);
+	event->head.pid = slot->pid;
+	event->head.tid = slot->tid;
+	event->start_ns = slot->start_ns;
+	event->stack = stack;
+	event->ns = ns;
+	event->evidence = evidence;
+	submit(event);
+	return true;
+}
+
+/* The thread is about to run again, and its stack still is that of its wait. */
+static __always_inline void wait_explain(struct task_struct *task, const struct ebtop_slot *slot,
+					 __u32 index)
+{
+	const struct ebtop_config *now = config_for(EBTOP_COLLECT_STACKS);
+	struct ebtop_wait_slot *wait = wait_at(index);
+	struct taken_stack taken;
+	__u32 reason;
+	__u64 ns;
+
+	if (!wait || !wait->pending_ns)
+		return;
+	ns = wait->pending_ns;
+	reason = wait->evidence & 7;
+	wait->pending_ns = 0;
+	taken = take_stack(task);
+	if (taken.id && now && is_looked_at(now, slot))
+		count_stack(&taken, wait->evidence, ns);
+	if (taken.id && wait->evidence & EBTOP_WAIT_UNSURE) {
+		if (taken.reason == EBTOP_STACK_UNRESOLVED &&
+		    defer_wait(slot, taken.id, wait->evidence, ns))
+			return;
+		if (taken.reason < EBTOP_WAITS)
+			reason = taken.reason;
+		wait->explained = wait->evidence | reason << 8;
+	}
+	wait_add(wait, reason, ns);
+}
+
+#endif

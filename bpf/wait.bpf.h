@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+
+/*
+ * Owns the evidence of why a thread is off the CPU, from the cheapest on: that it waits for I/O, its
+ * state, the system call it is in, the file that the call is about. When threads wait is the probes'
+ * concern; what the kernel's stack says is in stack.bpf.h.
+ */
+#ifndef EBTOP_WAIT_BPF_H
+#define EBTOP_WAIT_BPF_H
+
+#include "config.bpf.h"
+
+/* EBTOP_WAIT_* by number of the system call; from ebtop/waitreasons.py */
+const volatile unsigned char cfg_waits[EBTOP_SYSCALL_NUMBERS] = {};
+/* Of a thread's stack in the kernel; where nothing but its size tells where registers are. */
+const volatile __u64 cfg_thread_size = 16384;
+
+#define UNSURE(reason) (EBTOP_WAIT_##reason | EBTOP_WAIT_UNSURE)
+
+static __always_inline __u32 evidence_of_socket(const struct file *file)
+{
+	const struct socket *socket = BPF_CORE_READ(file, private_data);
+	__u16 family = BPF_CORE_READ(socket, sk, __sk_common.skc_family);
+
+	return family == AF_UNIX ? EBTOP_WAIT_PIPE : EBTOP_WAIT_NETWORK;
+}
+
+/*
+ * What an interruptible wait on this descriptor is for. Nothing waits like that for a regular file
+ * on a disk: what has no kind, or that one, is eventfd, timerfd, inotify and the like.
+ */
+static __always_inline __u32 evidence_of_file(struct task_struct *task, __u32 fd)
+{
+	struct fdtable *table = task->files->fdt;
+	struct file *file = NULL;
+
+	if (fd >= table->max_fds ||
+	    bpf_probe_read_kernel(&file, sizeof(file), (void *)((__u64)table->fd + fd * 8ull)))
+		return UNSURE(OTHER);
+	switch (BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) {
+	case S_IFIFO:
+	case S_IFCHR: /* a terminal, or another device that somebody writes into */
+		return EBTOP_WAIT_PIPE;
+	case S_IFSOCK:
+		return evidence_of_socket(file);
+	case S_IFBLK:
+	case S_IFDIR:
+		return UNSURE(OTHER);
+	default:
+		return UNSURE(POLL);
+	}
+}
+
+/* A kernel thread that can be interrupted, or does not count as load, waits for work. */
+static __always_inline __u32 evidence_of_worker(__u32 state)
+{
+	return (state & (TASK_UNINTERRUPTIBLE | TASK_NOLOAD)) == TASK_UNINTERRUPTIBLE ?
+		       UNSURE(LOCK) :
+		       EBTOP_WAIT_SLEEP;
+}
+
+/* Of a thread that leaves the CPU, or has left it, in `state`. */
+static __always_inline __u32 evidence_of(struct task_struct *task, __u32 state, bool with_reads)
+{
+	struct waiting_call call;
+	__u32 kind;
+
+	if (BPF_CORE_READ_BITFIELD(task, in_iowait))
+		return EBTOP_WAIT_DISK;
+	if (task->flags & (PF_KTHREAD | PF_IO_WORKER))
+		return evidence_of_worker(state);
+	if (state & TASK_STOPPED_OR_TRACED)
+		return EBTOP_WAIT_OTHER;
+	if (state & TASK_RTLOCK_WAIT)
+		return EBTOP_WAIT_LOCK;
+	call = waiting_call(task, cfg_thread_size, with_reads);
+	if (call.number < 0 || call.number >= EBTOP_SYSCALL_NUMBERS)
+		return state & TASK_UNINTERRUPTIBLE ? UNSURE(LOCK) : UNSURE(OTHER);
+	kind = cfg_waits[(__u32)call.number % EBTOP_SYSCALL_NUMBERS];
+	if (state & TASK_UNINTERRUPTIBLE)
+		return kind & EBTOP_WAIT_ON_DISK ? UNSURE(DISK) : UNSURE(LOCK);
+	if (with_reads && kind & EBTOP_WAIT_BY_FILE)
+		return evidence_of_file(task, call.first);
+	return kind & (7 | EBTOP_WAIT_UNSURE);
+}
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+
+/*
+ * Owns which addresses of the kernel mean which reason to wait: the functions of a list, found in the
+ * kernel's symbols when the first address is asked about. The list is data, from Python.
+ */
+#ifndef EBTOP_FUNCTIONS_H
+#define EBTOP_FUNCTIONS_H
+
+#include "buffer.h"
+
+struct functions {
+	char *list;
+	int symbols_fd;      /* opened with the rights of the beginning; -1: addresses are hidden */
+	struct buffer names; /* struct function_name, in order */
+	struct buffer ranges; /* struct function_range, in order */
+	int found;
+};
+
+/* `list`: a line a function, `R name`, R a digit: enum ebtop_wait. */
+int functions_open(struct functions *functions, const char *list);
+void functions_close(struct functions *functions);
+/* Whether addresses can be told apart at all. */
+int functions_are_there(const struct functions *functions);
+/* enum ebtop_wait of a stack, the innermost frame first; EBTOP_WAITS when it tells nothing. */
+__u32 functions_reason(struct functions *functions, const __u64 *frame, __u32 count);
+
+#endif
