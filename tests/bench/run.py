@@ -17,6 +17,7 @@ import sys
 import time
 
 import dashboard
+import disks
 import kernel_memory
 import opens
 import pipe
@@ -35,12 +36,13 @@ SECTIONS = {
     "syscall": syscalls.run,
     "memory": kernel_memory.run,
     "opens": opens.run,
+    "disks": disks.run,
     "refresh": refresh.run,
     "start": start.run,
     "dashboard": dashboard.run,
 }
 NEEDED = ("perf", "htop", "top", "atop", "bpftool", "cc", "taskset", "opensnoop")
-NEEDED += ("syscount", "strace", "unshare")
+NEEDED += ("syscount", "strace", "unshare", "fio", "biolatency")
 
 
 def main(arguments: list[str]) -> int:
