@@ -116,6 +116,12 @@ struct ebtop_lines {
 	char out[EBTOP_LINES_BYTES];
 };
 
+struct ebtop_symbol {
+	__u64 address; /* asked about */
+	__u64 start;   /* of the function that it is in; 0: none is known */
+	char name[64]; /* of that function, cut */
+};
+
 struct ebtop_table {
 	const void *rows;
 	__u32 count;
@@ -149,6 +155,8 @@ ebtop_session *ebtop_open(const struct ebtop_settings *settings, struct ebtop_er
 /* Makes `probes` those that run: loads what is missing, closes what is not named. What cannot be
  * loaded is a row of the table of probes. */
 void ebtop_switch(ebtop_session *session, __u32 probes);
+/* Fills in the names of addresses, which have to be in order. */
+void ebtop_symbols(ebtop_session *session, struct ebtop_symbol *symbols, __u32 count);
 /* From now on waits of that process are counted by stack, and of no other; 0: of none. */
 void ebtop_look_at(ebtop_session *session, __u32 pid);
 /* Sets the filter, from the next event on. */

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the reading of the kernel's symbols for the few functions that tell why a thread waits. The
- * file is read once, and late: most of what it costs is the kernel's work to write it.
+ * Owns the reading of the kernel's symbols: for the few functions that tell why a thread waits, once,
+ * and for the names of addresses that are shown. The file stays open: who may see addresses is decided
+ * when it is opened.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +16,7 @@
 #define SYMBOLS "/proc/kallsyms"
 #define BLOCK_BYTES 65536
 #define LONGEST 65536 /* bytes of code behind a symbol that no other follows */
+#define FARTHEST (1u << 20)
 
 struct function_name {
 	const char *name;
@@ -124,28 +126,44 @@ void functions_close(struct functions *functions)
 
 int functions_are_there(const struct functions *functions)
 {
-	return functions->found || functions->symbols_fd >= 0;
+	return functions->symbols_fd >= 0;
 }
 
 /* ---- the symbols ---- */
 
-/* `address type name[.suffix] [module]`: the compiler's copies and parts of a function count as it. */
-static void take_symbol(struct functions *functions, struct buffer *addresses, const char *line)
+/* `address type name[.suffix] [module]`: 0 when it is no code. */
+static __u64 parse_symbol(const char *line, const char **name)
 {
+	char *rest;
+	__u64 address = strtoull(line, &rest, 16);
+
+	if (rest == line || *rest != ' ' || !rest[1] || !strchr("tTwW", rest[1]) || rest[2] != ' ')
+		return 0;
+	*name = rest + 3;
+	return address;
+}
+
+struct search {
+	struct functions *functions;
+	struct buffer addresses; /* of all functions */
+};
+
+/* The compiler's copies and parts of a function count as it. */
+static void take_symbol(void *context, const char *line)
+{
+	struct search *search = context;
+	struct functions *functions = search->functions;
 	struct function_name wanted = {};
 	const struct function_name *name;
 	struct function_range *range;
-	char *rest;
-	__u64 address = strtoull(line, &rest, 16);
-	__u64 *place;
+	__u64 address = parse_symbol(line, &wanted.name), *place;
 
-	if (*rest != ' ' || (rest[1] != 't' && rest[1] != 'T' && rest[1] != 'w' && rest[1] != 'W'))
+	if (!address)
 		return;
-	place = buffer_add(addresses);
+	place = buffer_add(&search->addresses);
 	if (place)
 		*place = address;
-	wanted.name = rest + 3;
-	wanted.length = strcspn(wanted.name, ".\t\n");
+	wanted.length = strcspn(wanted.name, ".\t");
 	name = bsearch(&wanted, functions->names.data, functions->names.count, sizeof(wanted),
 		       by_name);
 	range = name ? buffer_add(&functions->ranges) : NULL;
@@ -153,17 +171,26 @@ static void take_symbol(struct functions *functions, struct buffer *addresses, c
 		*range = (struct function_range){ address, address + LONGEST, name->reason, 0 };
 }
 
-/* Lines of a block that are whole; the last one may go on in the next. How many bytes they are. */
-static size_t take_lines(struct functions *functions, struct buffer *addresses, char *block)
+/* Calls `take` with each line of the file; one that a block ends in goes on in the next. */
+static void each_line(int fd, void (*take)(void *context, const char *line), void *context)
 {
-	char *line = block, *end;
+	char *block = malloc(BLOCK_BYTES + 1), *line, *end;
+	size_t kept = 0;
+	ssize_t bytes;
 
-	for (; (end = strchr(line, '\n')); line = end + 1) {
-		*end = '\0';
-		if (strlen(line) > 19)
-			take_symbol(functions, addresses, line);
+	lseek(fd, 0, SEEK_SET);
+	while (block && (bytes = read(fd, block + kept, BLOCK_BYTES - kept)) > 0) {
+		block[kept + (size_t)bytes] = '\0';
+		for (line = block; (end = strchr(line, '\n')); line = end + 1) {
+			*end = '\0';
+			take(context, line);
+		}
+		kept = strlen(line);
+		if (kept == BLOCK_BYTES)
+			break; /* no line is so long */
+		memmove(block, line, kept);
 	}
-	return (size_t)(line - block);
+	free(block);
 }
 
 /* A function ends where the next symbol begins, wherever in the file that is. */
@@ -187,28 +214,56 @@ static void end_ranges(struct functions *functions, struct buffer *addresses)
 
 static void find_ranges(struct functions *functions)
 {
-	struct buffer addresses = BUFFER_OF(__u64);
-	char *block = malloc(BLOCK_BYTES + 1);
-	size_t kept = 0;
-	ssize_t bytes;
+	struct search search = { functions, BUFFER_OF(__u64) };
 
-	while (block &&
-	       (bytes = read(functions->symbols_fd, block + kept, BLOCK_BYTES - kept)) > 0) {
-		size_t there = kept + (size_t)bytes, used;
-
-		block[there] = '\0';
-		used = take_lines(functions, &addresses, block);
-		kept = there - used;
-		if (kept == BLOCK_BYTES)
-			break; /* no line is so long */
-		memmove(block, block + used, kept);
-	}
-	free(block);
-	end_ranges(functions, &addresses);
-	buffer_free(&addresses);
-	close(functions->symbols_fd);
-	functions->symbols_fd = -1;
+	each_line(functions->symbols_fd, take_symbol, &search);
+	end_ranges(functions, &search.addresses);
+	buffer_free(&search.addresses);
 	functions->found = 1;
+}
+
+struct naming {
+	struct ebtop_symbol *symbols;
+	__u32 count;
+};
+
+/* The nearest function before each address is the one that it is in. */
+static void take_name(void *context, const char *line)
+{
+	struct naming *naming = context;
+	const char *name = "";
+	__u64 start = parse_symbol(line, &name);
+	__u32 low = 0, high = naming->count;
+
+	while (start && low < high) {
+		__u32 middle = low + (high - low) / 2;
+
+		if (naming->symbols[middle].address < start)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; start && low < naming->count; low++) {
+		struct ebtop_symbol *symbol = &naming->symbols[low];
+
+		if (symbol->address - start >= FARTHEST)
+			break;
+		if (start <= symbol->start)
+			continue;
+		symbol->start = start;
+		memset(symbol->name, 0, sizeof(symbol->name));
+		memcpy(symbol->name, name,
+		       strcspn(name, "\t") < sizeof(symbol->name) ? strcspn(name, "\t") :
+								    sizeof(symbol->name) - 1);
+	}
+}
+
+void functions_names(const struct functions *functions, struct ebtop_symbol *symbols, __u32 count)
+{
+	struct naming naming = { symbols, count };
+
+	if (functions->symbols_fd >= 0)
+		each_line(functions->symbols_fd, take_name, &naming);
 }
 
 static const struct function_range *range_of(const struct functions *functions, __u64 address)

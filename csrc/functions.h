@@ -22,6 +22,8 @@ int functions_open(struct functions *functions, const char *list);
 void functions_close(struct functions *functions);
 /* Whether addresses can be told apart at all. */
 int functions_are_there(const struct functions *functions);
+/* Fills in names; the addresses are in order. The whole file is read for it. */
+void functions_names(const struct functions *functions, struct ebtop_symbol *symbols, __u32 count);
 /* enum ebtop_wait of a stack, the innermost frame first; EBTOP_WAITS when it tells nothing. */
 __u32 functions_reason(struct functions *functions, const __u64 *frame, __u32 count);
 

@@ -212,6 +212,11 @@ void ebtop_filter(ebtop_session *session, const struct ebtop_config *filter)
 	config_set_filter(session->config.now, filter);
 }
 
+void ebtop_symbols(ebtop_session *session, struct ebtop_symbol *symbols, __u32 count)
+{
+	functions_names(&session->waits.functions, symbols, count);
+}
+
 void ebtop_look_at(ebtop_session *session, __u32 pid)
 {
 	waits_look_at(&session->waits, &session->config, pid);

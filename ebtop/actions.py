@@ -109,6 +109,8 @@ def _go_back(state: ViewState) -> ViewState:
         return state.with_(help_open=False, help_scroll=0)
     if state.probes_open:
         return state.with_(probes_open=False)
+    if state.looked_at:
+        return state.with_(looked_at=None)
     if state.zoom:
         return state.with_(zoom=False)
     if state.search:
@@ -137,7 +139,9 @@ def _shift(cells: int) -> Callable[[ViewState], ViewState]:
 
 
 def _focus(panel: int) -> Callable[[ViewState], ViewState]:
-    return lambda state: state.with_(focus=panel, help_open=False, probes_open=False)
+    return lambda state: state.with_(
+        focus=panel, help_open=False, probes_open=False, looked_at=None
+    )
 
 
 def _sort_by(name: str) -> Callable[[ViewState], ViewState]:
@@ -216,8 +220,12 @@ def _switch_probe(state: ViewState) -> ViewState:
     return state.with_(probes_off=state.probes_off ^ {SWITCHABLE[state.probes_at]})
 
 
-def _unchanged(state: ViewState) -> ViewState:
-    return state
+def _look_closer(state: ViewState) -> ViewState:
+    if state.looked_at is not None or state.focus != PROCESSES:
+        return state
+    if state.selected is None:
+        return state.with_(message=("go to a row first", True))
+    return state.with_(looked_at=state.selected[:2])
 
 
 def _change_pace(step: int) -> Callable[[ViewState], ViewState]:
@@ -292,7 +300,7 @@ _CHANGES: dict[Action, Callable[[ViewState], ViewState]] = {
     Action.NEXT_WINDOW: _next_window,
     Action.TOGGLE_PORT_NAMES: _toggle("port_names"),
     Action.TOGGLE_PROBES: _toggle("probes_open"),
-    Action.CHOOSE: _unchanged,
+    Action.CHOOSE: _look_closer,
     Action.TAG: _tag,
 }
 _IN_PROBES: dict[Action, Callable[[ViewState], ViewState]] = {

@@ -17,10 +17,12 @@ from ebtop.layout import ARGS_CUT, EXITED, KNOWN_BIT
 from ebtop.snapshot import Snapshot
 from ebtop.text import displayable
 from ebtop.units import UNKNOWN
+from ebtop.waitreasons import LETTERS, REASONS
 
 Row = dict[str, Any]
 Cmdlines = Mapping[tuple[int, int], bytes]
 
+WAIT_CELLS = 10
 SHOWN_BYTES = 2048
 """No column is wider than what so many bytes of a command line fill."""
 
@@ -143,6 +145,8 @@ def state_letter(row: Row) -> str | None:
 
 
 _ONCPU = 1 << KNOWN_BIT["oncpu_ns"]
+_WAITS = sum(1 << KNOWN_BIT[name] for name in KNOWN_BIT if name.startswith("wait_"))
+_WAITS |= 1 << KNOWN_BIT["lifetime_ns"] | 1 << KNOWN_BIT["offcpu_ns"]
 _SYSCALLS = 1 << KNOWN_BIT["syscalls"]
 _DISKS = 1 << KNOWN_BIT["disk_reads"]
 _CACHED = 1 << KNOWN_BIT["cached_read_bytes"]
@@ -171,6 +175,41 @@ def _cpu(row: Row, context: Context) -> str:
 def _hits(row: Row, context: Context) -> str:
     ratio = hit_ratio(row)
     return UNKNOWN if ratio is None else units.percent(ratio * 100)
+
+
+def wait_shares(row: Row) -> dict[str, float] | None:
+    """By reason, of the time that its threads lived; None when it is unknown."""
+    if row["known"] & _WAITS != _WAITS:
+        return None
+    lived = row["lifetime_ns"]
+    return {reason: row[f"wait_{reason}_ns"] / lived if lived else 0.0 for reason in REASONS}
+
+
+def wait_bar(shares: Mapping[str, float], width: int) -> str:
+    """A letter for every part of the time, `.` for the part that it ran or was ready to.
+
+    What is lost by rounding goes to those that lost most.
+    """
+    parts = [*shares.values(), max(0.0, 1.0 - sum(shares.values()))]
+    signs = [*(LETTERS[reason] for reason in shares), "."]
+    cells = [int(part * width) for part in parts]
+    by_rest = sorted(range(len(parts)), key=lambda at: cells[at] - parts[at] * width)
+    for at in by_rest[: max(0, width - sum(cells))]:
+        cells[at] += 1
+    return "".join(sign * count for sign, count in zip(signs, cells))[:width]
+
+
+def _wait(row: Row, context: Context) -> str:
+    shares = wait_shares(row)
+    return UNKNOWN if shares is None else wait_bar(shares, WAIT_CELLS)
+
+
+def _wait_share(reason: str) -> Callable[[Row, Context], str]:
+    def show(row: Row, context: Context) -> str:
+        shares = wait_shares(row)
+        return UNKNOWN if shares is None else units.percent(shares[reason] * 100)
+
+    return show
 
 
 def _calls_rate(row: Row, context: Context) -> str:
@@ -280,6 +319,15 @@ def _net(
 
 
 _ESTIMATED = "estimated: 1 - pages added to the page cache by reads / bytes read"
+
+
+def _share_of_waits(name: str, reason: str, title: str, importance: int, help: str) -> Column:
+    return Column(
+        name, title, 6, f"wait_{reason}_ns", _wait_share(reason),
+        f"part of its threads' time: {help}", "sched", counter=True, importance=importance,
+    )  # fmt: skip
+
+
 _SAMPLED = "sampled by the kernel's tick; counted while the probe syscall runs"
 
 COLUMNS: tuple[Column, ...] = (
@@ -379,6 +427,18 @@ COLUMNS: tuple[Column, ...] = (
     _net("opened", "OPENED", 6, "connections_opened", 60, "connections it began"),
     _net("accepted", "ACCEPTED", 8, "connections_accepted", 59, "connections it accepted"),
     _net("neterr", "NETERR", 6, "connection_errors", 65, "connections that failed or were cut"),
+    Column(
+        "wait", "WAIT", WAIT_CELLS, "offcpu_ns", _wait,
+        "why it does not run, in tenths: D disk, N network, L lock, s sleep, p pipe, e poll,"
+        " ? other, . it runs or is ready to", "sched", counter=True, text=True, importance=72,
+    ),
+    _share_of_waits("wdisk", "disk", "DISK%", 68, "waiting for a disk"),
+    _share_of_waits("wnet", "network", "NET%", 67, "waiting for a socket"),
+    _share_of_waits("wlock", "lock", "LOCK%", 69, "waiting for a futex, or a lock in the kernel"),
+    _share_of_waits("wsleep", "sleep", "SLEEP%", 61, "asleep for a time, or without work"),
+    _share_of_waits("wpipe", "pipe", "PIPE%", 66, "waiting for a pipe, a terminal, AF_UNIX"),
+    _share_of_waits("wpoll", "poll", "POLL%", 63, "waiting for any of many events, or a child"),
+    _share_of_waits("wother", "other", "OTHER%", 62, "off the CPU, and nothing tells why"),
     _fact("cgroup", "CGROUP", 8, "cgroup_id", 40, "number of its cgroup", lambda n: str(int(n))),
 )  # fmt: skip
 
@@ -387,13 +447,14 @@ BY_NAME: dict[str, Column] = {column.name: column for column in COLUMNS}
 SETS: tuple[tuple[Column, ...], ...] = tuple(
     tuple(BY_NAME[name] for name in names.split())
     for names in (
-        "pid user cpu oncpu offcpu runq vol invol migr utime kern thr state rss cmd",
+        "pid user cpu oncpu offcpu runq wait vol invol migr utime kern thr state rss cmd",
         "pid user cpu rss virt peak minflt majflt thr ppid start cgroup cmd",
         "pid user cpu sysc syserr systime fileio memory network process timers sync signal"
         " other cmd",
         "pid user cpu diskr diskw later iolat iomax reads writes seq state rss cmd",
         "pid user cpu filer filew hit opens fileio majflt state rss cmd",
         "pid user cpu nettx netrx retx conn opened accepted neterr cmd",
+        "pid user cpu runq wait wdisk wnet wlock wpipe wpoll wsleep wother offcpu thr state cmd",
     )
 )
 

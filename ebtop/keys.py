@@ -51,7 +51,7 @@ class Action(Enum):
     NEXT_WINDOW = "system calls: of the interval, of ten seconds, since reset"
     TOGGLE_PORT_NAMES = "connections: well-known ports by name"
     TOGGLE_PROBES = "switch probes on and off"
-    CHOOSE = "in the menu of probes: switch (as Space)"
+    CHOOSE = "look closer at the selected process: its time, and where it waits"
     TAG = "tag the row"
     GO_BACK = "back; then clear search, filter and tags"
     REDRAW = "draw the screen anew"

@@ -279,6 +279,7 @@ class Loop:
         self._screen.draw(frame.lines, frame.cursor_row, column)
         # after the key was seen to be answered: loading a probe takes tenths of a second
         self._steering.run_probes(frame.probes)
+        self._steering.look_at(frame.looked_at)
 
     def _draw_again(self) -> None:
         if hasattr(self, "_snapshot"):

@@ -118,7 +118,8 @@ def order_rows(wanted: Wanted, context: Context) -> Order:
 
 
 def _idle_are_zero(wanted: Wanted, context: Context) -> bool:
-    counts = wanted.sort.counter and wanted.sort.field != "offcpu_ns"
+    off_cpu = wanted.sort.field == "offcpu_ns" or wanted.sort.field.startswith("wait_")
+    counts = wanted.sort.counter and not off_cpu
     return counts and not context.snapshot.cumulative and not wanted.threads
 
 

@@ -124,6 +124,9 @@ class ProcSource:
     def switch(self, probes: Iterable[str]) -> None:
         """There are no probes."""
 
+    def look_at(self, pid: int) -> None:
+        """No waits are seen."""
+
     def programs(self) -> list[Program]:
         """There are none."""
         return []

@@ -128,6 +128,7 @@ class Session:
         self._error = error
         self._ret = ffi.new("struct ebtop_snapshot *")
         self._last_cpu_ns: Optional[int] = None
+        self._symbols: dict[int, bytes] = {}
         self._since_ns: Optional[int] = None
         self._disk_stats: Optional[DiskStats] = None
         fd = lib.ebtop_event_fd(handle)
@@ -250,12 +251,26 @@ class Session:
             filter=_filter(raw.filter),
             waits=_table(WAIT, raw.waits),
             waits_pid=raw.waits_pid,
+            symbols=self._named(_table(WAIT, raw.waits)),
         )
 
     def _disks(self, raw: Any, cumulative: bool, reset: bool) -> Table:
         if self._disk_stats is None:
             self._disk_stats = DiskStats()
         return joined(_table(DISK, raw.disks), self._disk_stats.refresh(cumulative, reset))
+
+    def _named(self, waits: Table) -> dict[int, bytes]:
+        """The functions of all addresses in these stacks; those that are new cost a look at the
+        kernel's symbols."""
+        frames = [name for name in WAIT.names if name.startswith("frame_")]
+        met = {address for name in frames for address in waits.column(name)}
+        new = sorted(met.difference(self._symbols, (0,)))
+        if new:
+            symbols = ffi.new("struct ebtop_symbol[]", [{"address": address} for address in new])
+            lib.ebtop_symbols(self._handle, symbols, len(new))
+            for symbol in symbols:
+                self._symbols[symbol.address] = ffi.string(symbol.name) if symbol.start else b""
+        return {address: self._symbols[address] for address in met if address}
 
     def _cost(
         self,

@@ -147,6 +147,8 @@ class Snapshot:
     waits: Optional[Table] = None
     """Of process `waits_pid`, one row a stack that it waited in since that is looked at."""
     waits_pid: int = 0
+    symbols: dict[int, bytes] = field(default_factory=dict)
+    """The functions that the addresses in `waits` lie in; empty where none is known."""
     filter: Filter = EVERYONE
     """In force now; another process may have set it (`ebtop set`)."""
     spending: Optional[Spending] = None

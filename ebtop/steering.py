@@ -40,6 +40,7 @@ class Steering:
         self._wanted = frozenset(running or ()).difference(STANDING)
         self._runs = None if running is None else self._wanted
         self._named = frozenset(named)
+        self._looked_at = 0
         self._members: dict[str, frozenset[str]] = {}
 
     def run_probes(self, probes: Optional[frozenset[str]] = None) -> None:
@@ -53,6 +54,12 @@ class Steering:
         if running != self._runs:
             self._runs = running
             self._source.switch(running)
+
+    def look_at(self, pid: int) -> None:
+        """Waits of this process are counted by stack; 0: of none."""
+        if pid != self._looked_at:
+            self._looked_at = pid
+            self._source.look_at(pid)
 
     def set_filter(self, wanted: viewstate.Filter, now: Filter) -> None:
         """What the kernel can tell of the wanted filter holds from the next event on."""

@@ -134,6 +134,8 @@ class ViewState:
     window: str = WINDOWS[0]
     probes_off: frozenset[str] = frozenset({"open"})
     """Those of SWITCHABLE that do not run even where they are shown."""
+    looked_at: tuple[int, int] | None = None
+    """(pid, start_ns) of the process that is shown by itself, in place of the panels."""
     probes_open: bool = False
     """The menu of probes lies over the panels."""
     probes_at: int = 0

@@ -20,9 +20,9 @@ from ebtop import syscallnames
 
 REASONS = ("disk", "network", "lock", "sleep", "pipe", "poll", "other")
 """enum ebtop_wait, in its order."""
-LETTERS = {"disk": "D", "network": "N", "lock": "L", "sleep": "s", "pipe": "P", "poll": "e",
+LETTERS = {"disk": "D", "network": "N", "lock": "L", "sleep": "s", "pipe": "p", "poll": "e",
            "other": "?"}  # fmt: skip
-"""What stands for a reason in a bar; small ones are those of whoever has nothing to do."""
+"""What stands for a reason in a bar; capitals for what is worth a second look."""
 UNSURE, BY_FILE, ON_DISK = (0x08, 0x10, 0x20)
 """EBTOP_WAIT_*: bits beside the reason."""
 

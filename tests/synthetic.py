@@ -35,6 +35,7 @@ from ebtop.layout import (
     SYSCALL,
     TEXT_CUT,
     TEXT_UNREAD,
+    WAIT,
     Table,
 )
 from ebtop.snapshot import Host, ProbeStatus, SelfCost, Snapshot, System
@@ -98,6 +99,30 @@ def exited(pid: int, comm: bytes, code: int = 0, **values: Any) -> dict[str, Any
 
 def table(rows: Iterable[dict[str, Any]]) -> Table:
     return Table(ROW, b"".join(ROW.pack(row) for row in rows))
+
+
+def waiting() -> Snapshot:
+    """A crowded machine, and of one process the stacks that it waited in."""
+    base = office()
+    named = {
+        0xFFFF0010: b"sk_wait_data", 0xFFFF0020: b"tcp_recvmsg", 0xFFFF0030: b"ext4_write_iter",
+        0xFFFF0040: b"bad\x1b[2Jname",
+    }  # fmt: skip
+    rows = [
+        {"ns": 700 * MS, "count": 1234, "reason": 1, "frames": 2, "frame_0": 0xFFFF0010,
+         "frame_1": 0xFFFF0020},
+        {"ns": 90 * MS, "count": 7, "reason": 2, "frames": 3, "frame_0": 0xFFFF0030,
+         "frame_1": 0xFFFF0040, "frame_2": 0xABCDEF},
+    ]  # fmt: skip
+    crowded = [
+        {**row, "runq_wait_ns": row["runq_wait_ns"] + 700 * MS if row["flags"] & RAN else 0}
+        for row in base.processes.rows()
+    ]
+    stacks = ProbeStatus("stacks", "on", "in sched, at switches after long waits", None, 0, 0)
+    return replace(
+        base, processes=table(crowded), probes=(*PROBES, stacks), waits_pid=500, symbols=named,
+        waits=Table(WAIT, b"".join(WAIT.pack(row) for row in rows)),
+    )  # fmt: skip
 
 
 def cpus(busy: Iterable[float | None]) -> Table:

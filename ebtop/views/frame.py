@@ -15,6 +15,7 @@ from ebtop.connectiontable import owners_of_port
 from ebtop.eventlog import EventLine, EventTotals
 from ebtop.model import Wanted, order_rows
 from ebtop.snapshot import Snapshot
+from ebtop.views.closer import closer_look
 from ebtop.views.connections import connections_panel
 from ebtop.views.disks import disks_panel
 from ebtop.views.events import events_panel
@@ -56,6 +57,8 @@ class Frame:
     """(pid, start_ns) of the processes shown: whose command lines are worth reading."""
     probes: frozenset[str] = frozenset()
     """Those of SWITCHABLE that have to run for what is in sight."""
+    looked_at: int = 0
+    """The process whose waits are to be counted by stack; 0: none."""
 
 
 class _Shares(NamedTuple):
@@ -86,6 +89,11 @@ def render(
         body, state = help_lines(snapshot, state, shares.table + shares.panel)
     elif state.probes_open:
         body = probes_menu(snapshot, state, shares.table + shares.panel)
+    elif state.looked_at is not None:
+        context = Context.of(snapshot, cmdlines, state.ascii)
+        body = closer_look(snapshot, state, context, shares.table + shares.panel, width)
+        visible = (state.looked_at,)
+        state = replace(state, move=0, move_pages=0, search_step=0)
     else:
         body = []
         if shares.table:
@@ -102,7 +110,9 @@ def render(
         cursor_row = height - 2
     fitted = [fit_line(spans, width) for spans in lines[:-1]]
     fitted.append(fit_line(lines[-1], width, Style.KEY_LABEL))
-    return Frame(tuple(fitted), cursor_row, state, visible, _needs(state, shares, width))
+    looked_at = 0 if state.looked_at is None else state.looked_at[0]
+    needed = _needs(state, shares, width)
+    return Frame(tuple(fitted), cursor_row, state, visible, needed, looked_at)
 
 
 def _panel(

@@ -8,6 +8,7 @@ know which panels follow.
 from __future__ import annotations
 
 from ebtop import units
+from ebtop.model import column_view
 from ebtop.snapshot import Snapshot, Spending
 from ebtop.text import displayable
 from ebtop.units import UNKNOWN
@@ -91,8 +92,20 @@ def _tasks(snapshot: Snapshot) -> Line:
         *_value("  started ", _count(system.started)),
         *_value("  exited ", _count(system.exited)),
         *_value("  switches ", _per_second(system.context_switches, snapshot)),
+        *_run_queue(snapshot),
         *_value("  source ", "BPF" if snapshot.source == "bpf" else "/proc"),
     )
+
+
+def _run_queue(snapshot: Snapshot) -> Line:
+    """How many threads waited for a CPU, in the mean; red and marked when as many as CPUs run."""
+    known = snapshot.source == "bpf" and snapshot.counted_s > 0
+    ran = column_view(snapshot.processes, "runq_wait_ns")[: snapshot.system.active]
+    waiting = sum(ran) / 1e9 / snapshot.counted_s if known else 0.0
+    crowded = known and waiting >= max(snapshot.host.cpus, 1)
+    text = f"{waiting:.2f}" + (" SATURATED" if crowded else "")
+    style = Style.BAD if crowded else Style.NORMAL
+    return _value("  run queue ", text if known else None, style)
 
 
 def _per_second(number: int | None, snapshot: Snapshot) -> str | None:

@@ -39,6 +39,13 @@ class Style(Enum):
     BAR_BUSY = auto()
     BAR_MEMORY = auto()
     BAR_EMPTY = auto()
+    WAIT_DISK = auto()
+    """In a bar of reasons to wait; letters say the same."""
+    WAIT_NETWORK = auto()
+    WAIT_LOCK = auto()
+    WAIT_SLEEP = auto()
+    WAIT_PIPE = auto()
+    WAIT_POLL = auto()
     KEY = auto()
     KEY_LABEL = auto()
     PROMPT = auto()

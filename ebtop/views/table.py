@@ -8,12 +8,14 @@ screen of fifty rows that is most of what a frame costs.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 from ebtop.columns import SETS, Column, Context, Row, fitting
 from ebtop.layout import DISK_SLOW, EXITED
 from ebtop.text import cells, cut, fit, shifted
 from ebtop.views.line import Line, Span, Style
 from ebtop.viewstate import Identity, ViewState
+from ebtop.waitreasons import LETTERS, REASONS
 
 MARK_CELLS = 1
 
@@ -54,21 +56,37 @@ def row_line(
     if state.shift:
         last = shifted(last, state.shift)
     text = fit(f"{mark}{numbers(row, columns, context)} {branch}{last}", width)
-    if row["flags"] & DISK_SLOW and style is Style.NORMAL:
-        return _with_spike(text, columns)
+    if style is Style.NORMAL:
+        return _with_colours(text, columns, row)
     return (Span(text, style),)
 
 
-def _with_spike(text: str, columns: Sequence[Column]) -> Line:
-    """The latency of its disk requests stands out, where that column is shown."""
-    start = MARK_CELLS
+def _with_colours(text: str, columns: Sequence[Column], row: Row) -> Line:
+    """What stands out of a row: the reasons of its waits, and disk requests that took long."""
+    spans: list[Span] = []
+    start, done = MARK_CELLS, 0
     for column in columns[:-1]:
         end = start + column.width
+        spike = column.name == "iolat" and row["flags"] & DISK_SLOW
         # a name of wide characters before it leaves the line as it is
-        if column.name == "iolat" and cells(text[:start]) == start:
-            return (Span(text[:start]), Span(text[start:end], Style.WARNING), Span(text[end:]))
+        if (spike or column.name == "wait") and cells(text[:start]) == start:
+            part = text[start:end]
+            spans.append(Span(text[done:start]))
+            spans += (Span(part, Style.WARNING),) if spike else wait_spans(part)
+            done = end
         start = end + 1
-    return (Span(text),)
+    return (*spans, Span(text[done:]))
+
+
+def wait_spans(bar: str) -> list[Span]:
+    """A bar of reasons, each in its colour; the letters say the same."""
+    parts = groupby(bar, lambda sign: WAIT_STYLES.get(sign, Style.NORMAL))
+    return [Span("".join(signs), style) for style, signs in parts]
+
+
+WAIT_STYLES = {
+    LETTERS[reason]: Style[f"WAIT_{reason.upper()}"] for reason in REASONS if reason != "other"
+}
 
 
 def numbers(row: Row, columns: Sequence[Column], context: Context) -> str:

@@ -128,10 +128,11 @@ MACHINES = {
     "office": _office, "proc": _proc, "unknown": _unknown, "lost": _lost, "hostile": _hostile,
     "threads": _threads, "big": _big, "calling": _calling, "filtered": _filtered,
     "losing": _losing, "denied": _denied, "storing": _storing, "disks-denied": _disks_denied,
-    "talking": synthetic.talking,
+    "talking": synthetic.talking, "waiting": synthetic.waiting,
 }  # fmt: skip
 
 _SELECTED = (501, 501 * 1_000_003, 501)
+_CLOSER = ViewState(looked_at=(500, 500 * 1_000_003))
 _SLOW = Pace(4.0, 2.0, 0.5, 10.0, "machine busy")
 SCREENS = (
     Screen("small", (40, 10)),
@@ -219,6 +220,14 @@ SCREENS = (
     Screen("connections-off", (80, 24), ViewState(focus=3, probes_off=frozenset({"tcp"}))),
     Screen("network-columns", (140, 24), ViewState(column_set=5), "talking"),
     Screen("search-port", (120, 24), ViewState(search="port=5432", search_step=1), "talking"),
+    Screen("wait-columns", (140, 24), ViewState(column_set=6), "waiting"),
+    Screen("saturated", (120, 24), ViewState(sort="wlock"), "waiting"),
+    Screen("closer", (120, 34), _CLOSER, "waiting"),
+    Screen("closer-usual", (80, 24), _CLOSER.with_(ascii=True), "waiting"),
+    Screen("closer-small", (40, 10), _CLOSER, "waiting"),
+    Screen("closer-off", (80, 30), _CLOSER),
+    Screen("closer-unknown", (80, 24), ViewState(looked_at=(5, 0)), "unknown"),
+    Screen("closer-gone", (80, 24), ViewState(looked_at=(77, 1)), "waiting"),
     Screen("events", (100, 30), ViewState(focus=4)),
     Screen("events-small", (40, 10), ViewState(focus=4)),
     Screen("zoom", (80, 24), ViewState(zoom=True)),

@@ -178,5 +178,14 @@ def test_menu_of_probes_takes_movement_and_space_and_nothing_else() -> None:
     assert not apply(on, Action.FOCUS_SYSCALLS).probes_open
 
 
-def test_enter_outside_the_menu_does_nothing() -> None:
-    assert apply(ViewState(), Action.CHOOSE) == ViewState()
+def test_enter_looks_closer_at_the_selected_process_and_esc_goes_back() -> None:
+    assert apply(ViewState(), Action.CHOOSE).message == ("go to a row first", True)
+    selected = ViewState(selected=(501, 7, 502))
+    closer = apply(selected, Action.CHOOSE)
+    assert closer.looked_at == (501, 7)
+    assert apply(closer, Action.CHOOSE) == closer
+    back = apply(closer, Action.GO_BACK)
+    assert back == selected
+    assert apply(closer, Action.FOCUS_SYSCALLS).looked_at is None
+    elsewhere = ViewState(focus=2, selected=(501, 7, 502))
+    assert apply(elsewhere, Action.CHOOSE).looked_at is None

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns the closer look at one process: where the time of its threads went, all of it, and in which
+stacks of the kernel it waited longest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Optional
+
+from ebtop import units
+from ebtop.columns import Context, Row, command, wait_bar, wait_shares
+from ebtop.layout import KNOWN_BIT
+from ebtop.model import column_view
+from ebtop.snapshot import Snapshot
+from ebtop.text import displayable, fit
+from ebtop.units import UNKNOWN
+from ebtop.views.line import Line, Span, Style, line
+from ebtop.views.table import WAIT_STYLES, wait_spans
+from ebtop.viewstate import ViewState
+from ebtop.waitreasons import LETTERS, REASONS
+
+_BAR = 20
+_DIVIDED = 1 << KNOWN_BIT["user_ns"]
+
+
+def closer_look(
+    snapshot: Snapshot, state: ViewState, context: Context, height: int, width: int
+) -> list[Line]:
+    """At most `height` lines, the title first."""
+    assert state.looked_at is not None
+    pid, _ = state.looked_at
+    row = _row(snapshot, state.looked_at)
+    if row is None:
+        text = f"  process {pid} has ended"
+        return [_title(f"Process {pid}"), line(text, Style.DIM)][:height]
+    lines = [_title(f"Process {pid}  {command(row, context)}"), *_budget(row, width), ()]
+    return [*lines, *_stacks(snapshot, state, pid, width)][:height]
+
+
+def _title(text: str) -> Line:
+    return (Span(text, Style.TITLE_FOCUSED), Span("  Esc goes back", Style.DIM))
+
+
+def _row(snapshot: Snapshot, wanted: tuple[int, int]) -> Optional[Row]:
+    pids = column_view(snapshot.processes, "pid")
+    starts = column_view(snapshot.processes, "start_ns")
+    for index, pid in enumerate(pids):
+        if pid == wanted[0] and starts[index] == wanted[1]:
+            return snapshot.processes.row(index)
+    return None
+
+
+# ---- where its time went ----
+
+
+def _budget(row: Row, width: int) -> Iterator[Line]:
+    """All parts of the time that its threads lived, and what is left of it when they are added."""
+    shares = wait_shares(row)
+    if shares is None:
+        yield line("  how long its threads lived is not known here", Style.DIM)
+        return
+    lived = row["lifetime_ns"]
+    who = "its thread" if row["threads"] == 1 else "its threads"
+    bar = wait_spans(wait_bar(shares, min(_BAR * 2, width - 30)))
+    said = f" of {units.duration(lived)} that {who} lived"
+    yield (Span("Time  ", Style.TITLE), *bar, Span(said))
+    left = lived
+    for name, ns in _parts(row):
+        left -= ns or 0
+        yield _part(name, ns, lived)
+    yield _part("remainder", left, lived)
+
+
+def _parts(row: Row) -> Iterator[tuple[str, Optional[int]]]:
+    """On the CPU as one where it is not known how it is divided."""
+    if row["known"] & _DIVIDED:
+        yield "user", row["user_ns"]
+        yield "kernel", row["oncpu_ns"] - row["user_ns"]
+    else:
+        yield "on CPU", row["oncpu_ns"]
+    yield "run queue", row["runq_wait_ns"]
+    for reason in REASONS:
+        yield reason, row[f"wait_{reason}_ns"]
+
+
+def _part(name: str, ns: Optional[int], lived: int) -> Line:
+    share = 0.0 if not lived or ns is None else ns / lived
+    sign = LETTERS.get(name, "|")
+    bar = sign * max(0, min(_BAR, round(share * _BAR)))
+    style = WAIT_STYLES.get(sign, Style.BAR_BUSY if name != "other" else Style.NORMAL)
+    shown = UNKNOWN if ns is None else units.duration(ns) if ns >= 0 else f"-{units.duration(-ns)}"
+    percent = f"{share * 100 + 0.0:.1f}%".replace("-0.0%", "0.0%")
+    return (
+        Span(f"  {name:<10}", Style.LABEL),
+        Span(f"{percent:>7} {shown:>7}  "),
+        Span(bar, style),
+    )
+
+
+# ---- where it waited ----
+
+
+def _stacks(snapshot: Snapshot, state: ViewState, pid: int, width: int) -> Iterator[Line]:
+    """The longest first; a stack on one line, who waits first, then by whom it was called."""
+    heading = Span("Waits of 50 us and more, by kernel stack, since it is looked at", Style.TITLE)
+    yield (heading,)
+    why = _missing(snapshot, state, pid)
+    if why:
+        yield line("  " + why, Style.DIM)
+        return
+    yield (Span(fit(f"{'TIME':>9} {'COUNT':>7} WHY     STACK", width), Style.COLUMN_HEADER),)
+    rows = list(snapshot.waits.rows()) if snapshot.waits is not None else []
+    rows.sort(key=lambda row: int(row["ns"]), reverse=True)
+    for row in rows:
+        reason = REASONS[row["reason"]]
+        style = WAIT_STYLES.get(LETTERS[reason], Style.NORMAL)
+        numbers = f"{units.duration(row['ns']):>9} {units.count(row['count']):>7} "
+        yield (Span(numbers), Span(f"{reason:<8}", style), Span(_frames(row, snapshot, state)))
+    if not rows:
+        yield line("  none yet", Style.DIM)
+
+
+def _missing(snapshot: Snapshot, state: ViewState, pid: int) -> str:
+    """Why there are none; empty when there are."""
+    status = {probe.name: probe for probe in snapshot.probes}.get("stacks")
+    if status is None:
+        return "this source knows no stacks"
+    if status.state != "on":
+        return f"stacks are {status.state}: {displayable(status.reason or '', state.ascii)}"
+    return "counting from now on" if snapshot.waits_pid != pid else ""
+
+
+def _frames(row: Row, snapshot: Snapshot, state: ViewState) -> str:
+    addresses = [row[f"frame_{index}"] for index in range(row["frames"])]
+    names = [snapshot.symbols.get(address) or b"%#x" % address for address in addresses]
+    return " < ".join(displayable(name, state.ascii) for name in names)
