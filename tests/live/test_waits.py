@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from observe import EMULATED, fewer, opened, row_of, start, until_done, watch, workload
+from diskwork import place
+from observe import EMULATED, opened, row_of, start, until_done, watch, workload
 
 from ebtop.layout import BORN, EXITED
 from ebtop.session import Session
@@ -79,20 +80,13 @@ def test_all_time_off_the_cpu_has_its_reason(kind: str, folder: Path) -> None:
         end(process)
 
 
-def test_direct_reads_wait_for_the_disk(tmp_path: Path) -> None:
-    file = tmp_path / "blocks"
-    with file.open("wb") as out:
-        for _ in range(fewer(31)):
-            out.write(os.urandom(1 << 20))
-        os.fsync(out.fileno())
-    try:
-        process = begin("disk", file)
-    except AssertionError:
-        pytest.skip(f"no direct reads from the file system of {tmp_path}")
-    try:
-        check(process, "disk")
-    finally:
-        end(process)
+def test_direct_reads_wait_for_the_disk() -> None:
+    with place(8191) as disk:
+        process = begin("disk", disk.path)
+        try:
+            check(process, "disk")
+        finally:
+            end(process)
 
 
 @pytest.mark.parametrize("kind", ["nanosleep", "child", "writers"])
