@@ -227,7 +227,7 @@ static __always_inline int account_state(struct sock *sk, int old_state, int new
 	since_ns = conn->since_ns;
 	conn->since_ns = now_ns;
 	conn->state = new_state;
-	if (new_state == EBTOP_TCP_CLOSE)
+	if (new_state == EBTOP_TCP_CLOSE && old_state != EBTOP_TCP_LISTEN)
 		end(conn, tp, old_state, now_ns);
 	tell(now, conn, old_state, begins ? 0 : since_ns);
 	if (new_state == EBTOP_TCP_CLOSE)

@@ -87,6 +87,10 @@ def pids(text: str) -> tuple[int, ...]:
     return tuple(pid(part) for part in text.split(","))
 
 
+def port(text: str) -> int:
+    return integer(text, 1, 65535, "a port")
+
+
 def uid(text: str) -> int:
     return integer(text, 0, _MOST_UID, "a user's number")
 

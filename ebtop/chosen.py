@@ -46,4 +46,5 @@ def kernel_filter(options: Options) -> Filter:
         uid=uid_of(options.user),
         descendants=options.descendants,
         min_latency_ns=options.min_latency_ns,
+        port=options.port or 0,
     )

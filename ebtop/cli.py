@@ -77,7 +77,7 @@ def _run(options: Options) -> int:
 
         return remote.run(options)
     _check_exist(options)
-    if options.command in ("exec", "open", "kprobe", "syscalls"):
+    if options.command in ("exec", "open", "tcp", "kprobe", "syscalls"):
         return _stream(options)
     if options.command == "dashboard":
         return _dashboard(options)
@@ -124,7 +124,7 @@ def view_state(options: Options) -> ViewState:
     return ViewState(
         sort=options.sort,
         reverse=options.ascending,
-        filter=Filter(frozenset(options.pids), options.user, options.comm),
+        filter=Filter(frozenset(options.pids), options.user, options.comm, options.port),
         pace=Pace(delay, delay, options.min_delay_s, options.max_delay_s),
         cumulative=options.cumulative,
         threads=options.threads,

@@ -61,9 +61,9 @@ def address(row: Row, end: str) -> str:
 
 
 def place(row: Row, end: str, names: bool = False) -> str:
-    """Address and port, as `127.0.0.1:80` or `[::1]:80`; `*` where there is none."""
+    """Address and port, as `127.0.0.1:80` or `[::1]:80`; `*` where there is none (yet)."""
     port = row["dport" if end == "daddr" else "sport"]
-    if end == "daddr" and row["state"] == LISTEN:
+    if end == "daddr" and (row["state"] == LISTEN or not port):
         return "*"
     shown = PORT_NAMES.get(port, str(port)) if names else str(port) if port else "*"
     text = address(row, end)

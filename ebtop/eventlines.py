@@ -17,7 +17,18 @@ from typing import Any, Optional
 
 from ebtop import units
 from ebtop.columns import exit_status
-from ebtop.layout import EVENT_TYPES, TEXT_CUT, TEXT_UNREAD
+from ebtop.connectiontable import (
+    address,
+    close_reason,
+    counted,
+    direction,
+    duration_ns,
+    is_closed,
+    place,
+    rtt_ns,
+    state_name,
+)
+from ebtop.layout import CONNECTION, EVENT_TYPES, TEXT_CUT, TEXT_UNREAD
 from ebtop.text import data_text, displayable
 
 Row = dict[str, Any]
@@ -48,6 +59,8 @@ def json_event(row: Row, text: bytes, time_ns: int, own: Optional[JsonOf] = None
         "uid": row["uid"],
         "comm": data_text(row["comm"]),
     }
+    if kind == "tcp" and not row["pid"]:  # nobody has used the connection yet
+        event.update(dict.fromkeys(("pid", "tid", "uid", "comm")))
     event.update((own or _JSON[kind])(row, text))
     return json_line(event)
 
@@ -58,6 +71,9 @@ def text_event(
     """`[15:30:45.123] PID 1234 (bash) UID 1000 started: /bin/ls -l`, in local time."""
     clock = f"{_local(time_ns // 10**9)}.{time_ns // 10**6 % 1000:03d}"
     comm = displayable(row["comm"], ascii)
+    if EVENT_TYPES[row["type"]] == "tcp":
+        whose = f"PID {row['pid']} ({comm})" if row["pid"] else f"PID {units.UNKNOWN}"
+        return f"[{clock}] {_text_tcp(row, text, whose)}\n"
     what = (own or _TEXT[EVENT_TYPES[row["type"]]])(row, text, ascii)
     return f"[{clock}] PID {row['pid']} ({comm}) UID {row['uid']} {what}\n"
 
@@ -194,10 +210,63 @@ def error_name(result: int) -> Optional[str]:
     return None if result >= 0 else errno.errorcode.get(-result, f"E{-result}")
 
 
+# ---- tcp ----
+
+
+def _connection(row: Row, text: bytes) -> Row:
+    return CONNECTION.unpack(_raw(row, text), 0)
+
+
+def _lasted_ns(row: Row, connection: Row) -> Optional[int]:
+    """The state that it left; at its end the whole connection."""
+    if is_closed(connection):
+        return duration_ns(connection, row["time_ns"])
+    return row["duration_ns"] or None
+
+
+def _json_tcp(row: Row, text: bytes) -> dict[str, Any]:
+    connection = _connection(row, text)
+    listens = "LISTEN" in (state_name(row["result"]), state_name(connection["state"]))
+    return {
+        "family": connection["family"],
+        "saddr": address(connection, "saddr"),
+        "sport": connection["sport"] or None,
+        "daddr": None if listens else address(connection, "daddr"),
+        "dport": None if listens else connection["dport"],
+        "old_state": state_name(row["result"]),
+        "new_state": state_name(connection["state"]),
+        "duration_ns": _lasted_ns(row, connection),
+        "state_ns": row["duration_ns"] or None,
+        "tx_bytes": counted(connection, "tx_bytes"),
+        "rx_bytes": counted(connection, "rx_bytes"),
+        "retransmits": counted(connection, "retransmits"),
+        "rtt_ns": rtt_ns(connection),
+        "direction": direction(connection),
+        "netns": connection["netns"],
+        "close_reason": close_reason(connection),
+    }
+
+
+def _text_tcp(row: Row, text: bytes, whose: str) -> str:
+    connection = _connection(row, text)
+    ends = f"{place(connection, 'saddr')} -> {place(connection, 'daddr')}"
+    states = f"{state_name(row['result'])} -> {state_name(connection['state'])}"
+    took = f" ({units.duration(row['duration_ns'])})" if row["duration_ns"] else ""
+    line = f"{ends} {states}{took} {whose}"
+    if not is_closed(connection):
+        return line
+    lasted = _lasted_ns(row, connection)
+    lived = units.UNKNOWN if lasted is None else units.duration(lasted)
+    sent, received = counted(connection, "tx_bytes"), counted(connection, "rx_bytes")
+    how = close_reason(connection) or "given up"
+    return f"{line} {how} after {lived}, sent {sent} B, received {received} B"
+
+
 _JSON: dict[str, JsonOf] = {
     "exec": _json_exec,
     "exit": _json_exit,
     "open": _json_open,
+    "tcp": _json_tcp,
 }
 _TEXT: dict[str, TextOf] = {
     "exec": _text_exec,

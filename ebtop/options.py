@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NoReturn, Optional
 
 from ebtop import __version__
-from ebtop.arguments import buffer_bytes, count, delay, percent, pids, shown, size, wrong
+from ebtop.arguments import buffer_bytes, count, delay, percent, pids, port, shown, size, wrong
 from ebtop.errors import UsageError
 from ebtop.output import write_all
 from ebtop.text import displayable
@@ -26,12 +26,12 @@ COMMANDS = {
     "doctor": "what this machine can trace, probe by probe, and why not the rest",
     "exec": "a line a process that starts a program or ends",
     "open": "a line a file that is opened, or could not be",
+    "tcp": "a line a TCP connection that comes to another state, with bytes at its end",
     "kprobe": "a line a call of any function of the kernel, with its arguments",
     "syscalls": "system calls, with histograms of their latencies",
     "set": "changes the filter of an ebtop that runs",
 }
-NOT_YET = ("tcp", "mem", "run", "record", "replay", "export")
-OPTIONS_NOT_YET = ("--port",)
+NOT_YET = ("mem", "run", "record", "replay", "export")
 _DEFAULT_MIN_S, _DEFAULT_MAX_S = 0.1, 10.0
 _MODES = ("once", "batch", "json")
 
@@ -58,6 +58,7 @@ class Options:
     pids: tuple[int, ...] = ()
     user: Optional[str] = None
     comm: Optional[str] = None
+    port: Optional[int] = None
     sort: str = "cpu"
     ascending: bool = False
     limit: Optional[int] = None
@@ -120,7 +121,7 @@ def parse(arguments: list[str]) -> Options:
     return Options(
         command=command, json=as_json, delay_s=given.delay, min_delay_s=low, max_delay_s=high,
         iterations=given.iterations, pids=tuple(pid for pids in given.pid for pid in pids),
-        user=given.user, comm=given.comm, sort=given.sort.lstrip("-"),
+        user=given.user, comm=given.comm, port=given.port, sort=given.sort.lstrip("-"),
         ascending=given.sort.startswith("-"), limit=given.limit, threads=given.threads,
         tree=given.tree, cumulative=given.cumulative, probes=probes, color=given.color,
         ascii=given.ascii, source=given.source, size=given.size, debug=given.debug,
@@ -186,6 +187,8 @@ def _add_choosing(parser: argparse.ArgumentParser) -> None:
         help="only these processes")  # fmt: skip
     add("-u", "--user", metavar="NAME", help="only this user's processes")
     add("-c", "--comm", metavar="TEXT", help="only processes with TEXT in their name")
+    add("--port", type=port, metavar="PORT",
+        help="only processes with a TCP connection, or listening, on this port")  # fmt: skip
     add("-s", "--sort", type=_sort, default="cpu", metavar="COLUMN",
         help="sort column, -COLUMN for ascending (default: cpu)")  # fmt: skip
     add("--limit", type=count, metavar="N", help="rows at most")
@@ -251,10 +254,7 @@ def _doctor(words: list[str], modes: list[str]) -> tuple[str, bool]:
 
 def unknown_option(option: str, command: str = "") -> str:
     """The line that says so."""
-    name = option.partition("=")[0]
     where = " ".join(["ebtop", command, "--help"] if command else ["ebtop", "--help"])
-    if name in OPTIONS_NOT_YET:
-        return f"the option {name} does not exist yet in {__version__}; {where} lists all"
     return f"unknown option {shown(option)}; {where} lists all"
 
 

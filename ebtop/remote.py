@@ -49,6 +49,7 @@ def asked_for(changes: dict[str, str]) -> Filter:
         uid=uid_of(user, "user"),
         descendants=descendants,
         min_latency_ns=latency(changes.get("min_latency", "0")),
+        port=int(changes.get("port", "0")),
     )
 
 

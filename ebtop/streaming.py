@@ -30,9 +30,10 @@ from ebtop.sources import note, refusal
 from ebtop.text import raw_bytes
 
 PROBES = {"exec": ("sched", "life"), "open": ("sched", "open"), "syscalls": ("sched", "syscall"),
-          "kprobe": ("sched", "kfunc")}  # fmt: skip
+          "kprobe": ("sched", "kfunc"), "tcp": ("sched", "tcp")}  # fmt: skip
 """By command: what has to run for it. All but the first must."""
-KINDS = {"exec": ("exec", "exit"), "open": ("open",), "kprobe": ("kprobe",)}
+KINDS = {"exec": ("exec", "exit"), "open": ("open",), "kprobe": ("kprobe",),
+         "tcp": ("tcp",)}  # fmt: skip
 """By command: the events that get a line."""
 _LOST = ("ring_buffer", "event_rows")
 _LASTS_S = 3.0
@@ -74,6 +75,7 @@ def open_session(options: Options, target: Optional[Target] = None) -> Session:
             filter=kernel_filter(options),
             debug=options.debug,
             hook=target.hook if target else None,
+            transitions=options.command == "tcp",
         )
     except EbtopError as error:
         raise refusal(error) from error

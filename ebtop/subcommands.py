@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from ebtop.arguments import buffer_bytes, count, delay, latency, pid, pids, shown, uid, wrong
+from ebtop.arguments import buffer_bytes, count, delay, latency, pid, pids, port, shown, uid, wrong
 from ebtop.errors import UsageError
 from ebtop.options import COMMANDS, Options, Parser, unknown_option
 from ebtop.prototype import MOST_ARGS
@@ -89,7 +89,8 @@ def _stream(given: Any) -> dict[str, Any]:
         **_common(given), "pids": chosen, "descendants": given.descendants, "user": given.user,
         "comm": given.comm, "min_latency_ns": getattr(given, "min_latency", 0),
         "iterations": given.iterations, "json": given.json, "delay_s": given.delay,
-        "buffer_bytes": given.buffer_size, "ascii": given.ascii, "source": given.source,
+        "buffer_bytes": given.buffer_size, "port": getattr(given, "port", None),
+        "ascii": given.ascii, "source": given.source,
     }  # fmt: skip
 
 
@@ -101,6 +102,14 @@ def _exec(parser: argparse.ArgumentParser) -> None:
 
 def _open(parser: argparse.ArgumentParser) -> None:
     _add_choosing(parser, "opens")
+    _add_output(parser)
+    _add_common(parser)
+
+
+def _tcp(parser: argparse.ArgumentParser) -> None:
+    _add_choosing(parser)
+    parser.add_argument("--port", type=port, metavar="PORT",
+                        help="only connections with this port at one of their ends")  # fmt: skip
     _add_output(parser)
     _add_common(parser)
 
@@ -204,6 +213,7 @@ _KEYS: dict[str, Callable[[str], object]] = {
     "uid": uid,
     "user": str,
     "min_latency": latency,
+    "port": port,
     "descendants": _flag,
 }
 
@@ -212,7 +222,8 @@ def _set(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Sets the filter of an ebtop that runs: what is not named here is not filtered any more."
         " Only its user and root can. Keys: pid=PID, descendants=1 (also what it starts),"
-        " uid=NUMBER or user=NAME, min_latency=5ms. The word none alone ends all filtering."
+        " uid=NUMBER or user=NAME, min_latency=5ms, port=NUMBER (of ebtop tcp)."
+        " The word none alone ends all filtering."
     )
     add = parser.add_argument
     add("changes", nargs="+", metavar="KEY=VALUE")
@@ -249,6 +260,7 @@ _Finish = Callable[[Any], dict[str, Any]]
 _COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], _Finish]] = {
     "exec": (_exec, _stream),
     "open": (_open, _stream),
+    "tcp": (_tcp, _stream),
     "kprobe": (_kprobe, _calls_of),
     "syscalls": (_syscalls, _report),
     "set": (_set, _changes),

@@ -17,7 +17,6 @@ import sys
 import time
 
 import dashboard
-import disks
 import kernel_memory
 import opens
 import pipe
@@ -36,13 +35,12 @@ SECTIONS = {
     "syscall": syscalls.run,
     "memory": kernel_memory.run,
     "opens": opens.run,
-    "disks": disks.run,
     "refresh": refresh.run,
     "start": start.run,
     "dashboard": dashboard.run,
 }
 NEEDED = ("perf", "htop", "top", "atop", "bpftool", "cc", "taskset", "opensnoop")
-NEEDED += ("syscount", "strace", "unshare", "fio", "biolatency")
+NEEDED += ("syscount", "strace", "unshare")
 
 
 def main(arguments: list[str]) -> int:

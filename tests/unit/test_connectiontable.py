@@ -9,9 +9,19 @@ from typing import Any
 import pytest
 import synthetic
 
-from ebtop.connectiontable import COLUMNS, STATES, fitting, order, owners_of_port, place, state_text
+from ebtop.connectiontable import (
+    CLOSE,
+    COLUMNS,
+    STATES,
+    fitting,
+    order,
+    owners_of_port,
+    place,
+    state_text,
+)
+from ebtop.eventlines import json_event, text_event
 from ebtop.jsonlines import sample_line
-from ebtop.layout import CONN_CLOSED, CONN_COUNTED, CONNECTION, ffi
+from ebtop.layout import CONN_CLOSED, CONN_COUNTED, CONNECTION, EVENT, EVENT_TYPES, ffi
 from ebtop.viewstate import Filter, ViewState, port_of
 
 
@@ -68,7 +78,7 @@ def test_every_column_sorts_both_ways_with_the_unknown_last(column: str) -> None
 def test_places_and_states_in_words() -> None:
     row = dict.fromkeys(CONNECTION.names, 0)
     row.update(synthetic.connection("10.0.0.1:443", "10.0.0.255:0", "SYN_SENT"))
-    assert place(row, "daddr") == "10.0.0.255:*"
+    assert place(row, "daddr") == "*"
     row = synthetic.connection("[::1]:443", "[fe80::1]:51000", "SYN_SENT")
     assert place(row, "saddr") == "[::1]:443" and place(row, "saddr", True) == "[::1]:https"
     row.update(flags=CONN_COUNTED | CONN_CLOSED, reason=2)
@@ -92,3 +102,40 @@ def test_few_columns_fit_and_addresses_stay() -> None:
 ])  # fmt: skip
 def test_a_search_for_a_port(text: str, port: int | None) -> None:
     assert port_of(text) == port
+
+
+def event(**values: Any) -> tuple[dict[str, Any], bytes]:
+    """A change of state as the stream has it, and the text that it points into."""
+    row = synthetic.connection("10.0.0.1:54321", "10.0.0.2:8080", "ESTABLISHED")
+    row.update(values)
+    text = CONNECTION.pack(row)
+    head = dict.fromkeys(EVENT.names, 0)
+    head.update(
+        type=EVENT_TYPES.index("tcp"), pid=row.get("pid", 0), comm=b"n\nc",
+        result=STATES.index("SYN_SENT"), duration_ns=1_200_000, text_bytes=len(text),
+        time_ns=synthetic.NOW_NS,
+    )  # fmt: skip
+    return head, text
+
+
+def test_a_line_of_the_stream() -> None:
+    line = text_event(*event(pid=5678), 0, True)
+    assert line.partition("] ")[2] == (
+        "10.0.0.1:54321 -> 10.0.0.2:8080 SYN_SENT -> ESTABLISHED (1.2ms) PID 5678 (n\\x0ac)\n"
+    )
+    assert text_event(*event(), 0, True).endswith("(1.2ms) PID -\n")
+    found = json.loads(json_event(*event(), 0))
+    assert found["pid"] is found["comm"] is found["uid"] is found["close_reason"] is None
+    assert (found["old_state"], found["new_state"]) == ("SYN_SENT", "ESTABLISHED")
+    assert found["duration_ns"] == found["state_ns"] == 1_200_000
+
+
+def test_the_last_line_of_a_connection_tells_what_it_was() -> None:
+    over = {"pid": 7, "flags": CONN_COUNTED | CONN_CLOSED, "reason": 2, "tx_bytes": 1009,
+            "rx_bytes": 3, "state": CLOSE, "end_ns": synthetic.NOW_NS,
+            "start_ns": synthetic.NOW_NS - 2_000_000_000}  # fmt: skip
+    line = text_event(*event(**over), 0, True)
+    assert line.endswith("reset after 2.00s, sent 1009 B, received 3 B\n")
+    found = json.loads(json_event(*event(**over), 0))
+    assert (found["duration_ns"], found["tx_bytes"]) == (2_000_000_000, 1009)
+    assert (found["state_ns"], found["close_reason"]) == (1_200_000, "reset")

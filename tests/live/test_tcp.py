@@ -1,0 +1,454 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""TCP connections: bytes to the byte, owners, ends, namespaces, and a table that is full."""
+
+from __future__ import annotations
+
+import array
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Optional
+
+import pytest
+from following import Follower
+from observe import fewer, row_of, watch
+
+from ebtop.connectiontable import LISTEN, close_reason, duration_ns, is_closed
+from ebtop.session import Session
+from ebtop.snapshot import Snapshot
+
+Row = dict[str, Any]
+PROBES = ("sched", "life", "tasks", "tcp")
+CLONE_NEWNET = 0x40000000
+LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+@pytest.fixture
+def session() -> Iterator[Session]:
+    with Session(PROBES) as found:
+        found.refresh()
+        yield found
+
+
+def rows(snapshot: Snapshot, port: Optional[int] = None) -> list[Row]:
+    assert snapshot.connections is not None
+    found = [row for row in snapshot.connections.rows() if row["state"] != LISTEN]
+    return [row for row in found if port is None or port in (row["sport"], row["dport"])]
+
+
+def look(session: Session, is_there: Callable[[Snapshot], bool]) -> Snapshot:
+    """Refreshes until it is so; counters of processes are summed by the test that needs them."""
+    end = time.monotonic() + 20
+    while True:
+        watch(session, 0.05)
+        snapshot = session.refresh(cumulative=True)
+        if is_there(snapshot):
+            return snapshot
+        assert time.monotonic() < end, "it does not come about"
+
+
+def pair(server: socket.socket) -> tuple[socket.socket, socket.socket]:
+    out = socket.create_connection(server.getsockname()[:2])
+    return out, server.accept()[0]
+
+
+def child(work: Callable[[], None]) -> int:
+    """A forked process that does the work and ends; its pid."""
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        work()
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def ended(pid: int) -> None:
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_tiny_connections_are_exact_one_by_one(session: Session) -> None:
+    count = fewer(1009)
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
+        port = server.getsockname()[1]
+        for number in range(count):
+            out, taken = pair(server)
+            out.sendall(b"x" * (number + 1))
+            assert len(taken.recv(number + 1, socket.MSG_WAITALL)) == number + 1
+            out.close()
+            assert taken.recv(1) == b""
+            taken.close()
+            if number % 100 == 99:
+                session.poll()
+        snapshot = look(session, lambda s: sum(map(is_closed, rows(s, port))) == 2 * count)
+    sent = sorted(row["tx_bytes"] for row in rows(snapshot, port) if row["dport"] == port)
+    assert sent == list(range(1, count + 1))
+    row = row_of(snapshot, os.getpid())
+    assert row["connections_opened"] == row["connections_accepted"] == count
+    assert row["net_tx_bytes"] == count * (count + 1) // 2
+    assert not any(snapshot.self_cost.lost_total.values())
+
+
+def drain(taken: socket.socket) -> int:
+    total = 0
+    while True:
+        got = len(taken.recv(65536))
+        if not got:
+            return total
+        total += got
+
+
+def test_sendfile_splice_and_peek_are_exact(session: Session) -> None:
+    sizes = {"sendfile": 1_000_003, "splice": 500_009, "send": 300_007}
+    with socket.create_server(("127.0.0.1", 0)) as server, tempfile.TemporaryFile() as file:
+        file.write(bytes(1_000_003))
+        file.flush()
+        port = server.getsockname()[1]
+        out, taken = pair(server)
+
+        def serve() -> None:
+            server.close()
+            taken.close()
+            sent = 0
+            while sent < sizes["sendfile"]:
+                sent += os.sendfile(out.fileno(), file.fileno(), sent, sizes["sendfile"] - sent)
+            reader, writer = os.pipe()
+            sent = 0
+            while sent < sizes["splice"]:
+                wanted = min(32768, sizes["splice"] - sent)
+                filled = os.splice(file.fileno(), writer, wanted, offset_src=sent)
+                sent += filled
+                while filled:
+                    filled -= os.splice(reader, out.fileno(), filled)
+            out.sendall(bytes(sizes["send"]))
+            out.shutdown(socket.SHUT_WR)
+            signal.pause()
+
+        pid = child(serve)
+        out.close()
+        total = sum(sizes.values())
+        assert len(taken.recv(1000, socket.MSG_PEEK | socket.MSG_WAITALL)) == 1000
+        # half by splice(2), which is no receive call
+        reader, writer = os.pipe()
+        spliced = 0
+        while spliced < total // 2:
+            got = os.splice(taken.fileno(), writer, min(65536, total // 2 - spliced))
+            spliced += got
+            while got:
+                got -= len(os.read(reader, got))
+        assert spliced + drain(taken) == total
+        snapshot = look(session, lambda s: row_of(s, pid)["net_tx_bytes"] == total)
+        assert row_of(snapshot, os.getpid())["net_rx_bytes"] == total
+        (sender,) = (row for row in rows(snapshot, port) if row["dport"] == port)
+        (receiver,) = (row for row in rows(snapshot, port) if row["sport"] == port)
+        assert (sender["tx_bytes"], sender["pid"]) == (total, pid)
+        assert (receiver["rx_bytes"], receiver["pid"]) == (total, os.getpid())
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        taken.close()
+        snapshot = look(session, lambda s: all(map(is_closed, rows(s, port))))
+    ends = {
+        row["sport"] == port: (row["tx_bytes"], row["rx_bytes"]) for row in rows(snapshot, port)
+    }
+    assert ends == {True: (0, total), False: (total, 0)}
+
+
+def test_udp_counts_for_the_process(session: Session) -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as one, socket.socket(type=socket.SOCK_DGRAM) as two:
+        two.bind(("127.0.0.1", 0))
+        for number in range(101):
+            one.sendto(bytes(number), two.getsockname())
+            two.recv(100, socket.MSG_PEEK)
+            assert len(two.recv(100)) == min(number, 100)
+        snapshot = session.refresh()
+    if any("sock_send_length" in probe.hook for probe in snapshot.probes):
+        row = row_of(snapshot, os.getpid())
+        assert row["net_tx_bytes"] == row["net_rx_bytes"] == 5050
+
+
+def test_refused_reset_and_given_up_are_told_apart(session: Session) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        for _ in range(11):
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", 1))
+        for _ in range(7):
+            out, taken = pair(server)
+            taken.send(b"x")  # who accepted it is learnt when it is used
+            out.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            out.close()
+            with pytest.raises(ConnectionResetError):
+                taken.recv(1)
+            taken.close()
+        for _ in range(5):
+            out, taken = pair(server)
+            out.close()
+            assert taken.recv(1) == b""
+            taken.close()
+        snapshot = look(session, lambda s: len(rows(s, port)) == 24)
+    reasons = [close_reason(row) for row in rows(snapshot, port)]
+    assert (reasons.count("reset"), reasons.count("fin")) == (14, 10)
+    mine = [row for row in rows(snapshot, 1) if row["pid"] == os.getpid()]
+    assert [close_reason(row) for row in mine] == ["refused"] * 11
+    row = row_of(snapshot, os.getpid())
+    assert row["connection_errors"] == 11 + 7 and row["connections"] == 0
+
+
+def test_owner_of_a_forked_a_threaded_and_a_passed_connection(session: Session) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        near, far = socket.socketpair()
+
+        def forked() -> None:
+            taken = server.accept()[0]
+            taken.sendall(taken.recv(3))
+            signal.pause()
+
+        def passed() -> None:
+            _, ancillary, _, _ = far.recvmsg(1, socket.CMSG_SPACE(4))
+            (fd,) = array.array("i", ancillary[0][2])
+            taken = socket.socket(fileno=fd)
+            taken.sendall(taken.recv(3))
+            signal.pause()
+
+        worker = child(forked)
+        first = socket.create_connection(("127.0.0.1", port))
+        first.sendall(b"one")
+        assert first.recv(3) == b"one"
+        receiver = child(passed)
+        second, taken = pair(server)
+        rights = array.array("i", [taken.fileno()])
+        near.sendmsg([b"."], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+        taken.close()
+        second.sendall(b"two")
+        assert second.recv(3) == b"two"
+        third, own = pair(server)
+        third.sendall(b"tre")
+        thread = threading.Thread(target=lambda: own.sendall(own.recv(3)))
+        thread.start()
+        thread.join()
+        assert third.recv(3) == b"tre"
+        expected = {
+            first.getsockname()[1]: worker, second.getsockname()[1]: receiver,
+            third.getsockname()[1]: os.getpid(),
+        }  # fmt: skip
+        snapshot = look(session, lambda s: len(rows(s, port)) == 6)
+        owners = {row["dport"]: row["pid"] for row in rows(snapshot, port) if row["sport"] == port}
+        assert owners == expected
+        assert {row["pid"] for row in rows(snapshot, port) if row["dport"] == port} == {os.getpid()}
+        assert row_of(snapshot, worker)["connections_accepted"] == 1
+        for pid in (worker, receiver):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        # who owned it is known when it is gone
+        snapshot = look(session, lambda s: sum(map(is_closed, rows(s, port))) >= 2)
+        over = [row for row in rows(snapshot, port) if row["sport"] == port and is_closed(row)]
+        gone = {row["pid"] for row in over}
+        assert gone == {worker, receiver}
+        for end in (first, second, third, own, near, far):
+            end.close()
+
+
+def test_connections_from_before_the_start_have_their_owner() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        ends = [end for _ in range(13) for end in pair(server)]
+        with Session(PROBES) as session:
+            snapshot = session.refresh()
+            assert {row["pid"] for row in rows(snapshot, port)} == {os.getpid()}
+            assert len(rows(snapshot, port)) == 26
+            assert {row["start_ns"] for row in rows(snapshot, port)} == {0}
+            assert row_of(snapshot, os.getpid())["connections"] >= 26
+            ends[0].sendall(b"x" * 101)
+            assert len(ends[1].recv(200)) == 101
+            row = row_of(session.refresh(), os.getpid())
+            assert row["net_tx_bytes"] == row["net_rx_bytes"] == 101
+        for end in ends:
+            end.close()
+
+
+def test_an_ipv4_address_in_ipv6_clothes_is_ipv4(session: Session) -> None:
+    with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as server:
+        port = server.getsockname()[1]
+        four = socket.create_connection(("127.0.0.1", port))
+        six = socket.create_connection(("::1", port))
+        ends = [four, six, server.accept()[0], server.accept()[0]]
+        snapshot = look(session, lambda s: len(rows(s, port)) == 4)
+        assert sorted(row["family"] for row in rows(snapshot, port)) == [4, 4, 6, 6]
+        for row in rows(snapshot, port):
+            if row["family"] == 4:
+                assert row["saddr_0"] == row["daddr_0"] == 0x0100007F and not row["saddr_3"]
+        for end in ends:
+            end.close()
+
+
+def test_durations_are_those_of_the_clock(session: Session) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        for _ in range(3):
+            before = time.monotonic_ns()
+            out, taken = pair(server)
+            connected = time.monotonic_ns()
+            time.sleep(0.05)
+            closing = time.monotonic_ns()
+            out.close()
+            taken.close()
+            after = time.monotonic_ns()
+            snapshot = look(session, lambda s: all(map(is_closed, rows(s, port))))
+            for row in rows(snapshot, port)[-2:]:
+                lasted = duration_ns(row, snapshot.taken_ns)
+                assert lasted is not None
+                assert closing - connected - 1_000_000 < lasted <= after - before
+
+
+@contextmanager
+def namespace() -> Iterator[Callable[..., None]]:
+    """Another network namespace for this thread, with a loopback; gone at the end."""
+    if not shutil.which("ip"):
+        pytest.skip("ip(8) is not here")
+    own = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    if LIBC.unshare(CLONE_NEWNET):
+        pytest.skip(f"no network namespaces: {os.strerror(ctypes.get_errno())}")
+
+    def ip(*words: str) -> None:
+        subprocess.run(["ip", *words], check=True, capture_output=True)
+
+    try:
+        ip("link", "set", "lo", "up")
+        yield ip
+    finally:
+        assert LIBC.setns(own, CLONE_NEWNET) == 0
+        os.close(own)
+
+
+def test_namespaces_are_told_apart(session: Session) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        ends = [*pair(server)]
+        with namespace(), socket.create_server(("127.0.0.1", port)) as other:
+            ends += pair(other)
+            for end in ends:
+                end.sendall(b"x" * 103)
+            snapshot = look(session, lambda s: len(rows(s, port)) == 4)
+            inside = os.stat("/proc/thread-self/ns/net").st_ino
+        outside = os.stat("/proc/self/ns/net").st_ino
+        assert inside != outside
+        assert sorted(row["netns"] for row in rows(snapshot, port)) == sorted(
+            [inside, inside, outside, outside]
+        )
+        assert {row["tx_bytes"] for row in rows(snapshot, port)} == {103}
+        for end in ends:
+            end.close()
+
+
+def test_a_connect_that_nobody_answers_times_out(session: Session) -> None:
+    """A listener whose queue is full drops what comes."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
+        port = server.getsockname()[1]
+        waiting = []
+        with pytest.raises(TimeoutError):
+            while len(waiting) < 8:
+                waiting.append(socket.socket())
+                waiting[-1].setsockopt(socket.IPPROTO_TCP, 7, 1)  # TCP_SYNCNT: one more SYN
+                waiting[-1].connect(("127.0.0.1", port))
+        snapshot = look(session, lambda s: any(close_reason(r) == "timeout" for r in rows(s, port)))
+        (row,) = (row for row in rows(snapshot, port) if close_reason(row) == "timeout")
+        assert row["pid"] == os.getpid() and row["retransmits"] >= 1
+        mine = row_of(snapshot, os.getpid())
+        assert mine["connection_errors"] == 1 and mine["retransmits"] == row["retransmits"]
+        listeners = snapshot.connections.rows() if snapshot.connections else iter(())
+        (own,) = (r for r in listeners if r["state"] == LISTEN and r["sport"] == port)
+        assert own["backlog"] == len(waiting) - 1 and own["backlog_max"] == 0
+        for end in waiting:
+            end.close()
+
+
+def test_retransmits_are_those_that_ss_tells(session: Session) -> None:
+    if not shutil.which("tc") or not shutil.which("ss"):
+        pytest.skip("tc(8) or ss(8) is not here")
+    with namespace():
+        netem = ["qdisc", "add", "dev", "lo", "root", "netem", "loss", "20%"]
+        done = subprocess.run(["tc", *netem], capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"this kernel has no netem: {done.stderr.strip()}")
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+            out, taken = pair(server)
+            reader = threading.Thread(target=drain, args=(taken,))
+            reader.start()
+            out.sendall(bytes(3_000_000))
+            time.sleep(2)
+            snapshot = session.refresh()
+            told = subprocess.run(["ss", "-tinH"], capture_output=True, text=True, check=True)
+            (row,) = (row for row in rows(snapshot, port) if row["dport"] == port)
+            retrans = [w for w in told.stdout.split() if w.startswith("retrans:")]
+            assert row["retransmits"] == max(int(w.rpartition("/")[2]) for w in retrans) > 0
+            out.close()
+            reader.join()
+            taken.close()
+
+
+def test_a_full_table_forgets_the_idle_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of three times what there is room for: the rest is counted, and what is used stays."""
+    monkeypatch.setenv("EBTOP_CONNECTIONS_MAX", "512")
+    with Session(PROBES) as session, socket.create_server(("127.0.0.1", 0), backlog=64) as server:
+        session.refresh()
+        port = server.getsockname()[1]
+        used = pair(server)
+        ends = []
+        for _ in range(768):
+            ends += pair(server)
+            used[0].sendall(b"x")
+            assert len(used[1].recv(1)) == 1
+            if len(ends) % 256 == 0:
+                session.refresh()
+        for _ in range(4):
+            snapshot = session.refresh()
+        lost = snapshot.self_cost.lost_total["connections"]
+        assert 0 < len(rows(snapshot, port)) <= 512 and lost > 0
+        sockets = {used[0].getsockname()[1], used[1].getpeername()[1]}
+        assert [row for row in rows(snapshot, port) if row["sport"] in sockets]
+        for end in (*ends, *used):
+            end.close()
+
+
+def test_the_stream_tells_every_change_of_those_that_pass() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        def talk() -> None:
+            out, taken = pair(server)
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", 1))
+            out.sendall(b"x" * 101)
+            assert len(taken.recv(200)) == 101
+            time.sleep(0.02)
+            out.close()
+            assert taken.recv(1) == b""
+            taken.close()
+
+        with Follower(talk, "tcp", "--json", "--port", str(port)) as follower:
+            talk()
+            follower.take(0.5)
+            events = follower.end()
+    assert all(port in (event["sport"], event["dport"]) for event in events)
+    last = events[-10:]
+    changes = [(event["old_state"], event["new_state"]) for event in last if event["dport"] == port]
+    assert changes == [
+        ("CLOSE", "SYN_SENT"), ("SYN_SENT", "ESTABLISHED"), ("ESTABLISHED", "FIN_WAIT1"),
+        ("FIN_WAIT1", "FIN_WAIT2"), ("FIN_WAIT2", "CLOSE"),
+    ]  # fmt: skip
+    end = next(event for event in last if event["old_state"] == "FIN_WAIT2")
+    assert (end["tx_bytes"], end["rx_bytes"], end["close_reason"]) == (101, 0, "fin")
+    assert end["pid"] == os.getpid() and end["duration_ns"] > 20_000_000
