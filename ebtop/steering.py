@@ -12,13 +12,15 @@ from dataclasses import replace
 from typing import Optional
 
 from ebtop import viewstate
-from ebtop.budget import ORDER, STANDING, Budget, Look
+from ebtop.budget import ORDER, STANDING, WORTH, Budget, Look
 from ebtop.host import uid_of
 from ebtop.snapshot import Filter, ProbeStatus, Snapshot, Spending
 from ebtop.sources import Source
 
 _CARRIER = "syscall"
 """Where functions cannot be hooked, others count through its programs."""
+_PART, _WHOLE = "stacks", "sched"
+"""The first is done by programs of the second: nothing tells how much of their cost is its own."""
 
 
 class Steering:
@@ -76,7 +78,7 @@ class Steering:
         if budget is None or snapshot.source != "bpf":
             return snapshot
         units = self._units(snapshot)
-        look = _look(snapshot, units)
+        look = _look(snapshot, units, WORTH * budget.percent)
         probes = tuple(self._status(probe) for probe in snapshot.probes)
         if look is not None:
             budget.look(look)
@@ -129,7 +131,7 @@ def _sharing(snapshot: Snapshot) -> frozenset[str]:
     return frozenset(name for name, hook in hooks.items() if carrier and carrier in hook)
 
 
-def _look(snapshot: Snapshot, units: dict[str, frozenset[str]]) -> Optional[Look]:
+def _look(snapshot: Snapshot, units: dict[str, frozenset[str]], worth: float) -> Optional[Look]:
     """None for an interval of which it is not known what ebtop itself cost."""
     own = snapshot.self_cost.cpu_percent
     if own is None or snapshot.interval_s <= 0:
@@ -138,20 +140,23 @@ def _look(snapshot: Snapshot, units: dict[str, frozenset[str]]) -> Optional[Look
     machine_ns = snapshot.interval_s * 1e9 * cpus
     spent = {probe.name: probe.run_ns for probe in snapshot.probes if probe.state == "on"}
     sharing = _sharing(snapshot)
+    # what they share is the carrier's, also where nobody asked for that one
+    paid = {name: members | (sharing & {_CARRIER} if members & sharing else set())
+            for name, members in units.items()}  # fmt: skip
+    rest = set(spent).difference(*paid.values())
+    costs = {name: _cost(members, spent, machine_ns) for name, members in paid.items()}
+    if _PART in costs and (spent.get(_WHOLE) or 0) * 100 / machine_ns >= worth:
+        costs[_PART] = None
+    standing = sum(spent[name] or 0 for name in rest)
+    return Look(snapshot.interval_s, own / cpus + standing * 100 / machine_ns, costs)
 
-    def cost(members: frozenset[str]) -> Optional[float]:
-        # what they share is the carrier's, also where nobody asked for that one
-        carrier = sharing & {_CARRIER} if members & sharing else frozenset()
-        parts = [spent[name] for name in members | carrier]
-        whole = [part for part in parts if part is not None]
-        return sum(whole) * 100 / machine_ns if len(whole) == len(parts) else None
 
-    standing = sum(spent.get(name) or 0 for name in STANDING)
-    return Look(
-        seconds=snapshot.interval_s,
-        own=own / cpus + standing * 100 / machine_ns,
-        probes={name: cost(members) for name, members in units.items()},
-    )
+def _cost(
+    members: frozenset[str], spent: dict[str, Optional[int]], machine_ns: float
+) -> Optional[float]:
+    parts = [spent[name] for name in members]
+    known = [part for part in parts if part is not None]
+    return sum(known) * 100 / machine_ns if len(known) == len(parts) else None
 
 
 def kernel_filter(wanted: viewstate.Filter, now: Filter) -> Filter:

@@ -17,8 +17,9 @@ from typing import Any, Callable
 
 from ebtop import privilege
 from ebtop.layout import KNOWN_BIT, Table
-from ebtop.session import Session
+from ebtop.session import PROBES, Session
 
+COMING_AND_GOING = [name for name in PROBES if name != "kfunc"]
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -88,7 +89,7 @@ def attempts(secret: str, others: str, set_uid_id: str) -> dict[str, str]:
 def second() -> dict[str, Any]:
     """Everything once more, from the beginning."""
     with Session() as session:
-        session.switch(["syscall", "open"])
+        session.switch(COMING_AND_GOING)
         session.refresh(cost=True)
         return {p.name: [p.state, p.hook] for p in session.refresh(cost=True).probes}
 
@@ -97,13 +98,13 @@ def switched(session: Session) -> dict[str, Any]:
     """The probes that come and go have gone and come."""
     session.switch([])
     session.refresh(cost=True)
-    session.switch(["syscall", "open"])
+    session.switch(COMING_AND_GOING)
     return {p.name: [p.state, p.hook] for p in session.refresh(cost=True).probes}
 
 
 def main() -> None:
     with Session() as session:
-        session.switch(["syscall", "open"])
+        session.switch(COMING_AND_GOING)
         session.refresh(cost=True, reset=True)
         words: dict[str, Callable[[], object]] = {
             "read": lambda: read(session),

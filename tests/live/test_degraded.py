@@ -75,17 +75,21 @@ def test_without_a_map_it_reads_proc_and_says_so(
         assert reason in probe["reason"] and help in probe["help"]
 
 
-@pytest.mark.parametrize("program", ["switch_btf", "exit_btf"])
+@pytest.mark.parametrize("program", ["wakeup_btf", "exit_btf"])
 def test_without_a_tracepoint_only_its_own_values_are_unknown(program: str) -> None:
     gone = {program: errno.ESRCH}
     found = sample(done := refusing(gone, *JSON))
     assert (found["source"], done.stderr) == ("bpf", b"")
-    lost = "sched" if program == "switch_btf" else "life"
+    lost = "sched" if program == "wakeup_btf" else "life"
     states = {probe["name"]: probe["state"] for probe in found["probes"]}
     # system calls and disk requests are counted beside the slots of threads
-    off = {"sched": {"sched", "syscall", "block"}, "life": {"life"}}[lost]
+    with_it = {"syscall", "block", "vfs", "tcp", "stacks"}  # which count beside its slots
+    off = {"sched": {"sched", *with_it}, "life": {"life"}}[lost]
     running = {n: "unsupported" if n in off else "on" for n in states}
-    assert states == running | {"open": "off", "kfunc": "off"}
+    running |= {"open": "off", "kfunc": "off"}
+    if lost == "sched":
+        running["sockets"] = "off"  # it comes with tcp
+    assert states == running
     assert (found["system"]["context_switches"] is None) == (lost == "sched")
     assert (found["system"]["started"] is None) == (lost == "life")
     mine = next(p for p in found["processes"] if p["pid"] == os.getpid())
@@ -94,7 +98,7 @@ def test_without_a_tracepoint_only_its_own_values_are_unknown(program: str) -> N
 
 
 def test_hook_that_is_full_is_named_and_the_rest_goes_on() -> None:
-    full = {"switch_btf@attach": errno.E2BIG}
+    full = {"wakeup_btf@attach": errno.E2BIG}
     found = sample(refusing(full, *JSON))
     probes = {probe["name"]: probe for probe in found["probes"]}
     assert [probes[name]["state"] for name in ("sched", "life", "tasks")] == ["failed", "on", "on"]
@@ -104,7 +108,7 @@ def test_hook_that_is_full_is_named_and_the_rest_goes_on() -> None:
 
 
 def test_program_too_large_is_not_taken_for_a_full_hook() -> None:
-    probes = sample(refusing({"switch_btf": errno.E2BIG}, *JSON))["probes"]
+    probes = sample(refusing({"wakeup_btf": errno.E2BIG}, *JSON))["probes"]
     assert "hook" not in next(p for p in probes if p["name"] == "sched")["reason"]
 
 

@@ -237,7 +237,9 @@ def test_probes_are_loaded_as_before(dropped: Dropped) -> None:
     assert {name for name, (state, _) in before.items() if state != "on"} == {"kfunc"}
     dropped.ask("drop")
     assert dropped.ask("switched") == before
-    assert dropped.ask("second") == before
+    del before["stacks"]  # the addresses of functions are read once, by who may
+    second = dropped.ask("second")
+    assert {name: second[name] for name in before} == before
 
 
 # ---- where it goes differently ----

@@ -10,7 +10,7 @@ from typing import Any, Optional
 
 import synthetic
 
-from ebtop.budget import Budget
+from ebtop.budget import STANDING, Budget
 from ebtop.jsonlines import sample_line
 from ebtop.snapshot import ProbeStatus, Snapshot
 from ebtop.steering import Steering
@@ -18,7 +18,12 @@ from ebtop.views.frame import frame_text, render
 from ebtop.viewstate import ViewState
 
 CALLS = "tp_btf/sys_exit, tp_btf/sys_enter"
-HOOKS = {"syscall": CALLS, "vfs": f"{CALLS}, tp_btf/mm_filemap", "block": "tp_btf/block_rq"}
+HOOKS = {
+    "syscall": CALLS,
+    "vfs": f"{CALLS}, tp_btf/mm_filemap",
+    "block": "tp_btf/block_rq",
+    "stacks": "in sched",
+}
 
 
 class Source:
@@ -52,7 +57,8 @@ def second(spent_ms: dict[str, Optional[float]], own_percent: float = 0.4) -> Sn
 
 def steered(percent: float, named: Iterable[str] = ()) -> tuple[Steering, Source, Budget]:
     source, budget = Source(), Budget(percent)
-    steering = Steering(source, budget, running=[*HOOKS, "sched"], named=named)  # type: ignore[arg-type]
+    running = [*STANDING, "syscall", "vfs", "block"]
+    steering = Steering(source, budget, running, named)  # type: ignore[arg-type]
     return steering, source, budget
 
 
@@ -143,6 +149,19 @@ def test_it_comes_back_and_only_what_is_wanted_by_then() -> None:
     weigh(steering, {}, 12)
     assert not budget.shed
     assert source.asked == [{"block"}, frozenset(), {"syscall"}]
+
+
+def test_stacks_go_first_where_only_the_scheduler_is_dear() -> None:
+    steering, source, _ = steered(2.0)
+    steering.run_probes(frozenset(("stacks", "block")))
+    for sched_ms in (1, 1, 1, 1, 60, 60, 60):
+        one = second({"stacks": 0, "block": 1}, own_percent=4.2 if sched_ms == 1 else 0.4)
+        dear = tuple(replace(p, run_ns=int(sched_ms * 1e6)) if p.name == "sched" else p
+                     for p in one.probes)  # fmt: skip
+        steering.weigh(replace(one, probes=dear))
+        steering.run_probes()
+    # while ebtop itself was dear it would have helped nobody
+    assert source.asked == [{"stacks", "block"}, {"block"}]
 
 
 def test_proc_has_no_budget() -> None:
