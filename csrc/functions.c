@@ -74,15 +74,21 @@ static int add_name(struct functions *functions, const char *line, size_t length
 	return 0;
 }
 
-/* Without the right to see them, all addresses are 0. */
+/* Without the right to see them, all addresses are 0; with it, some of the first may be (per CPU). */
 static int addresses_are_shown(int fd)
 {
-	char first[16];
-	ssize_t bytes = fd < 0 ? 0 : pread(fd, first, sizeof(first), 0);
+	char first[4096];
+	ssize_t bytes = fd < 0 ? 0 : pread(fd, first, sizeof(first) - 1, 0);
+	const char *line = first;
 
-	for (ssize_t i = 0; i < bytes; i++)
-		if (first[i] != '0')
-			return first[i] != ' ';
+	first[bytes > 0 ? bytes : 0] = '\0';
+	while (line) {
+		if (strtoull(line, NULL, 16))
+			return 1;
+		line = strchr(line, '\n');
+		if (line)
+			line++;
+	}
 	return 0;
 }
 

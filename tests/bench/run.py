@@ -24,6 +24,7 @@ import refresh
 import start
 import switch
 import syscalls
+import waits
 from machine import CPUS, busy_percent
 from report import Report
 
@@ -31,6 +32,7 @@ from bpf import PATH
 
 SECTIONS = {
     "switch": switch.run,
+    "waits": waits.run,
     "pipe": pipe.run,
     "syscall": syscalls.run,
     "memory": kernel_memory.run,

@@ -35,7 +35,7 @@ def run(report: Report) -> None:
             session.refresh()
             others: Times = defaultdict(list)
             count({"ebtop": owners["ebtop"]}, {"ebtop": others}, lambda: _live(session))
-    switch = {owner: _of_switch(found) for owner, found in times.items()}
+    switch = {owner: of_switch(found) for owner, found in times.items()}
     rows = [
         (owner, name, f"{median(values):.0f}", spread(values, "{:.0f}"), _share(owner, name))
         for owner, found in times.items()
@@ -83,7 +83,7 @@ def count(owners: dict[str, set[int]], times: dict[str, Times], load: object) ->
                 times[owner][after[number]["name"]].append(took / runs)
 
 
-def _of_switch(times: Times) -> list[float]:
+def of_switch(times: Times) -> list[float]:
     """A peer may have more than one program on the hook: their sum."""
     found = [values for name, values in times.items() if "switch" in name]
     return [sum(parts) for parts in zip(*found)]
