@@ -16,6 +16,7 @@ import signal
 import sys
 import time
 
+import connections
 import dashboard
 import kernel_memory
 import opens
@@ -37,12 +38,13 @@ SECTIONS = {
     "syscall": syscalls.run,
     "memory": kernel_memory.run,
     "opens": opens.run,
+    "connections": connections.run,
     "refresh": refresh.run,
     "start": start.run,
     "dashboard": dashboard.run,
 }
 NEEDED = ("perf", "htop", "top", "atop", "bpftool", "cc", "taskset", "opensnoop")
-NEEDED += ("syscount", "strace", "unshare")
+NEEDED += ("syscount", "strace", "unshare", "tcplife", "tcpstates", "ss")
 
 
 def main(arguments: list[str]) -> int:
