@@ -603,6 +603,7 @@ enum ebtop_fact {
 #define EBTOP_ROW_ARGS_CUT 16  /* the arguments in `text` are not all of them */
 #define EBTOP_ROW_DIVIDED 32   /* user_ns and kernel_ns are counted at system calls, not sampled */
 #define EBTOP_ROW_DISK_SLOW 64 /* its disk requests took long, against its own recent past */
+#define EBTOP_ROW_FOLLOWED 128 /* the filter names a process, and it is that or descends from it */
 
 struct ebtop_row {
 	__u64 known;    /* bit set: that counter or fact holds a value */

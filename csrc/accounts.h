@@ -205,6 +205,8 @@ void accounts_exit(struct accounts *accounts, const struct ebtop_exit *exit);
 /* Whether the process is known to have exited already. */
 int accounts_has_exit(const struct accounts *accounts, const struct ebtop_exit *exit);
 
+/* Whether the filter names it, or the process that it descends from. */
+int accounts_follows(const struct accounts *accounts, const struct process *process);
 /* Whether what it does passes the filter, and so is counted by the probes that have one. */
 int accounts_passes(const struct accounts *accounts, const struct process *process);
 /* Marks those that descend from the filter's process already; the others inherit the mark. */

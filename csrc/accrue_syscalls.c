@@ -96,6 +96,15 @@ void accounts_syscalls(struct accounts *accounts, struct thread *thread, __u32 i
 
 /* ---- the filter ---- */
 
+int accounts_follows(const struct accounts *accounts, const struct process *process)
+{
+	const struct ebtop_config *filter = &accounts->filter;
+
+	if (!filter->pid || process->node.id == filter->pid)
+		return filter->pid != 0;
+	return filter->flags & EBTOP_FILTER_DESCENDANTS && process->followed == filter->generation;
+}
+
 int accounts_passes(const struct accounts *accounts, const struct process *process)
 {
 	const struct ebtop_config *filter = &accounts->filter;
@@ -103,9 +112,7 @@ int accounts_passes(const struct accounts *accounts, const struct process *proce
 	if (filter->uid != EBTOP_ANY_UID &&
 	    (!(process->flags & PROCESS_FACTS) || process->uid != filter->uid))
 		return 0;
-	return !filter->pid || process->node.id == filter->pid ||
-	       (filter->flags & EBTOP_FILTER_DESCENDANTS &&
-		process->followed == filter->generation);
+	return !filter->pid || accounts_follows(accounts, process);
 }
 
 static struct process *process_of_pid(struct accounts *accounts, __u32 pid)

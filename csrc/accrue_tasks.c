@@ -32,7 +32,9 @@ static void take_process_facts(struct process *process, const struct ebtop_task 
 		process->flags |= PROCESS_VIRTUAL;
 	process->rss_pages = (__u64)record->rss_pages;
 	process->virtual_pages = record->virtual_pages;
-	process->peak_rss_pages = record->peak_rss_pages;
+	/* a zombie has no memory any more: its peak came with its end */
+	if (record->peak_rss_pages || !(process->flags & PROCESS_EXIT_EVENT))
+		process->peak_rss_pages = record->peak_rss_pages;
 }
 
 static void take_faults(struct accounts *accounts, struct thread *thread,

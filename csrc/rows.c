@@ -215,6 +215,8 @@ static void pack_process(struct accounts *accounts, struct ebtop_row *row, struc
 	memcpy(row->comm, process->comm, sizeof(row->comm));
 	if (process->born == accounts->refresh)
 		row->flags |= EBTOP_ROW_BORN;
+	if (accounts_follows(accounts, process))
+		row->flags |= EBTOP_ROW_FOLLOWED;
 	if (process->flags & PROCESS_ENDED) {
 		pack_end(row, process);
 	} else if (process->flags & (PROCESS_ACCOUNTED | PROCESS_FACTS)) {

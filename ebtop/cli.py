@@ -76,7 +76,15 @@ def _run(options: Options) -> int:
         from ebtop import remote
 
         return remote.run(options)
+    if options.command == "diff":
+        from ebtop import rundiff
+
+        return rundiff.run(options)
     _check_exist(options)
+    if options.command == "run":
+        from ebtop import profiling
+
+        return profiling.run(options)
     if options.command in ("exec", "open", "tcp", "kprobe", "syscalls"):
         return _stream(options)
     if options.command == "dashboard":

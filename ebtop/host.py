@@ -30,7 +30,7 @@ class SelfUsage:
     rss_bytes: int | None
 
 
-def read_small(path: str, most: int = 1 << 16) -> bytes | None:
+def read_small(path: str | bytes, most: int = 1 << 16) -> bytes | None:
     """The first `most` bytes of a file, None when it cannot be read."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)

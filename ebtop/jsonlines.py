@@ -101,12 +101,12 @@ def sample_line(
     sample = {
         "schema": SCHEMA,
         "type": "sample",
-        "time": f"{datetime.fromtimestamp(snapshot.time, timezone.utc):%Y-%m-%dT%H:%M:%S.%fZ}",
+        "time": utc_text(snapshot.time),
         "interval_s": round(snapshot.interval_s, 6),
         "source": snapshot.source,
         "system": _system(snapshot),
         "self": _self(snapshot),
-        "probes": _probes(snapshot),
+        "probes": probes(snapshot),
         "processes": _tasks(False, context, state, limit, cgroups),
         "threads": _tasks(True, context, state, limit, cgroups) if state.threads else [],
         "syscalls": []
@@ -120,6 +120,11 @@ def sample_line(
     text = json.dumps(sample, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     # the encoder leaves this one control character, which can only stand inside a string
     return text.replace("\x7f", "\\u007f") + "\n"
+
+
+def utc_text(seconds: float) -> str:
+    """A moment since the epoch."""
+    return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 def _system(snapshot: Snapshot) -> dict[str, Any]:
@@ -160,7 +165,8 @@ def _self(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def _probes(snapshot: Snapshot) -> list[dict[str, Any]]:
+def probes(snapshot: Snapshot) -> list[dict[str, Any]]:
+    """All there are, with what they are attached to."""
     return [
         {
             "name": data_text(probe.name),

@@ -114,7 +114,7 @@ FACTS = {
 }
 KNOWN_BIT = {**{name: bit for bit, name in enumerate(COUNTERS)}, **FACTS}
 
-RAN, BORN, EXITED, KERNEL, ARGS_CUT, DIVIDED, DISK_SLOW = (1, 2, 4, 8, 16, 32, 64)
+RAN, BORN, EXITED, KERNEL, ARGS_CUT, DIVIDED, DISK_SLOW, FOLLOWED = (1, 2, 4, 8, 16, 32, 64, 128)
 TEXT_CUT, TEXT_UNREAD = (1, 2)
 CATEGORIES = enum_names("enum ebtop_syscall_category", "EBTOP_CATEGORY_", "EBTOP_CATEGORIES")
 

@@ -29,9 +29,11 @@ COMMANDS = {
     "tcp": "a line a TCP connection that comes to another state, with bytes at its end",
     "kprobe": "a line a call of any function of the kernel, with its arguments",
     "syscalls": "system calls, with histograms of their latencies",
+    "run": "runs a command and reports what it and all that it started did",
+    "diff": "compares reports of `run`",
     "set": "changes the filter of an ebtop that runs",
 }
-NOT_YET = ("mem", "run", "record", "replay", "export")
+NOT_YET = ("mem", "record", "replay", "export")
 _DEFAULT_MIN_S, _DEFAULT_MAX_S = 0.1, 10.0
 _MODES = ("once", "batch", "json")
 
@@ -92,6 +94,16 @@ class Options:
     """Only these; empty: all."""
     changes: tuple[tuple[str, str], ...] = ()
     """What `set` is to set: key and value."""
+    words: tuple[str, ...] = ()
+    """The command of `run`, or the files that `diff` compares."""
+    output: Optional[str] = None
+    """The file for the report; None: standard output."""
+    samples: Optional[str] = None
+    """The file for samples of the tree."""
+    wait: bool = False
+    """Also for what outlives the command."""
+    duration_s: Optional[float] = None
+    """How long a process that runs is watched."""
     instance: Optional[int] = None
     """Whose filter `set` changes; None: that of the only one that runs."""
 
@@ -106,6 +118,11 @@ class Options:
 
 def parse(arguments: list[str]) -> Options:
     """Raises UsageError; `--help` and `--version` print and raise SystemExit."""
+    if arguments and arguments[0] in ("run", "diff"):
+        from ebtop import runoptions
+
+        parse_own = runoptions.parse_run if arguments[0] == "run" else runoptions.parse_diff
+        return parse_own(arguments[1:])
     if arguments and arguments[0] in COMMANDS and arguments[0] != "doctor":
         from ebtop import subcommands
 

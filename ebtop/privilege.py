@@ -15,13 +15,15 @@ from typing import NamedTuple, Optional
 
 from ebtop.errors import EbtopError
 
-CAPABILITIES = {"CAP_SETGID": 6, "CAP_SETUID": 7, "CAP_SYS_PTRACE": 19, "CAP_PERFMON": 38,
-                "CAP_BPF": 39}  # fmt: skip
+CAPABILITIES = {"CAP_KILL": 5, "CAP_SETGID": 6, "CAP_SETUID": 7, "CAP_SYS_PTRACE": 19,
+                "CAP_PERFMON": 38, "CAP_BPF": 39}  # fmt: skip
 """Bits of the capabilities that matter here."""
 LOADING = frozenset({"CAP_BPF", "CAP_PERFMON"})
 """For probes that are switched on later, and on 5.10 for reading maps."""
 SEEING = frozenset({"CAP_SYS_PTRACE"})
 """For others' processes where /proc hides them (hidepid); else their files are open to all."""
+SIGNALLING = frozenset({"CAP_KILL"})
+"""For passing on what a command of root's own is to be told."""
 NOBODY = 65534
 _MOST_ID = (1 << 32) - 2
 
@@ -35,13 +37,18 @@ class User(NamedTuple):
 
 def invoker(environment: Mapping[str, str]) -> User:
     """Who called sudo or pkexec; for a login as root, nobody: uid 0 alone owns half the disk."""
+    return caller(environment) or _nobody()
+
+
+def caller(environment: Mapping[str, str]) -> Optional[User]:
+    """Who called sudo or pkexec; None when nobody else did."""
     uid = _identifier(environment.get("SUDO_UID"))
     if uid is not None:
         return User(uid, _identifier(environment.get("SUDO_GID")) or _group_of(uid))
     uid = _identifier(environment.get("PKEXEC_UID"))
     if uid is not None:
         return User(uid, _group_of(uid))
-    return _nobody()
+    return None
 
 
 def _identifier(text: Optional[str]) -> Optional[int]:
@@ -137,8 +144,10 @@ def become(user: User) -> None:
     os.setresuid(user.uid, user.uid, user.uid)
 
 
-def drop(bpf: bool) -> Optional[str]:
+def drop(bpf: bool, also: frozenset[str] = frozenset()) -> Optional[str]:
     """Gives up what is not needed any more; one line about what could not be given up, if any.
+
+    `also`: what the command at hand needs beside what a source does.
 
     Raises EbtopError when that fails. To be called once, when the source has begun to count.
     """
@@ -149,7 +158,7 @@ def drop(bpf: bool) -> Optional[str]:
     # modules that functions import: the new user may not be able to read them
     import pwd  # noqa: F401
 
-    capabilities = sum(map(bit, kept(bpf, hides_processes(_read("/proc/self/mounts")))))
+    capabilities = sum(map(bit, also | kept(bpf, hides_processes(_read("/proc/self/mounts")))))
     user, why = None, None
     if os.geteuid() == 0:
         user = invoker(os.environ)

@@ -79,8 +79,9 @@ def test_known_bits_of_counters_and_facts_do_not_clash() -> None:
 
 def test_constants_typed_in_python_are_those_of_the_header() -> None:
     flags = (layout.RAN, layout.BORN, layout.EXITED, layout.KERNEL, layout.ARGS_CUT)
-    flags += (layout.DIVIDED, layout.DISK_SLOW)
+    flags += (layout.DIVIDED, layout.DISK_SLOW, layout.FOLLOWED)
     names = ("RAN", "BORN", "EXITED", "KERNEL", "ARGS_CUT", "DIVIDED", "DISK_SLOW")
+    names += ("FOLLOWED",)
     assert flags == tuple(getattr(lib, "EBTOP_ROW_" + name) for name in names)
     states = ffi.typeof("enum ebtop_probe_state").elements
     assert (

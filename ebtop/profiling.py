@@ -1,0 +1,368 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns the course of `ebtop run`: the command is held, watched, let go, waited for and reported.
+
+The command's process is command.py's, what is learnt of the tree kintree.py's, the report
+runreport.py's and runtext.py's. Signals that are meant for the command reach it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import time
+from dataclasses import replace
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Optional
+
+from ebtop import privilege
+from ebtop.command import Command, status_of
+from ebtop.errors import EbtopError, UsageError
+from ebtop.options import Options
+from ebtop.output import OutputClosed, say, write_all
+from ebtop.runfiles import open_for
+
+if TYPE_CHECKING:
+    from ebtop.kintree import KinTree
+    from ebtop.runreport import Run, Usage
+    from ebtop.snapshot import Snapshot
+
+_FIRST_LOOK_S, _SLOWER, _SLOWEST_S = 0.1, 1.3, 1.0
+_DRAIN_PAUSE_S = 0.02
+_SETTLE_S = 2.0
+_PASSED_ON = (signal.SIGTERM, signal.SIGHUP)
+_OF_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
+
+
+def run(options: Options) -> int:
+    """The exit status: the command's, where there is one."""
+    user = privilege.caller(os.environ) if os.geteuid() == 0 else None
+    if user is not None and privilege.obstacle(user):
+        user = None
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    files = _Files(options, user)
+    command = Command(list(options.words), user) if options.words else None
+    watched = command.pid if command else options.pids[0]
+    with _Signals(command.pid if command else None) as signals:
+        try:
+            course = _Course(options, files, watched, command, signals, user)
+        except BaseException:
+            if command:
+                command.abandon()
+            raise
+        return course.run()
+
+
+class _Files:
+    """Where the report and the samples go."""
+
+    def __init__(self, options: Options, user: Optional[privilege.User]) -> None:
+        self.report = open_for(options.output, user) if options.output else 1
+        self.samples = open_for(options.samples, user) if options.samples else None
+
+
+class _Signals:
+    """What comes while the command runs is passed on, unless the terminal told it already."""
+
+    def __init__(self, pid: Optional[int]) -> None:
+        self.asked = False
+        """Somebody wants the report now; with a command only once that has ended."""
+        self.pid = pid
+        self.fd, self._write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> _Signals:
+        self._wakeup = signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
+        for number in (*_PASSED_ON, *_OF_TERMINAL):
+            if signal.getsignal(number) != signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._came)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.set_wakeup_fd(self._wakeup)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        os.close(self.fd)
+        os.close(self._write_fd)
+
+    def drained(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.fd, 4096)
+
+    def _came(self, number: int, frame: Optional[FrameType]) -> None:
+        self.asked = True
+        if self.pid is None or (number in _OF_TERMINAL and _in_foreground()):
+            return
+        with contextlib.suppress(OSError):
+            os.kill(self.pid, number)
+
+
+def _in_foreground() -> bool:
+    """Whether the terminal sends its signals to us, and so to the command too."""
+    try:
+        fd = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(fd) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+
+
+class _Course:
+    """One run, from the opened source to the report."""
+
+    def __init__(
+        self, options: Options, files: _Files, pid: int, command: Optional[Command],
+        signals: _Signals, user: Optional[privilege.User],
+    ) -> None:  # fmt: skip
+        from ebtop.host import read_small
+        from ebtop.kintree import KinTree
+        from ebtop.sources import note
+
+        self._options = options
+        self._files = files
+        self._command = command
+        self._signals = signals
+        self._source = _open_source(options, pid)
+        self._drop(user)
+        about = note(self._source)
+        if about:
+            say(about)
+        self._tree: KinTree = KinTree(pid)
+        self._floor = _high_water(read_small(f"/proc/{pid}/status")) if command else 0
+        if command:
+            command.stir()
+        self._source.refresh(cumulative=True, reset=True)
+        self._usage: Optional[Usage] = None
+        self._began = time.time()
+        self._began_ns = self._ended_ns = time.monotonic_ns()
+        self._pidfd = _pidfd(pid)
+        self._last: Optional[Snapshot] = None
+
+    def _drop(self, user: Optional[privilege.User]) -> None:
+        from ebtop.session import Session
+
+        # a command of root's own can be told to end by root alone
+        keeps = privilege.SIGNALLING if os.geteuid() == 0 and user is None else frozenset[str]()
+        about = privilege.drop(isinstance(self._source, Session), keeps)
+        if about:
+            say(about)
+
+    def run(self) -> int:
+        with self._source:
+            if self._command is not None:
+                error = self._command.release()
+                if error is not None:
+                    os.waitpid(self._command.pid, 0)
+                    word = self._command.words[0]
+                    say(f"{word}: {os.strerror(error)}")
+                    return status_of(error)
+            self._until_ended()
+            code = self._end()
+            self._report(code)
+        return 0 if self._command is None or code is None else code
+
+    # ---- while it runs ----
+
+    def _until_ended(self) -> None:
+        delay = _FIRST_LOOK_S
+        due = time.monotonic() + delay
+        stop = None
+        if self._options.duration_s is not None:
+            stop = time.monotonic() + self._options.duration_s
+        while True:
+            self._wait(due if stop is None else min(due, stop))
+            if self._is_over(stop):
+                self._ended_ns = time.monotonic_ns()
+                return
+            if time.monotonic() >= due:
+                self._look()
+                delay = min(_SLOWEST_S, delay * _SLOWER)
+                due = time.monotonic() + delay
+
+    def _is_over(self, stop: Optional[float]) -> bool:
+        if self._command is not None:
+            return _has_ended(self._command.pid)
+        late = stop is not None and time.monotonic() >= stop
+        return late or self._signals.asked or not _lives(self._tree.pid)
+
+    def _wait(self, until: float) -> None:
+        """Until then, or until it ends or a signal comes; drains events meanwhile."""
+        quiet, poller = select.poll(), select.poll()
+        for poll in (quiet, poller):
+            poll.register(self._signals.fd, select.POLLIN)
+            if self._pidfd is not None:
+                poll.register(self._pidfd, select.POLLIN)
+        if self._source.event_fd is not None:
+            poller.register(self._source.event_fd, select.POLLIN)
+        while True:
+            left = until - time.monotonic()
+            if left <= 0:
+                return
+            ready = {fd for fd, _ in poller.poll(left * 1000 + 1)}
+            if ready & {self._signals.fd, self._pidfd}:
+                self._signals.drained()
+                return
+            if ready:
+                self._source.poll()
+                pause = min(_DRAIN_PAUSE_S, max(0.0, until - time.monotonic()))
+                if quiet.poll(pause * 1000):
+                    self._signals.drained()
+                    return
+
+    def _look(self) -> None:
+        snapshot = self._source.refresh(cumulative=True, window="reset")
+        self._tree.absorb(snapshot)
+        self._last = snapshot
+        if self._command is None or snapshot.source == "proc":
+            self._name_old_ones()
+        if self._files.samples is not None:
+            from ebtop.runreport import sample_line
+
+            line = sample_line(self._tree, snapshot, self._began_ns)
+            self._write(line, self._files.samples)
+
+    def _name_old_ones(self) -> None:
+        """The arguments of those whose exec nobody saw."""
+        from ebtop.host import read_small
+
+        for key, one in self._tree.members.items():
+            if not one.ended and key not in self._tree.args:
+                self._tree.args[key] = read_small(f"/proc/{key[0]}/cmdline", 4096) or b""
+
+    # ---- at its end ----
+
+    def _end(self) -> Optional[int]:
+        """What the command ended with; it is a zombie until all that it did is known."""
+        self._settle()
+        code = None
+        if self._command is not None:
+            _, status, usage = os.wait4(self._command.pid, 0)
+            code = os.WTERMSIG(status) + 128 if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+            self._signals.pid = None
+            self._usage = _usage(usage)
+        if self._options.wait:
+            self._signals.asked = False
+            self._pidfd = None
+            self._wait_for_all()
+        return code
+
+    def _settle(self) -> None:
+        """The last words of what has ended may come a moment after it."""
+        end = time.monotonic() + _SETTLE_S
+        pause = 0.001
+        while True:
+            self._look()
+            if all(map(_lives, self._tree.living)) or time.monotonic() > end:
+                return
+            time.sleep(pause)
+            pause = min(0.05, pause * 2)
+
+    def _wait_for_all(self) -> None:
+        delay = _FIRST_LOOK_S
+        while self._tree.living and not self._signals.asked:
+            self._wait(time.monotonic() + delay)
+            self._look()
+            delay = min(_SLOWEST_S, delay * _SLOWER)
+
+    def _report(self, code: Optional[int]) -> None:
+        from ebtop.output import locale_is_utf8
+        from ebtop.runmachine import machine
+        from ebtop.runreport import Run, json_pieces
+        from ebtop.runtext import text_report
+
+        assert self._last is not None
+        result: Run = Run(
+            words=tuple(os.fsencode(word) for word in self._options.words),
+            exit_code=code,
+            duration_ns=self._ended_ns - self._began_ns,
+            tree=self._tree,
+            last=self._last,
+            machine=machine(),
+            usage=self._usage,
+            began=self._began,
+            floor_rss_bytes=self._floor,
+            own_cpu_ns=time.process_time_ns(),
+            lost=self._last.self_cost.lost_total,
+        )
+        if self._options.json:
+            for piece in json_pieces(result):
+                if not self._write(piece, self._files.report):
+                    return
+        else:
+            self._write(text_report(result, not locale_is_utf8()), self._files.report)
+
+    def _write(self, text: str, fd: int) -> bool:
+        """False when nobody reads it; the command's exit status stays what it is."""
+        try:
+            write_all(text.encode("utf-8"), fd)
+        except OutputClosed:
+            return False
+        except EbtopError as error:
+            say(str(error))
+            return False
+        return True
+
+
+def _open_source(options: Options, pid: int) -> Any:
+    from ebtop.errors import Unsupported
+    from ebtop.host import in_own_pid_namespace
+    from ebtop.procfs import ProcSource
+    from ebtop.sources import open_source
+
+    if options.source != "proc" and in_own_pid_namespace():
+        why = "in a pid namespace the kernel's own pids are not known"
+        if options.source == "bpf":
+            raise Unsupported(why)
+        return ProcSource(reason=why)
+    return open_source(replace(options, pids=(pid,), descendants=True))
+
+
+def _usage(usage: Any) -> Usage:
+    from ebtop.runreport import Usage
+
+    return Usage(
+        user_ns=round(usage.ru_utime * 1e9),
+        kernel_ns=round(usage.ru_stime * 1e9),
+        peak_rss_bytes=usage.ru_maxrss * 1024,
+        minor_faults=usage.ru_minflt,
+        major_faults=usage.ru_majflt,
+        blocks_in=usage.ru_inblock,
+        blocks_out=usage.ru_oublock,
+        voluntary_switches=usage.ru_nvcsw,
+        involuntary_switches=usage.ru_nivcsw,
+    )
+
+
+def _high_water(status: Optional[bytes]) -> int:
+    """The most resident memory that a process has had, by its /proc/PID/status."""
+    for line in (status or b"").splitlines():
+        words = line.split()
+        if words[:1] == [b"VmHWM:"]:
+            return int(words[1]) * 1024
+    return 0
+
+
+def _pidfd(pid: int) -> Optional[int]:
+    try:
+        return os.pidfd_open(pid)
+    except OSError as error:
+        if isinstance(error, ProcessLookupError):
+            raise UsageError(f"there is no process {pid}") from None
+        return None
+
+
+def _has_ended(pid: int) -> bool:
+    flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
+    return os.waitid(os.P_PID, pid, flags) is not None
+
+
+def _lives(pid: int) -> bool:
+    from ebtop.host import read_small
+
+    words = (read_small(f"/proc/{pid}/stat") or b"").rpartition(b")")[2].split()
+    return bool(words) and words[0] not in (b"Z", b"X")

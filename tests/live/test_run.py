@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""`ebtop run`: every process of the tree is in the report, its totals are the kernel's, and the
+command neither notices nor can spoil it."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from observe import allowed, fewer, workload
+from running import command, ebtop
+
+LONG = allowed(60)
+
+
+def run(*words: str, options: tuple[str, ...] = ()) -> tuple[dict[str, Any], bytes]:
+    """The report, and what the command wrote."""
+    done = ebtop("run", "--json", *options, "--", *words, timeout=LONG)
+    assert b"Traceback" not in done.stderr, done.stderr
+    *written, line = done.stdout.splitlines(keepends=True)
+    report = json.loads(line)
+    assert done.returncode == report["exit_code"], done.stderr
+    return report, b"".join(written)
+
+
+def root_of(report: dict[str, Any]) -> dict[str, Any]:
+    """The command's own process."""
+    pids = {one["pid"] for one in report["processes"]}
+    found = [one for one in report["processes"] if one["ppid"] not in pids]
+    return min(found, key=lambda one: one["start_ns"])
+
+
+def test_every_process_of_a_tree_of_a_thousand_is_there():
+    report, written = run(workload("family"), str(fewer(307)))
+    made = int(written)
+    assert made >= fewer(1000)
+    assert report["exit_code"] == 7 and report["still_running"] == 0
+    assert len(report["processes"]) == report["total"]["processes"] == made
+    assert all(one["exited"] for one in report["processes"])
+    assert not any(report["self"]["lost"].values())
+    codes = [one["exit_code"] for one in report["processes"]]
+    assert codes.count(128 + signal.SIGKILL) > fewer(50) and codes.count(99) == 0
+    assert root_of(report)["exit_code"] == 7
+
+
+def test_cpu_time_is_what_the_kernel_says():
+    code = "import os\nfor _ in range(7):\n if not os.fork():\n  sum(range(2000000)); os._exit(0)\n"
+    code += " os.wait()\n"
+    report, _ = run(sys.executable, "-I", "-c", code)
+    usage, total = report["usage"], report["total"]
+    kernel = usage["user_ns"] + usage["kernel_ns"]
+    # the fork of ours before anybody watched is in the kernel's account too
+    assert total["oncpu_ns"] == pytest.approx(kernel, rel=0.01, abs=8_000_000)
+    assert total["user_ns"] + total["kernel_ns"] == pytest.approx(total["oncpu_ns"], rel=0.01)
+    assert report["figures"]["oncpu_ns"] == "counted"
+    assert total["processes"] == 8
+    assert total["oncpu_ns"] == sum(one["oncpu_ns"] for one in report["processes"])
+
+
+def test_peak_memory_is_the_kernel_s():
+    code = "x = bytearray(67 << 20)\nimport resource\n"
+    code += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    report, written = run(sys.executable, "-I", "-c", code)
+    own = root_of(report)["peak_rss_bytes"]
+    assert own == report["usage"]["peak_rss_bytes"] >= int(written) * 1024 > 67 << 20
+    assert report["total"]["peak_rss_bytes"] >= own
+
+
+def test_system_calls_are_the_command_s_alone():
+    code = "import os\nfor _ in range(211): os.getppid()\nif not os.fork():\n"
+    code += " [os.getppid() for _ in range(101)]\nelse: os.wait()"
+    report, _ = run(sys.executable, "-I", "-c", code)
+    calls = {one["name"]: one for one in report["syscalls"]}
+    assert calls["getppid"]["calls"] == 211 + 101
+    assert calls["execve"]["calls"] == 1
+    assert sum(one["calls"] for one in report["syscalls"]) == report["total"]["syscalls"]
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        (["/no/such/command"], 127),
+        (["no-such-command-anywhere"], 127),
+        (["/etc/passwd"], 126),
+        (["/"], 126),
+        ([], 2),
+        ([""], 2),
+        (["sh", "-c", "exit 3"], 3),
+        (["sh", "-c", "kill -9 $$"], 137),
+        (["sh", "-c", "kill -TERM $$"], 143),
+    ],
+)
+def test_the_exit_status_is_the_command_s(words, status):
+    done = ebtop("run", "--", *words, timeout=LONG)
+    assert done.returncode == status, done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_what_outlives_the_command_is_said_or_waited_for():
+    words = ["sh", "-c", "(sleep 1.3; exit 9) >/dev/null & exit 0"]
+    report, _ = run(*words)
+    living = [one for one in report["processes"] if not one["exited"]]
+    assert report["still_running"] == len(living) >= 1
+    report, _ = run(*words, options=("--wait",))
+    assert report["still_running"] == 0
+    assert sorted(one["exit_code"] for one in report["processes"])[-1] == 9
+    assert report["duration_ns"] < allowed(1) * 1e9 or os.getloadavg()[0] > 2
+
+
+def test_a_daemon_stays_in_the_tree():
+    code = "import os, time\nif os.fork(): os._exit(0)\nos.setsid()\nif os.fork(): os._exit(0)\n"
+    code += "os.closerange(0, 3); time.sleep(0.7); os._exit(4)"
+    report, _ = run(sys.executable, "-I", "-c", code, options=("--wait",))
+    assert [one["exit_code"] for one in report["processes"]] == [0, 0, 4]
+
+
+def test_the_command_has_its_own_world(tmp_path):
+    code = "import os, signal\nprint(os.getcwd(), os.environ['MARK'], os.listdir('/proc/self/fd'),"
+    code += " open('/proc/self/status').read().split('SigIgn:')[1].split()[0],"
+    code += " open('/proc/self/status').read().split('SigBlk:')[1].split()[0])"
+    words = ["sh", "-c", 'exec "$0" -I -S -c "$1"', sys.executable, code]
+    environment = {**os.environ, "MARK": "m1"}
+    plain = subprocess.run(
+        words, cwd=tmp_path, env=environment, capture_output=True, stdin=subprocess.DEVNULL
+    )
+    done = ebtop("run", "--output", str(tmp_path / "o"), "--", *words, cwd=tmp_path,
+                 env=environment, timeout=LONG)  # fmt: skip
+    assert done.stdout == plain.stdout and done.returncode == 0
+    assert (tmp_path / "o").stat().st_mode & 0o777 == 0o600
+    assert b"ebtop run: sh -c" in (tmp_path / "o").read_bytes()
+
+
+def test_a_signal_for_ebtop_reaches_the_command(tmp_path):
+    script = "trap 'echo told; exit 21' TERM; echo ready; while :; do sleep 0.05; done"
+    process = subprocess.Popen(
+        command("run", "--json", "--", "sh", "-c", script), stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=LONG)
+    told, line = out.splitlines()
+    assert (told, json.loads(line)["exit_code"], process.returncode) == (b"told", 21, 21)
+
+
+def test_ebtop_killed_leaves_the_command_running(tmp_path):
+    mark = tmp_path / "done"
+    process = subprocess.Popen(
+        command("run", "--", "sh", "-c", f"echo ready; sleep 1; echo yes > {mark}"),
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+    process.kill()
+    process.wait()
+    end = time.monotonic() + allowed(10)
+    while not mark.exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert mark.exists()
+
+
+def test_sudo_s_identity_is_given_back(tmp_path):
+    code = "import os; print(os.getresuid(), os.getresgid(), 'SUDO_UID' in os.environ)"
+    environment = {**os.environ, "SUDO_UID": "65534", "SUDO_GID": "65534"}
+    words = ["python3", "-I", "-S", "-c", code]
+    done = ebtop("run", "--json", "--", *words, env=environment, timeout=LONG, cwd="/")
+    if done.returncode == 126:
+        pytest.skip("that user cannot run the system's Python")
+    ids, line = done.stdout.splitlines()
+    assert ids == b"(65534, 65534, 65534) (65534, 65534, 65534) False"
+    assert json.loads(line)["processes"][0]["uid"] == 65534
+
+
+def test_a_process_that_runs(tmp_path):
+    code = "import subprocess\nwhile True: subprocess.run(['true'])"
+    with subprocess.Popen([sys.executable, "-I", "-c", code]) as process:
+        done = ebtop("run", "--json", "-p", str(process.pid), "--duration", "1", timeout=LONG)
+        process.kill()
+    report = json.loads(done.stdout)
+    assert done.returncode == 0 and report["exit_code"] is None and report["command"] == []
+    assert report["duration_ns"] >= 1_000_000_000 and report["still_running"] >= 1
+    children = [one for one in report["processes"] if one["ppid"] == process.pid]
+    assert len(children) > 3 and process.pid in {one["pid"] for one in report["processes"]}
+
+
+def test_proc_alone_marks_what_it_does_not_know():
+    words = ("sh", "-c", "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; sleep 0.3")
+    report, _ = run(*words, options=("--source", "proc"))
+    figures, total = report["figures"], report["total"]
+    assert report["source"] == "proc" and report["syscalls"] == [] and total["syscalls"] is None
+    assert figures["syscalls"] == "missing" and figures["oncpu_ns"] == "counted"
+    assert figures["runq_wait_ns"] in ("sampled", "missing")
+    usage = report["usage"]
+    assert total["oncpu_ns"] == usage["user_ns"] + usage["kernel_ns"] > 0
+    assert root_of(report)["exit_code"] == 0
+
+
+def test_samples_and_a_diff(tmp_path):
+    files = []
+    for index in range(2):
+        path = tmp_path / f"{index}.json"
+        samples = tmp_path / f"{index}.samples"
+        options = ("--json", "--output", str(path), "--samples", str(samples))
+        done = ebtop("run", *options, "--", "sleep", "0.5", timeout=LONG)
+        assert (done.returncode, done.stdout) == (0, b"")
+        lines = [json.loads(line) for line in samples.read_text().splitlines()]
+        assert len(lines) >= 2 and all(line["type"] == "sample" for line in lines)
+        files.append(str(path))
+    done = ebtop("diff", *files)
+    assert done.returncode == 0 and b"FIGURE" in done.stdout
+
+
+def test_what_sits_at_the_output_s_place_is_left_alone(tmp_path):
+    target = tmp_path / "target"
+    target.write_text("precious")
+    (tmp_path / "link").symlink_to(target)
+    done = ebtop("run", "--output", str(tmp_path / "link"), "--", "touch", str(tmp_path / "ran"))
+    assert done.returncode == 1 and target.read_text() == "precious"
+    assert not (tmp_path / "ran").exists()
+
+
+def test_nothing_is_written_where_nobody_reads():
+    """A full output costs the report, not the status."""
+    with Path("/dev/full").open("wb") as full:
+        done = ebtop("run", "--", "sh", "-c", "exit 6", stdout=full, timeout=LONG)
+    assert done.returncode == 6 and b"cannot write" in done.stderr
+
+
+def test_limits_are_those_of_the_caller():
+    report, written = run(sys.executable, "-I", "-c",
+                          "import resource as r; print(r.getrlimit(r.RLIMIT_NOFILE))")  # fmt: skip
+    assert written.decode().strip() == str(resource.getrlimit(resource.RLIMIT_NOFILE))
+    assert report["exit_code"] == 0

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""What `ebtop run` makes of the rows of a tree, `ebtop diff` of two reports, and their options."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import synthetic
+
+from ebtop.command import find, status_of
+from ebtop.errors import EbtopError, UsageError
+from ebtop.kintree import KinTree
+from ebtop.layout import FOLLOWED
+from ebtop.options import parse
+from ebtop.rundiff import as_json, as_text, changes, differences
+from ebtop.rundiff import run as diff
+from ebtop.runmachine import cpu_model
+from ebtop.runreport import Run, Usage, json_pieces
+from ebtop.runtext import text_report
+
+MACHINE = {"kernel": "6.1", "cpu_model": "A\x1b[2J", "cpus": 2, "governor": None,
+           "cgroup_cpu_max": None, "cgroup_memory_max": None}  # fmt: skip
+USAGE = Usage(3_000_000, 1_000_000, 9 << 20, 5, 1, 0, 0, 7, 2)
+
+
+def kin(pid, comm=b"kin", oncpu_ms=10, **values):
+    return synthetic.running(pid, comm, oncpu_ms, flags=FOLLOWED | 1, **values)
+
+
+def snapshot(*rows, source="bpf"):
+    return replace(synthetic.snapshot(list(rows)), cumulative=True, source=source)
+
+
+def report_of(tree, last, **changed):
+    values = {
+        "words": (b"make", b"\x1b[31m"), "exit_code": 2, "duration_ns": 2_000_000_000,
+        "tree": tree, "last": last, "machine": MACHINE, "usage": USAGE, "lost": {"forks": 0},
+    }  # fmt: skip
+    return Run(**{**values, **changed})
+
+
+def gone(pid, code=0, **values):
+    row = synthetic.exited(pid, b"kin", code, **values)
+    return {**row, "flags": row["flags"] | FOLLOWED}
+
+
+def built():
+    tree = KinTree(50)
+    tree.absorb(
+        snapshot(kin(50, oncpu_ms=10), kin(51, oncpu_ms=20), synthetic.running(9, b"no", 5))
+    )
+    last = snapshot(kin(50, oncpu_ms=40), gone(51, 3 << 8, oncpu_ns=25_000_000))
+    tree.absorb(last)
+    tree.absorb(snapshot(kin(50, oncpu_ms=41)))
+    return tree, last
+
+
+def test_those_that_ended_stay_with_their_last_numbers():
+    tree, last = built()
+    got = json.loads("".join(json_pieces(report_of(tree, last))))
+    assert [one["pid"] for one in got["processes"]] == [50, 51]
+    assert [one["exit_code"] for one in got["processes"]] == [None, 3]
+    assert [one["oncpu_ns"] for one in got["processes"]] == [41_000_000, 25_000_000]
+    total = got["total"]
+    assert (total["oncpu_ns"], total["processes"], got["still_running"]) == (66_000_000, 2, 1)
+    assert (got["schema"], got["type"], got["exit_code"]) == (1, "run", 2)
+    assert got["command"] == ["make", "\x1b[31m"]
+    assert set(got["figures"]) == set(total)
+    assert got["figures"]["connections"] == "missing" and got["figures"]["oncpu_ns"] == "counted"
+
+
+def test_the_text_is_harmless_and_has_every_part():
+    text = text_report(report_of(*built()), False)
+    assert text.isprintable() or set(text) - {"\n"} == {c for c in text if c.isprintable()}
+    for part in ("exit status", "on a CPU", "COMMAND", "system calls", "files opened", "Linux 6.1"):
+        assert part in text
+    assert "1 still running" in text
+
+
+def test_a_peak_that_is_our_own_fork_s_is_not_told():
+    tree = KinTree(50)
+    last = snapshot(gone(50, peak_rss_bytes=8 << 20), gone(51, peak_rss_bytes=3 << 20))
+    tree.absorb(last)
+    run = report_of(tree, last, floor_rss_bytes=8 << 20)
+    assert [one["peak_rss_bytes"] for one in run.processes()] == [None, 3 << 20]
+    assert "at most" in text_report(
+        replace(run, usage=replace(USAGE, peak_rss_bytes=8 << 20)), False
+    )
+
+
+def test_without_bpf_the_tree_is_by_parent_and_who_vanishes_has_ended():
+    tree = KinTree(50)
+    first = [kin(50, ppid=1), kin(51, ppid=50), kin(52, ppid=51), synthetic.running(60, b"x", 1)]
+    rows = [{**row, "flags": 1} for row in first]
+    tree.absorb(snapshot(*rows, source="proc"))
+    assert {key[0] for key in tree.members} == {50, 51, 52}
+    # an orphan stays in the tree
+    last = snapshot(rows[0], {**rows[2], "ppid": 1}, source="proc")
+    tree.absorb(last)
+    assert tree.living == {50, 52}
+    run = report_of(tree, last)
+    figures = run.figures(run.total())
+    assert run.total()["oncpu_ns"] == 4_000_000 and figures["oncpu_ns"] == "counted"
+    assert figures["runq_wait_ns"] == "sampled"
+
+
+def test_an_unknown_part_makes_the_sum_unknown():
+    tree = KinTree(50)
+    blind = kin(51)
+    blind["known"] = 0
+    last = snapshot(kin(50), blind)
+    tree.absorb(last)
+    assert report_of(tree, last).total()["oncpu_ns"] is None
+
+
+def reports(*durations, calls=0):
+    return [
+        {"type": "run", "duration_ns": ns, "machine": MACHINE, "total": {"opens": 3, "wait_ns":
+         {"disk": ns}}, "syscalls": [{"name": "read", "calls": calls}] if calls else []}
+        for ns in durations
+    ]  # fmt: skip
+
+
+def test_diff_tells_change_from_noise():
+    found = {one.name: one for one in changes(reports(10, 12, 11), reports(20, 22, 21, calls=5))}
+    assert found["duration_ns"].beyond_noise and found["duration_ns"].before == 11
+    assert found["read() calls"].before == 0 and found["read() calls"].percent is None
+    assert found["opens"].beyond_noise is False
+    within = {one.name: one for one in changes(reports(10, 20, 30), reports(11, 21, 29))}
+    assert within["duration_ns"].beyond_noise is False
+    alone = next(changes(reports(10), reports(20)))
+    assert alone.beyond_noise is None and alone.percent == 100
+
+
+def test_diff_writes_both_forms():
+    found = list(changes(reports(10), reports(20)))
+    notes = list(differences(reports(1)[0], {**reports(1)[0], "machine": {"kernel": "5\x1b"}}))
+    text = as_text(found, notes, True)
+    assert "\x1b" not in text and "+100.0%" in text and "not the same: kernel" in text
+    assert json.loads(json.dumps(as_json(found, notes)))["changes"][0]["percent"] == 100
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"[]", b"{}", b"{", b'{"type":"sample"}', b"[" * 100_000, b"\xff"]
+)
+def test_diff_refuses_what_is_no_report(tmp_path, data):
+    (tmp_path / "a").write_bytes(data)
+    with pytest.raises(EbtopError):
+        diff(parse(["diff", str(tmp_path / "a"), str(tmp_path / "a")]))
+
+
+@pytest.mark.parametrize(
+    "total", [[], None, {"a": "b"}, {"a": [1]}, {"a": True}, {"a": {"b": {"c": 1}}}]
+)
+def test_diff_takes_any_types(total):
+    report = {"type": "run", "total": total, "syscalls": [1, {}, {"name": 3}], "machine": 4}
+    assert list(changes([report], [report])) == []
+    assert list(differences(report, report)) == []
+
+
+def test_options():
+    got = parse(["run", "--json", "--wait", "--", "make", "--json", "--", "x"])
+    assert got.words == ("make", "--json", "--", "x") and got.json and got.wait
+    assert parse(["run", "sh", "-c", "exit 1"]).words == ("sh", "-c", "exit 1")
+    got = parse(["run", "-p", "7", "--duration", "2", "--no-probes", "syscall,sched"])
+    assert (got.pids, got.duration_s) == ((7,), 2.0)
+    assert got.probes and "syscall" not in got.probes and {"sched", "life"} <= set(got.probes)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["run", "run --", "run --json", "run --bogus -- x", "run -p 3 -- x", "run --duration 3 -- x",
+     "run make -- x", "run -p 3 --wait", "diff a", "diff a b c"],
+)  # fmt: skip
+def test_wrong_usage(words):
+    with pytest.raises(UsageError):
+        parse(words.split())
+
+
+def test_a_command_is_found_as_a_shell_does(tmp_path):
+    (tmp_path / "tool").write_text("#!/bin/sh\n")
+    path = bytes(tmp_path)
+    with pytest.raises(OSError) as error:
+        find(b"tool", path)
+    assert status_of(error.value.errno) == 126
+    (tmp_path / "tool").chmod(0o755)
+    assert find(b"tool", b"/no/such:" + path) == bytes(tmp_path / "tool")
+    for missing in (b"nothing", b"./nothing/x", b"x" * 300):
+        with pytest.raises(OSError) as error:
+            find(missing, path)
+        assert status_of(error.value.errno) == 127
+
+
+def test_the_model_of_a_cpu():
+    assert cpu_model(b"processor : 0\nmodel name\t: AMD X\nflags: a\n") == "AMD X"
+    assert cpu_model(b"junk") is None and cpu_model(None) is None
