@@ -46,6 +46,7 @@ struct block_note {
 	__u32 flags;
 	__u32 group; /* enum ebtop_disk_group */
 	__u32 pad;
+	__u64 latency_ns; /* with NOTE_TIMED */
 };
 
 /* A hash: the keys are addresses of struct request. */
@@ -186,7 +187,7 @@ static __always_inline void charge_current(struct block_note *note)
 /* What a completion adds. Whether it does is in the note's flags, for the verifier walks both ways of
  * every condition, and forgets what it knew only of what is in a map. */
 struct tally {
-	__u64 bytes, now_ns, latency_ns, bucket, whole_bucket;
+	__u64 bytes, now_ns, bucket, whole_bucket;
 	__u32 group;
 };
 
@@ -242,9 +243,10 @@ static __always_inline void count(struct ebtop_disk_counts *counts, const struct
 		add64(&counts->sequential, 1, shared);
 	if (!(note->flags & NOTE_TIMED))
 		return;
-	add64(&counts->latency_ns, tally->latency_ns, shared);
+	/* from the map: of a constant 0 the compiler makes an operation that Linux 5.10 does not have */
+	add64(&counts->latency_ns, note->latency_ns, shared);
 	add_bucket(counts->buckets, tally->bucket, shared);
-	widen(counts, tally->latency_ns);
+	widen(counts, note->latency_ns);
 }
 
 static __always_inline void count_for_owner(const struct block_note *note,
@@ -315,13 +317,13 @@ static __always_inline void tell_times(struct tally *tally, struct block_note *n
 
 	if (!note->issued_ns || tally->group > EBTOP_GROUP_WRITES)
 		return;
-	tally->latency_ns = tally->now_ns - note->issued_ns;
-	if ((__s64)tally->latency_ns < 0 || (__s64)whole_ns < 0) {
+	note->latency_ns = tally->now_ns - note->issued_ns;
+	if ((__s64)note->latency_ns < 0 || (__s64)whole_ns < 0) {
 		count_loss(EBTOP_LOST_CLOCK_ORDER);
 		return;
 	}
 	note->flags |= NOTE_TIMED;
-	tally->bucket = fine_bucket(tally->latency_ns);
+	tally->bucket = fine_bucket(note->latency_ns);
 	tally->whole_bucket = fine_bucket(whole_ns);
 }
 

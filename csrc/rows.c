@@ -305,6 +305,7 @@ static void add_process(struct rows *rows, struct accounts *accounts, struct pro
 static void add_rest_of_disks(struct rows *rows, struct accounts *accounts, __u32 flags)
 {
 	struct ebtop_row rest = { .flags = EBTOP_ROW_KERNEL | EBTOP_ROW_RAN,
+				  .uid = EBTOP_ANY_UID,
 				  .comm = "[writeback]" };
 	struct ebtop_row *row;
 

@@ -193,7 +193,8 @@ def _tree(table: Table, ordered: Sequence[int], ascii: bool) -> dict[int, str]:
     torn reading of /proc can give, are cut open at the first of them.
     """
     pids, ppids = (column_view(table, name).tolist() for name in ("pid", "ppid"))
-    present = {pids[index] for index in ordered}
+    # nobody's parent is the row that stands for no process; 0 is what the first ones have
+    present = {pids[index] for index in ordered} - {0}
     children: dict[int, list[int]] = {}
     roots: list[int] = []
     for index in ordered:

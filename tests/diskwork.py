@@ -104,16 +104,16 @@ def untold(owner: Optional[int] = None) -> Untold:
     such a task is told to nobody; the request is counted when the kernel uses its struct again.
     With nothing under way, what is left is all that is missing.
     """
-    numbers = [Map(number) for number in described(os.getpid())]
-    (notes,) = (found for found in numbers if found.name == "block_notes")
     counts = [0] * 6
-    for value in notes.values():
-        _, issued_ns, _, pid, _, left, flags, group = struct.unpack_from("QQQIIIII", value)
-        if issued_ns and not flags & _DONE and owner in (None, pid):
-            counts[2 * group] += 1
-            counts[2 * group + 1] += left
-    for found in numbers:
+    for number in described(os.getpid()):
+        found = Map(number)
+        values = list(found.values()) if found.name == "block_notes" else []
         found.close()
+        for value in values:
+            _, issued_ns, _, pid, _, left, flags, group = struct.unpack_from("QQQIIIII", value)
+            if issued_ns and not flags & _DONE and owner in (None, pid):
+                counts[2 * group] += 1
+                counts[2 * group + 1] += left
     return Untold(*counts[:4])
 
 

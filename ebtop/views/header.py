@@ -59,7 +59,7 @@ def _uptime(seconds: float) -> str:
 
 def _pace(state: ViewState) -> Line:
     pace = state.pace
-    every = f"every {pace.interval_s:g}s"
+    every = f"every {pace.interval_s:.3g}s"
     spans = [Span(every, Style.BOLD if pace.reason else Style.NORMAL)]
     if pace.reason:
         spans.append(Span(f" ({displayable(pace.reason, state.ascii)})", Style.NOTICE))

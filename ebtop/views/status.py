@@ -130,8 +130,8 @@ def _probes(snapshot: Snapshot, state: ViewState) -> Line:
     groups: dict[tuple[str, str], list[str]] = {}
     for probe in sorted(snapshot.probes, key=lambda probe: probe.state != "on"):
         shed = snapshot.spending is not None and probe.name in snapshot.spending.shed
-        if probe.name in SWITCHABLE and probe.state == "off" and not shed:
-            continue  # nothing shows it now, and that is no fault
+        if probe.state == "off" and probe.name in (*SWITCHABLE, "kfunc") and not shed:
+            continue  # nothing shows it now, or `ebtop kprobe` alone does; that is no fault
         why = displayable(probe.reason or "", state.ascii)
         groups.setdefault((probe.state, why), []).append(displayable(probe.name, state.ascii))
     spans = [Span("  probes:", Style.LABEL)]

@@ -23,6 +23,8 @@ PID_MAX = 4_194_304
 THREADS = 65_536
 PIDS_PER_PAGE = 16
 SYSCALL_NUMBERS = 1024
+NOTES, DISK_OWNERS, DISKS = 16384, 2048, 256
+"""As in csrc/block.c and bpf/abi.h."""
 SHARDS_MAX = 16
 """As in csrc/maps.c: CPUs beyond them share."""
 PAGE = 4096
@@ -66,6 +68,10 @@ def _entries(shape: dict[str, Any]) -> int:
         "pid_pages": (pid_max // PIDS_PER_PAGE + 1, PID_MAX // PIDS_PER_PAGE + 1),
         "free_slots": (cpus, CPUS),
         "syscall_slots": (1 + cpus + THREADS, 1 + CPUS + THREADS),
+        "block_notes": (NOTES, NOTES),
+        "block_owners": (DISK_OWNERS, DISK_OWNERS),
+        "block_lanes": (DISKS * min(_shards(cpus), 4), DISKS * min(_shards(CPUS), 4)),
+        "block_ends": (1 + cpus + THREADS, 1 + CPUS + THREADS),
         "syscall_lanes": (_shards(cpus) * SYSCALL_NUMBERS, _shards(CPUS) * SYSCALL_NUMBERS),
     }
     if name in scaled:
@@ -79,12 +85,16 @@ def _entries(shape: dict[str, Any]) -> int:
 
 
 def _bytes(shape: dict[str, Any], cpus: int) -> int:
-    """As kernel/bpf/arraymap.c and ringbuf.c allocate it, in whole pages."""
+    """As kernel/bpf/arraymap.c, hashtab.c and ringbuf.c allocate it, in whole pages."""
     entries, value = _entries(shape), (int(shape["bytes_value"]) + 7) // 8 * 8
     if shape["type"] == "ringbuf":
         size = entries + 3 * PAGE + (entries // PAGE * 2) * 8
     elif shape["type"].startswith("percpu"):
         size = entries * (value * cpus + 8)
+    elif shape["type"] == "hash":
+        # an element's head of 48 bytes, its key, its value; and buckets of 16 bytes
+        key = (int(shape["bytes_key"]) + 7) // 8 * 8
+        size = entries * (48 + key + value) + (1 << (entries - 1).bit_length()) * 16
     else:
         size = entries * value
     return (size + PAGE - 1) // PAGE * PAGE + PAGE

@@ -18,6 +18,7 @@ import time
 
 import connections
 import dashboard
+import disks
 import kernel_memory
 import opens
 import pipe
@@ -39,12 +40,14 @@ SECTIONS = {
     "memory": kernel_memory.run,
     "opens": opens.run,
     "connections": connections.run,
+    "disks": disks.run,
     "refresh": refresh.run,
     "start": start.run,
     "dashboard": dashboard.run,
 }
 NEEDED = ("perf", "htop", "top", "atop", "bpftool", "cc", "taskset", "opensnoop")
 NEEDED += ("syscount", "strace", "unshare", "tcplife", "tcpstates", "ss")
+NEEDED += ("fio", "biolatency")
 
 
 def main(arguments: list[str]) -> int:

@@ -130,7 +130,7 @@ def test_a_sleep_lasts_as_long_as_it_does(variant: str, worker: Worker) -> None:
     events = followed(worker, "hrtimer_nanosleep", "--ret", work="sleep", number=53)
     assert len(events) == 53
     durations = sorted(event["duration_ns"] for event in events)
-    assert durations[0] >= 20e6 and durations[26] < 200e6  # the machine may be busy at times
+    assert durations[0] >= 20e6 and durations[26] < 500e6  # the machine may be busy at times
     assert {event["result"] for event in events} == {0}
 
 

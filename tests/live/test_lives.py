@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from observe import named, opened, row_of, start, until_done, value, watch, workload
+from observe import named, opened, row_of, start, until_asleep, until_done, value, watch, workload
 
 from ebtop.layout import ARGS_CUT, BORN, EVENT_TYPES, EXITED
 from ebtop.snapshot import Snapshot
@@ -160,7 +160,9 @@ def test_exec_by_another_thread_keeps_the_process() -> None:
     )
     with opened() as session:
         process = subprocess.Popen(["/usr/bin/python3", "-c", code])
-        watch(session, 1.0)
+        comm = Path(f"/proc/{process.pid}/comm")
+        watch(session, 20, lambda: comm.read_text() == "sleep\n")
+        until_asleep(process.pid)
         session.refresh()
         watch(session, 0.5)
         row = row_of(session.refresh(), process.pid)

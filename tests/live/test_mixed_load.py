@@ -196,7 +196,9 @@ def test_all_time_of_every_thread_is_accounted_for(load: Load) -> None:
     for pid in load.pids:
         row = row_of(load.snapshot, pid)
         explained = row["oncpu_ns"] + row["offcpu_ns"] + row["runq_wait_ns"]
-        assert explained == pytest.approx(covered_ns * row["threads"], rel=0.0005)
+        # an emulator's CPUs take turns, and its clock goes on: a slice in progress may be wrong
+        doubt = 0.005 if EMULATED else 0.0005
+        assert explained == pytest.approx(covered_ns * row["threads"], rel=doubt)
 
 
 def test_threads_add_up_to_their_process(load: Load) -> None:

@@ -8,9 +8,11 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
+from observe import allowed
 from running import command
 
 CALLER = """
@@ -45,7 +47,12 @@ class Caller:
 def start(*words: str) -> subprocess.Popen[bytes]:
     pipe = subprocess.PIPE
     process = subprocess.Popen(command("syscalls", *words), stdout=pipe, stderr=pipe)
-    time.sleep(1.5)  # nothing tells when it counts
+    status, end = Path(f"/proc/{process.pid}/status"), time.monotonic() + 30
+    # it gives up its privileges once all is loaded, and a moment later it counts
+    while "\nUid:\t0\t" in status.read_text():
+        assert time.monotonic() < end and process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    time.sleep(allowed(0.1))
     return process
 
 

@@ -129,6 +129,12 @@ def test_a_deep_tree_needs_no_deep_stack() -> None:
     assert len(pids(synthetic.snapshot(rows), tree=True)) == 2999
 
 
+def test_the_row_of_no_process_is_nobodys_parent() -> None:
+    rows = [synthetic.running(0, b"[writeback]", 0), synthetic.running(1, b"init", 3, ppid=0)]
+    order = order_rows(Wanted(by_name("cpu"), tree=True), Context(synthetic.snapshot(rows)))
+    assert set(order.branches.values()) == {""}
+
+
 def test_two_rows_of_one_pid_are_both_in_the_tree() -> None:
     rows = [synthetic.exited(9, b"old", start_ns=5), synthetic.running(9, b"new", 3, start_ns=7)]
     assert pids(synthetic.snapshot(rows), tree=True) == [9, 9]

@@ -14,7 +14,7 @@ sys.path[:0] = [str(TESTS), str(TESTS.parent)]
 from results import FOLDER, fact  # noqa: E402
 from running import command  # noqa: E402
 
-from ebtop.options import PROBES  # noqa: E402
+from ebtop.options import CHOOSABLE  # noqa: E402
 
 LIMIT_SECONDS = 60
 
@@ -30,8 +30,8 @@ def main() -> int:
 
 
 def _examine() -> None:
-    """Every probe is asked for, those too that run only on demand."""
-    doctor = command("doctor", "--json", "--probes", ",".join(PROBES))
+    """Every probe that can be asked for is, those too that run only on demand."""
+    doctor = command("doctor", "--json", "--probes", ",".join(CHOOSABLE))
     done = subprocess.run(doctor, capture_output=True, timeout=LIMIT_SECONDS, check=True)
     json.loads(done.stdout)
     if FOLDER is not None:

@@ -47,10 +47,16 @@ def main() -> int:
     if not ready:
         return 0 if options.if_possible else 1
     kept = Path(tempfile.mkdtemp(prefix="ebtop-vm-"))
-    jobs = [(kernel, folder, setting) for setting in options.settings for kernel, folder in ready]
+    jobs = [
+        (kernel, folder, setting)
+        for setting in options.settings
+        for kernel, folder in ready
+        if options.named or not setting.ends or kernel in (OLDEST, NEWEST)
+    ]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         runs = list(pool.map(lambda job: _try(*job, kept), jobs))
-    wrong = _conclude(runs, whole=len(ready) == len(KERNELS) and not options.tests)
+    every_kernel = len(ready) == len(KERNELS) and not options.tests
+    wrong = _conclude(runs, every_kernel, every_kernel and not options.named)
     for line in absent + wrong:
         print(line)
     if wrong:
@@ -75,8 +81,8 @@ def _fetched(kernels: list[Kernel]) -> tuple[list[tuple[Kernel, Path]], list[str
     return ready, absent
 
 
-def _conclude(runs: list[Run], whole: bool) -> list[str]:
-    """Prints the tables; what is wrong, a line each. A `whole` run was over all kernels."""
+def _conclude(runs: list[Run], every_kernel: bool, whole: bool) -> list[str]:
+    """Prints the tables; what is wrong, a line each. A `whole` run also left out no setting."""
     print(f"\n{report.table(runs)}\n")
     standard = [run for run in runs if run.setting.name == page.STANDARD]
     declared = programs.declared(TREE / "bpf")
@@ -88,8 +94,8 @@ def _conclude(runs: list[Run], whole: bool) -> list[str]:
     for run in runs:
         if report.verdict([run]):
             print("\n".join([f"---- {run.name}, its last words:", *report.last_words(run), ""]))
-    wrong += programs.wrong(declared, proofs, whole and bool(standard))
-    if whole and len(runs) == len(KERNELS) * len(DEFAULT):
+    wrong += programs.wrong(declared, proofs, every_kernel and bool(standard))
+    if whole:
         if all(page.doctor(run.results) for run in standard):
             page.write(PAGE, runs, declared)
             print(f"{PAGE.relative_to(TREE)} is written anew")
@@ -108,8 +114,8 @@ def _options() -> argparse.Namespace:
     options = parser.parse_args()
     try:
         options.kernels = _chosen(options.kernels)
-        names = [name for name in options.settings.split(",") if name]
-        settings = [setting_by_name(name) for name in names] or list(DEFAULT)
+        options.named = [name for name in options.settings.split(",") if name]
+        settings = [setting_by_name(name) for name in options.named] or list(DEFAULT)
     except KeyError as error:
         parser.error(str(error.args[0]))
     options.settings = [_as_asked(setting, options) for setting in settings]

@@ -20,7 +20,7 @@ FAULTS = ("tests/faults",)
 @dataclass(frozen=True)
 class Setting:
     """`append` goes to the kernel's command line; `forced`: a skip of a live test is a failure;
-    `by_default`: part of a run that names no setting."""
+    `by_default`: part of a run that names no setting, on all kernels or on the two `ends` alone."""
 
     name: str
     tests: tuple[str, ...]
@@ -30,6 +30,7 @@ class Setting:
     seconds: int = 1500
     forced: bool = False
     by_default: bool = True
+    ends: bool = False
     why: str = ""
 
 
@@ -41,7 +42,13 @@ SETTINGS = (
     Setting("integrity", FAULTS, append="lockdown=integrity", why="kernel lockdown"),
     Setting("confidentiality", FAULTS, append="lockdown=confidentiality", why="its strictest form"),
     Setting("small", FAULTS, memory_mib=384, why="memory that one process can use up"),
-    Setting("soak", ("tests/soak",), seconds=1500, why="ten minutes under load: leaks, losses"),
+    Setting(
+        "soak",
+        ("tests/soak",),
+        seconds=1500,
+        ends=True,
+        why="ten minutes under load: leaks, losses",
+    ),
 )
 
 
