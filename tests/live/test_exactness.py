@@ -213,7 +213,8 @@ def test_cumulative_is_the_sum_of_the_intervals(reset: bool) -> None:
         total = row_of(snapshot, process.pid)
         process.kill()
         process.wait()
-    sums["offcpu_ns"] += round(snapshot.interval_s * 1e9)
+    for name in ("offcpu_ns", "wait_sleep_ns", "lifetime_ns"):
+        sums[name] += round(snapshot.interval_s * 1e9)
     assert {name: total[name] for name in COUNTERS} == sums
 
 
