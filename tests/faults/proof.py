@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,12 +56,13 @@ def sampling(*arguments: str, before: tuple[str, ...] = ()) -> Iterator[Samples]
     """`ebtop --json` as a process that goes on, started by the command `before`."""
     process = subprocess.Popen(
         [*before, *command("--json", *arguments)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     try:
         yield Samples(process)
     finally:
-        process.kill()
+        # the whole group: who becomes another user is not told of its parent's death any more
+        os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
 
 

@@ -145,7 +145,8 @@ def kfunc_is_right(session: Session, programs: set[str]) -> None:
     calls = [unpack(row, stream.text) for row in rows]
     assert [call.texts[1] for call in calls] == [b"/etc/hostname", b"/no/such/\xff"] * 101
     assert all(row["result"] >= 0 for row in rows[::2])
-    assert {row["result"] for row in rows[1::2]} == {-errno.ENOENT}
+    # an int on newer kernels: what the upper half of its register holds means nothing
+    assert {row["result"] & 0xFFFFFFFF for row in rows[1::2]} == {-errno.ENOENT & 0xFFFFFFFF}
     assert not any(stream.lost.values())
 
 
