@@ -55,7 +55,7 @@ def test_step_is_seen_in_the_time_of_day_alone(clock: Any, direction: int) -> No
     stepped = moment(after[0]) - moment(before[-1])
     assert stepped == pytest.approx(direction * SECONDS + after[0]["interval_s"], abs=2)
     for sample in (*before, *after):
-        assert 0.45 < sample["interval_s"] < 5
+        assert 0.05 < sample["interval_s"] < 5  # a late sample shortens the next interval
         interval_ns = sample["interval_s"] * 1e9
         for process in (spinner, sleeper):
             row = process_of(sample, process.pid)

@@ -66,6 +66,9 @@ def test_confidentiality_is_named_with_what_it_takes() -> None:
             "tasks": None if RSS_KNOWN else "(without resident memory)",
             "syscall": "(without names of opened files)"}  # fmt: skip
     probes = doctor(ebtop("doctor", "--json"))
+    opens = probes.pop("open")
+    assert opens["state"] == "unsupported" and "nor file names read" in opens["reason"]
+    assert "kernel lockdown (it is 'confidentiality')" in opens["help"]
     for name, probe in probes.items():
         word = lost.get(name)
         assert (probe["state"], probe["reason"]) == ("on", None)

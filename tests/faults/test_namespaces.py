@@ -31,7 +31,8 @@ CONTAINER = (
     "+net_bind_service,+net_raw,+sys_chroot,+mknod,+audit_write,+setfcap",
 )  # fmt: skip
 """As container engines start theirs: namespaces, masked files, a short list of capabilities."""
-WITHIN = '(until [ -e $0 ]; do sleep 0.1; done; exec $1 sleeps 211 >$0) & shift; exec "$@"'
+WITHIN = '(until [ -e $0 ]; do sleep 0.1; done; $1 sleeps 211 >$0; :) & shift; exec "$@"'
+"""What is counted is born when that is watched: what waits for its time has switched before."""
 
 
 def run(*words: str) -> subprocess.CompletedProcess[bytes]:
