@@ -83,7 +83,8 @@ def make_ffi() -> FFI:
         include_dirs=["csrc", "bpf", *relative([tree, tree / "include" / "uapi"])],
         define_macros=[("_GNU_SOURCE", None), ("_FILE_OFFSET_BITS", "64"), ("LIBBPF_API", "")],
         extra_compile_args=["-std=gnu11", "-O2", "-g0", *WARNINGS, *LEAN],
-        extra_link_args=["-Wl,--gc-sections"],
+        # csrc/kernelbtf.c stands in for the function that it wraps
+        extra_link_args=["-Wl,--gc-sections", "-Wl,--wrap=btf__load_vmlinux_btf"],
         py_limited_api=limited_api(),
     )
     return ffi

@@ -18,6 +18,7 @@
 #include "accounts.h"
 #include "error.h"
 #include "events.h"
+#include "kernelbtf.h"
 #include "machine.h"
 #include "maps.h"
 #include "probeset.h"
@@ -139,8 +140,10 @@ static int open_session(struct ebtop_session *session, const struct ebtop_settin
 		return ret;
 	if (machine_open(&session->machine, &session->maps))
 		return error_set(err, -ENOMEM, "machine", "no memory");
+	kernelbtf_share();
 	ret = probeset_open(&session->set, settings, &session->maps, &session->config,
 			    &session->waits, err);
+	kernelbtf_drop();
 	session->accounts.attached_boot_ns = clock_ns(CLOCK_BOOTTIME);
 	tell_accounts(session);
 	if (session->accounts.have_sched)
@@ -195,7 +198,9 @@ void ebtop_close(ebtop_session *session)
 
 void ebtop_switch(ebtop_session *session, __u32 probes)
 {
+	kernelbtf_share();
 	probeset_switch(&session->set, probes);
+	kernelbtf_drop();
 	tell_accounts(session);
 }
 

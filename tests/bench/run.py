@@ -22,6 +22,7 @@ import disks
 import kernel_memory
 import opens
 import pipe
+import profile_run
 import refresh
 import start
 import switch
@@ -42,6 +43,7 @@ SECTIONS = {
     "connections": connections.run,
     "disks": disks.run,
     "refresh": refresh.run,
+    "run": profile_run.run,
     "start": start.run,
     "dashboard": dashboard.run,
 }

@@ -65,6 +65,15 @@ def test_cpu_time_is_what_the_kernel_says():
     assert total["oncpu_ns"] == sum(one["oncpu_ns"] for one in report["processes"])
 
 
+def test_cpu_time_of_a_thousand_short_ones():
+    """The parent's own account, of processes that last a millisecond."""
+    report, _ = run(workload("spawn"), str(fewer(997)), "/bin/true")
+    usage, total = report["usage"], report["total"]
+    assert total["processes"] == fewer(997) + 1
+    kernel = usage["user_ns"] + usage["kernel_ns"]
+    assert total["oncpu_ns"] == pytest.approx(kernel, rel=0.01, abs=8_000_000)
+
+
 def test_peak_memory_is_the_kernel_s():
     code = "x = bytearray(67 << 20)\nimport resource\n"
     code += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
@@ -237,3 +246,34 @@ def test_limits_are_those_of_the_caller():
                           "import resource as r; print(r.getrlimit(r.RLIMIT_NOFILE))")  # fmt: skip
     assert written.decode().strip() == str(resource.getrlimit(resource.RLIMIT_NOFILE))
     assert report["exit_code"] == 0
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "os.setgid(65534); os.setuid(65534)",
+        "os.closerange(0, 64)",
+        "[signal.signal(n, signal.SIG_IGN) for n in (1, 2, 3, 15)]",
+        "os.setsid(); os.chdir('/')",
+        "os.set_blocking(1, False); os.set_blocking(2, False)",
+    ],
+)
+def test_whatever_the_command_does_to_itself(code, tmp_path):
+    code = f"import os, signal; {code}; [os.getppid() for _ in range(101)]; os._exit(5)"
+    options = ("--json", "--output", str(tmp_path / "o"))
+    done = ebtop("run", *options, "--", sys.executable, "-I", "-S", "-c", code, timeout=LONG)
+    assert (done.returncode, done.stderr) == (5, b"")
+    report = json.loads((tmp_path / "o").read_text())
+    calls = {one["name"]: one["calls"] for one in report["syscalls"]}
+    assert calls["getppid"] == 101 and report["processes"][0]["exit_code"] == 5
+    if "setuid" in code:
+        assert report["processes"][0]["uid"] == 65534
+
+
+def test_a_command_that_floods_its_output():
+    """Megabytes through a pipe that is read slowly; the report comes after all of it, whole."""
+    code = "import os\nfor _ in range(40000): os.write(1, b'x' * 79 + b'\\n')"
+    report, written = run(sys.executable, "-I", "-S", "-c", code)
+    assert len(written) == 40000 * 80 and set(written.split()) == {b"x" * 79}
+    calls = {one["name"]: one["calls"] for one in report["syscalls"]}
+    assert calls["write"] == 40000
