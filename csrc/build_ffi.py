@@ -27,6 +27,9 @@ typedef unsigned int __u32;
 typedef int __s32;
 """
 WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Wvla", "-Wstrict-prototypes"]
+# csrc/kernelbtf.c stands in for these functions of libbpf
+WRAPPED = ["btf__load_vmlinux_btf", "btf__find_by_name_kind", "bpf_btf_get_next_id"]
+WRAPS = [f"-Wl,--wrap={name}" for name in WRAPPED]
 LEAN = ["-fvisibility=hidden", "-ffunction-sections", "-fdata-sections"]
 
 
@@ -83,8 +86,7 @@ def make_ffi() -> FFI:
         include_dirs=["csrc", "bpf", *relative([tree, tree / "include" / "uapi"])],
         define_macros=[("_GNU_SOURCE", None), ("_FILE_OFFSET_BITS", "64"), ("LIBBPF_API", "")],
         extra_compile_args=["-std=gnu11", "-O2", "-g0", *WARNINGS, *LEAN],
-        # csrc/kernelbtf.c stands in for the function that it wraps
-        extra_link_args=["-Wl,--gc-sections", "-Wl,--wrap=btf__load_vmlinux_btf"],
+        extra_link_args=["-pthread", "-Wl,--gc-sections", *WRAPS],
         py_limited_api=limited_api(),
     )
     return ffi

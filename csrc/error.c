@@ -12,7 +12,7 @@
 
 #include "error.h"
 
-static char last[200];
+static __thread char last[200]; /* probes may load in several threads */
 static int debugging;
 
 int error_set(struct ebtop_error *err, int code, const char *where, const char *what, ...)

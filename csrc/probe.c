@@ -14,6 +14,7 @@
 #include <bpf/libbpf.h>
 
 #include "error.h"
+#include "kernelbtf.h"
 #include "probe.h"
 
 #define BTF_PATH "/sys/kernel/btf/vmlinux"
@@ -138,7 +139,9 @@ static int load(struct probe *probe, const struct probe_variant *variant, int ve
 
 	if (logs)
 		ask_verifier(probe->object, variant, logs);
-	ret = bpf_object__load(probe->object);
+	/* a function that is named at run time may be in a module */
+	ret = probe->kind->hooks_by_name ? bpf_object__load(probe->object) :
+					   kernelbtf_load(probe->object);
 	if (logs)
 		hear_verifier(probe, logs);
 	free(logs);
@@ -164,8 +167,8 @@ static const struct probe_variant *needed(struct probe *probe, const struct prob
 	return &probe->needed;
 }
 
-static int try_variant(struct probe *probe, const struct probe_variant *variant,
-		       const struct maps *maps, const struct ebtop_settings *settings)
+static int load_variant(struct probe *probe, const struct probe_variant *variant,
+			const struct maps *maps, const struct ebtop_settings *settings)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = probe->kind->name);
 	size_t size;
@@ -181,8 +184,17 @@ static int try_variant(struct probe *probe, const struct probe_variant *variant,
 	if (probe->kind->prepare)
 		probe->kind->prepare(probe->object, maps, settings);
 	ret = maps_share(maps, probe->object);
-	if (!ret)
-		ret = load(probe, probe->variant, (int)settings->verifier_stats);
+	return ret ? ret : load(probe, probe->variant, (int)settings->verifier_stats);
+}
+
+static int try_variant(struct probe *probe, int index, const struct maps *maps,
+		       const struct ebtop_settings *settings)
+{
+	int ret = probe->ahead == index + 1 ?
+			  0 :
+			  load_variant(probe, &probe->kind->variants[index], maps, settings);
+
+	probe->ahead = 0;
 	if (ret)
 		return ret;
 	ret = attach(probe, settings);
@@ -198,6 +210,7 @@ static void release(struct probe *probe)
 	}
 	bpf_object__close(probe->object);
 	probe->object = NULL;
+	probe->ahead = 0;
 	probe->programs = 0;
 	probe->runs = probe->run_ns = 0;
 	memset(probe->instructions, 0, sizeof(probe->instructions));
@@ -246,22 +259,39 @@ static void explain(struct probe *probe, int code)
 		snprintf(probe->reason, sizeof(probe->reason), "%s", strerror(-code));
 }
 
+void probe_load(struct probe *probe, const struct maps *maps, const struct ebtop_settings *settings)
+{
+	for (int i = 0; probe->kind->variants[i].programs[0]; i++) {
+		if (!load_variant(probe, &probe->kind->variants[i], maps, settings)) {
+			probe->ahead = i + 1;
+			return;
+		}
+		release(probe);
+	}
+}
+
+void probe_unload(struct probe *probe)
+{
+	if (probe->ahead)
+		release(probe);
+}
+
 void probe_open(struct probe *probe, const struct probe_kind *kind, const struct maps *maps,
 		const struct ebtop_settings *settings)
 {
 	int ret = -ENOENT;
 
 	probe->kind = kind;
-	for (int i = 0; kind->variants[i].programs[0]; i++) {
+	for (int i = probe->ahead ? probe->ahead - 1 : 0; kind->variants[i].programs[0]; i++) {
 		struct ebtop_settings plain = *settings;
 
 		error_forget_libbpf();
-		ret = try_variant(probe, &kind->variants[i], maps, settings);
+		ret = try_variant(probe, i, maps, settings);
 		/* once more for the verifier's reasons, which its statistics do not tell */
 		plain.verifier_stats = 0;
 		if (ret && settings->verifier_stats) {
 			release(probe);
-			ret = try_variant(probe, &kind->variants[i], maps, &plain);
+			ret = try_variant(probe, i, maps, &plain);
 		}
 		if (!ret) {
 			probe->state = EBTOP_PROBE_ON;

@@ -46,6 +46,7 @@ struct probe {
 	const struct probe_variant *variant; /* the one that runs, or was tried last */
 	struct probe_variant needed;         /* of it, what the settings need */
 	struct bpf_object *object;
+	int ahead; /* 1 + index of the variant that probe_load() has loaded, until it is opened */
 	struct bpf_link *links[PROBE_PROGRAMS_MAX];
 	int program_fds[PROBE_PROGRAMS_MAX];
 	__u32 instructions[PROBE_PROGRAMS_MAX]; /* 0: the verifier was not asked */
@@ -58,6 +59,14 @@ struct probe {
 	char reason[200];
 };
 
+/*
+ * Loads what probe_open() will then only have to attach, without saying what became of it. Several
+ * probes may do so at once, in a thread each.
+ */
+void probe_load(struct probe *probe, const struct maps *maps,
+		const struct ebtop_settings *settings);
+/* What was loaded so and never opened goes. */
+void probe_unload(struct probe *probe);
 /* Tries the variants in turn; what became of it is in probe->state and probe->reason. */
 void probe_open(struct probe *probe, const struct probe_kind *kind, const struct maps *maps,
 		const struct ebtop_settings *settings);

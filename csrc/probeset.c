@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "ahead.h"
 #include "block.h"
 #include "error.h"
 #include "kfunc.h"
@@ -43,6 +44,70 @@ static void open_one(struct probeset *set, enum ebtop_probe which)
 {
 	set->probes[which].reason[0] = '\0';
 	probe_open(&set->probes[which], &probe_kinds[which], set->maps, &set->settings);
+}
+
+/* ---- loading several at once; each is then attached when its turn comes ---- */
+
+#define MAPS_MAX 3
+
+/* Dearest first, so that no long one is left for the end; with the maps that must be there before. */
+static const struct {
+	enum ebtop_probe probe;
+	int maps; /* how many of: */
+	enum shared_map map[MAPS_MAX];
+} ahead_of[] = {
+	{ EBTOP_BLOCK, 0, { 0 } },
+	{ EBTOP_TASKS, 0, { 0 } },
+	{ EBTOP_LIFE, 0, { 0 } },
+	{ EBTOP_TCP, 2, { MAP_TCP_SLOTS, MAP_CONNECTIONS } },
+	{ EBTOP_SCHED, 0, { 0 } },
+	{ EBTOP_SYSCALL, 3, { MAP_FILE_SLOTS, MAP_SYSCALL_SLOTS, MAP_SYSCALL_LANES } },
+	{ EBTOP_SOCKETS, 2, { MAP_TCP_SLOTS, MAP_CONNECTIONS } },
+	{ EBTOP_VFS, 2, { MAP_FILE_SLOTS, MAP_SYSCALL_SLOTS } },
+	{ EBTOP_OPEN, 2, { MAP_FILE_SLOTS, MAP_OPEN_CALLS } },
+};
+#define AHEAD (sizeof(ahead_of) / sizeof(ahead_of[0]))
+
+static int add_maps(struct maps *maps, const enum shared_map *which, int count)
+{
+	struct ebtop_error error;
+
+	for (int i = 0; i < count; i++)
+		if (maps_add(maps, which[i], &error))
+			return -ENOMEM;
+	return 0;
+}
+
+static void load_ahead(struct probeset *set, __u32 wanted)
+{
+	struct probe *probes[EBTOP_PROBES];
+	int count = 0;
+
+	/* what the verifier says is better heard of one at a time */
+	if (set->settings.verifier_stats || set->settings.debug)
+		return;
+	if (wanted & BIT(EBTOP_TCP))
+		wanted |= BIT(EBTOP_SOCKETS);
+	for (size_t i = 0; i < AHEAD; i++) {
+		struct probe *probe = &set->probes[ahead_of[i].probe];
+
+		if (wanted & BIT(ahead_of[i].probe) && !probe->ahead &&
+		    probe->state != EBTOP_PROBE_ON &&
+		    !add_maps(set->maps, ahead_of[i].map, ahead_of[i].maps))
+			probes[count++] = probe;
+	}
+	if (count > 1)
+		ahead_load(probes, count, set->maps, &set->settings);
+}
+
+/* What nobody opened goes again, and its maps, which without sched have no use. */
+static void unload_ahead(struct probeset *set)
+{
+	for (size_t i = 0; i < AHEAD; i++) {
+		probe_unload(&set->probes[ahead_of[i].probe]);
+		for (int k = 0; k < ahead_of[i].maps && !probeset_has(set, EBTOP_SCHED); k++)
+			maps_drop(set->maps, ahead_of[i].map[k]);
+	}
 }
 
 static int open_tasks(struct probeset *set)
@@ -134,7 +199,7 @@ static int open_by_function(struct probeset *set)
 	struct ebtop_error error;
 
 	/* on through system calls, it has no object of its own */
-	if (probe->object)
+	if (probe->object && !probe->ahead)
 		return 0;
 	if (!probeset_has(set, EBTOP_SCHED) || maps_add(set->maps, MAP_OPEN_CALLS, &error))
 		return -ENOMEM;
@@ -401,6 +466,8 @@ void probeset_switch(struct probeset *set, __u32 wanted)
 			       (wanted & BIT(EBTOP_TCP) ? connections_collected(set) : 0));
 	if (wanted & USES_FILE_SLOTS)
 		make_file_slots(set);
+	if (probeset_has(set, EBTOP_SCHED))
+		load_ahead(set, wanted);
 	if (wanted & BIT(EBTOP_OPEN)) {
 		collect |= EBTOP_COLLECT_OPENS;
 		by_syscalls = open_by_function(set) ? EBTOP_COLLECT_OPENS_BY_SYSCALLS : 0;
@@ -443,6 +510,7 @@ void probeset_switch(struct probeset *set, __u32 wanted)
 		close_tcp(set);
 	}
 	collect |= switch_stacks(set, !!(wanted & BIT(EBTOP_STACKS)));
+	unload_ahead(set);
 	set->settings.probes = (set->settings.probes & ~COMES_AND_GOES) | (wanted & COMES_AND_GOES);
 	config_collect(set->config, collect | by_syscalls);
 	/* what is open already, once nothing that begins now is missed */
@@ -498,6 +566,7 @@ int probeset_open(struct probeset *set, const struct ebtop_settings *settings, s
 	/* from the first switch on */
 	if (wanted & BIT(EBTOP_STACKS) && functions_are_there(&waits->functions))
 		config_collect(config, EBTOP_COLLECT_STACKS);
+	load_ahead(set, wanted);
 	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
 		if (wanted & BIT(order[i]))
 			open_one(set, order[i]);

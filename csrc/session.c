@@ -116,13 +116,15 @@ static void tell_accounts(struct ebtop_session *session)
 	session->events.transitions = (int)session->set.settings.transitions;
 }
 
-static int open_session(struct ebtop_session *session, const struct ebtop_settings *settings,
-			struct ebtop_error *err)
+static int open_parts(struct ebtop_session *session, const struct ebtop_settings *settings,
+		      struct ebtop_error *err)
 {
 	int ret = maps_open(&session->maps, settings->events_bytes, err);
 
 	if (ret)
 		return ret;
+	/* the first maps tell that BPF is allowed; the others are made meanwhile */
+	kernelbtf_read();
 	ret = config_open(&session->config, &session->maps, err);
 	if (ret)
 		return ret;
@@ -140,14 +142,23 @@ static int open_session(struct ebtop_session *session, const struct ebtop_settin
 		return ret;
 	if (machine_open(&session->machine, &session->maps))
 		return error_set(err, -ENOMEM, "machine", "no memory");
-	kernelbtf_share();
 	ret = probeset_open(&session->set, settings, &session->maps, &session->config,
 			    &session->waits, err);
-	kernelbtf_drop();
 	session->accounts.attached_boot_ns = clock_ns(CLOCK_BOOTTIME);
 	tell_accounts(session);
 	if (session->accounts.have_sched)
 		visit_cpus(session);
+	return ret;
+}
+
+static int open_session(struct ebtop_session *session, const struct ebtop_settings *settings,
+			struct ebtop_error *err)
+{
+	int ret;
+
+	kernelbtf_share();
+	ret = open_parts(session, settings, err);
+	kernelbtf_drop();
 	return ret;
 }
 
