@@ -15,7 +15,8 @@
 
 #define SYMBOLS "/proc/kallsyms"
 #define BLOCK_BYTES 65536
-#define LONGEST 65536 /* bytes of code behind a symbol that no other follows */
+#define LONGEST 65536      /* bytes of code behind a symbol that no other follows */
+#define MEANWHILE_READS 64 /* each is a page at most, as the kernel gives this file */
 #define FARTHEST (1u << 20)
 
 struct function_name {
@@ -47,18 +48,11 @@ static int by_name(const void *left, const void *right)
 	return compare_text(a->name, a->length, b->name, b->length);
 }
 
-static int by_address(const void *left, const void *right)
-{
-	const __u64 a = *(const __u64 *)left, b = *(const __u64 *)right;
-
-	return (a > b) - (a < b);
-}
-
 static int by_start(const void *left, const void *right)
 {
 	const struct function_range *a = left, *b = right;
 
-	return by_address(&a->start, &b->start);
+	return (a->start > b->start) - (a->start < b->start);
 }
 
 static int add_name(struct functions *functions, const char *line, size_t length)
@@ -178,9 +172,12 @@ static void take_symbol(void *context, const char *line)
 }
 
 /* Calls `take` with each line of the file; one that a block ends in goes on in the next. */
-static void each_line(int fd, void (*take)(void *context, const char *line), void *context)
+static void each_line(const struct functions *functions,
+		      void (*take)(void *context, const char *line), void *context)
 {
+	const int fd = functions->symbols_fd;
 	char *block = malloc(BLOCK_BYTES + 1), *line, *end;
+	unsigned int reads = 0;
 	size_t kept = 0;
 	ssize_t bytes;
 
@@ -195,26 +192,45 @@ static void each_line(int fd, void (*take)(void *context, const char *line), voi
 		if (kept == BLOCK_BYTES)
 			break; /* no line is so long */
 		memmove(block, line, kept);
+		if (functions->meanwhile && ++reads % MEANWHILE_READS == 0)
+			functions->meanwhile(functions->context);
 	}
 	free(block);
 }
 
-/* A function ends where the next symbol begins, wherever in the file that is. */
-static void end_ranges(struct functions *functions, struct buffer *addresses)
+/* How many begin at that address or before. */
+static size_t ranges_until(const struct functions *functions, __u64 address)
+{
+	const struct function_range *ranges = (const void *)functions->ranges.data;
+	size_t low = 0, high = functions->ranges.count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (ranges[middle].start <= address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* A function ends where the next symbol begins, wherever in the file that is. They are hundreds, symbols
+ * more than a hundred thousand: these are not sorted, but looked up each. */
+static void end_ranges(struct functions *functions, const struct buffer *addresses)
 {
 	const __u64 *all = (const void *)addresses->data;
 	struct function_range *ranges = (void *)functions->ranges.data;
-	size_t next = 0;
 
-	if (!functions->ranges.count || !addresses->count)
+	if (!functions->ranges.count)
 		return;
-	qsort(addresses->data, addresses->count, sizeof(__u64), by_address);
 	qsort(ranges, functions->ranges.count, sizeof(*ranges), by_start);
-	for (size_t i = 0; i < functions->ranges.count; i++) {
-		while (next < addresses->count && all[next] <= ranges[i].start)
-			next++;
-		if (next < addresses->count && all[next] < ranges[i].end)
-			ranges[i].end = all[next];
+	for (size_t i = 0; i < addresses->count; i++) {
+		/* of several that begin at one address the last is found, as in range_of() */
+		size_t after = ranges_until(functions, all[i] - 1);
+
+		if (after && all[i] < ranges[after - 1].end)
+			ranges[after - 1].end = all[i];
 	}
 }
 
@@ -222,7 +238,7 @@ static void find_ranges(struct functions *functions)
 {
 	struct search search = { functions, BUFFER_OF(__u64) };
 
-	each_line(functions->symbols_fd, take_symbol, &search);
+	each_line(functions, take_symbol, &search);
 	end_ranges(functions, &search.addresses);
 	buffer_free(&search.addresses);
 	functions->found = 1;
@@ -269,23 +285,15 @@ void functions_names(const struct functions *functions, struct ebtop_symbol *sym
 	struct naming naming = { symbols, count };
 
 	if (functions->symbols_fd >= 0)
-		each_line(functions->symbols_fd, take_name, &naming);
+		each_line(functions, take_name, &naming);
 }
 
 static const struct function_range *range_of(const struct functions *functions, __u64 address)
 {
 	const struct function_range *ranges = (const void *)functions->ranges.data;
-	size_t low = 0, high = functions->ranges.count;
+	size_t after = ranges_until(functions, address);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (ranges[middle].start <= address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low && address < ranges[low - 1].end ? &ranges[low - 1] : NULL;
+	return after && address < ranges[after - 1].end ? &ranges[after - 1] : NULL;
 }
 
 __u32 functions_reason(struct functions *functions, const __u64 *frame, __u32 count)

@@ -15,6 +15,9 @@ struct functions {
 	struct buffer names; /* struct function_name, in order */
 	struct buffer ranges; /* struct function_range, in order */
 	int found;
+	/* called now and then while the file is read, which takes tens of milliseconds */
+	void (*meanwhile)(void *context);
+	void *context;
 };
 
 /* `list`: a line a function, `R name`, R a digit: enum ebtop_wait. */

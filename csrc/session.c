@@ -116,6 +116,17 @@ static void tell_accounts(struct ebtop_session *session)
 	session->events.transitions = (int)session->set.settings.transitions;
 }
 
+/* The slots of threads that ended are taken back, and free ones handed out. */
+static void serve_slots(void *context)
+{
+	struct ebtop_session *session = context;
+
+	if (!session->accounts.have_sched)
+		return;
+	accounts_scan(&session->accounts, 1);
+	slots_provide(&session->slots);
+}
+
 static int open_parts(struct ebtop_session *session, const struct ebtop_settings *settings,
 		      struct ebtop_error *err)
 {
@@ -137,6 +148,8 @@ static int open_parts(struct ebtop_session *session, const struct ebtop_settings
 	session->accounts.waits = &session->waits;
 	if (waits_open(&session->waits, &session->maps, settings->wait_functions))
 		return error_set(err, -ENOMEM, "waits", "no memory");
+	session->waits.functions.meanwhile = serve_slots;
+	session->waits.functions.context = session;
 	ret = events_open(&session->events, &session->maps, &session->accounts, err);
 	if (ret)
 		return ret;
@@ -258,10 +271,7 @@ static int drain_events(struct ebtop_session *session)
 int ebtop_poll(ebtop_session *session)
 {
 	session->accounts.now_ns = clock_ns(CLOCK_MONOTONIC);
-	if (session->accounts.have_sched) {
-		accounts_scan(&session->accounts, 1);
-		slots_provide(&session->slots);
-	}
+	serve_slots(session);
 	return drain_events(session);
 }
 
