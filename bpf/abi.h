@@ -33,13 +33,16 @@ enum ebtop_collect {
 	EBTOP_COLLECT_FILES = 16,
 	EBTOP_COLLECT_FILES_BY_SYSCALLS = 32, /* where no function can be hooked */
 	EBTOP_COLLECT_CONNECTIONS = 64,
-	EBTOP_COLLECT_TRANSITIONS = 128, /* an event for each change of a connection's state */
-	EBTOP_COLLECT_STACKS = 256,      /* of waits that nothing else explains */
+	EBTOP_COLLECT_TRANSITIONS = 128,  /* an event for each change of a connection's state */
+	EBTOP_COLLECT_STACKS = 256,       /* of waits that nothing else explains */
+	EBTOP_COLLECT_MEMORY = 512,       /* what calls map and unmap */
+	EBTOP_COLLECT_ALLOCATIONS = 1024, /* an event for each such call */
 };
 
 /* Written by user space alone, field by field; what it says holds from the next event on. */
 struct ebtop_config {
 	__u64 min_latency_ns; /* calls that took less are in no histogram and no stream */
+	__u64 min_bytes;      /* changes of memory by less are in no stream */
 	__u32 pid;            /* 0: every process */
 	__u32 uid;            /* effective; EBTOP_ANY_UID: every user */
 	__u32 flags;          /* EBTOP_FILTER_* */
@@ -176,6 +179,11 @@ enum ebtop_syscall_category {
 #define EBTOP_KIND_COPY 0x70     /* from the first argument's file to the third's */
 #define EBTOP_KIND_RESTARTS 0x80 /* restart_syscall */
 #define EBTOP_KIND_SEND 0x90     /* from the second argument's file to the first's */
+#define EBTOP_KIND_MMAP 0xa0     /* this and the next ones change what is mapped */
+#define EBTOP_KIND_MUNMAP 0xb0
+#define EBTOP_KIND_MREMAP 0xc0
+#define EBTOP_KIND_BRK 0xd0
+#define EBTOP_KIND_MMAP_OLD 0xe0 /* of 32-bit x86: its arguments are in memory */
 
 /* Totals since `start_ns` met its first call; the thread itself writes them, as it enters and leaves. */
 struct ebtop_syscall_slot {
@@ -205,6 +213,29 @@ struct ebtop_file_slot {
 	__u64 added_pages;       /* to the page cache, by calls that read */
 	__u64 opens;
 	__u64 pad[2];
+};
+
+/* ---- memory: what the calls of one thread mapped and unmapped, beside its slot ---- */
+
+/* Class i holds sizes in [2^(i+12), 2^(i+13)); the first also smaller ones, the last also larger. */
+#define EBTOP_SIZE_CLASSES 16
+#define EBTOP_SIZE_FROM 12
+
+/* Totals since `start_ns` met its first such call; the thread itself writes them. */
+struct ebtop_mem_slot {
+	__u64 start_ns; /* whose totals these are: as in the slot of the same index */
+	__u64 allocated_bytes;
+	__u64 freed_bytes;
+	__u64 before; /* the call in progress began with so many pages mapped; brk: with that end */
+	__u32 mmaps;
+	__u32 munmaps;
+	__u32 brks;
+	__u32 call; /* in progress: EBTOP_KIND_*, and what only BPF knows; 0: none is */
+	__u32 generation;
+	__u32 turn;  /* of its process's calls */
+	__u32 begun; /* calls of the process, where this is its leader's; it has other threads */
+	__u32 ended;
+	__u32 sizes[EBTOP_SIZE_CLASSES]; /* of what was allocated, by call */
 };
 
 /* Numbers from here on are those of the 32-bit calls; what is too large shares the last one. */
@@ -299,7 +330,8 @@ enum ebtop_event_type {
 	EBTOP_EVENT_OPEN = 3,
 	EBTOP_EVENT_KPROBE = 4,
 	EBTOP_EVENT_TCP = 5,
-	EBTOP_EVENT_TYPES = 6,
+	EBTOP_EVENT_MEM = 6,
+	EBTOP_EVENT_TYPES = 7,
 	EBTOP_EVENT_STACK = 253, /* a stack that is not known yet */
 	EBTOP_EVENT_WAIT = 254,  /* a wait whose stack has no reason yet */
 	EBTOP_EVENT_NUDGE = 255, /* a head alone: wakes the reader, and means nothing else */
@@ -482,6 +514,16 @@ struct ebtop_tcp {
 	__u32 pad;
 };
 
+/* A call changed what is mapped, or (brk) asked; one that failed is none. */
+struct ebtop_mem {
+	struct ebtop_event head;
+	__u64 address;
+	__u64 allocated_bytes;
+	__u64 freed_bytes;
+	__u32 call; /* EBTOP_KIND_* */
+	__u32 pad;
+};
+
 /* Totals of a thread, beside its slot; it writes them itself. */
 struct ebtop_tcp_slot {
 	__u64 start_ns; /* whose these are: as in the slot of the same index */
@@ -512,6 +554,11 @@ struct ebtop_task {
 	__s64 rss_pages; /* -1: no address space (kernel thread, zombie); -2: not readable */
 	__u64 virtual_pages;
 	__u64 peak_rss_pages;
+	__u64 anon_pages; /* the four: where rss_pages is known */
+	__u64 file_pages;
+	__u64 shmem_pages;
+	__u64 swap_pages;
+	__u64 mappings; /* where there is an address space */
 	__u32 tid;
 	__u32 pid;
 	__u32 ppid;
@@ -579,7 +626,12 @@ enum ebtop_counter {
 	EBTOP_WAIT_POLL_NS = 45,
 	EBTOP_WAIT_OTHER_NS = 46,
 	EBTOP_LIFETIME_NS = 47, /* how long its threads lived in the interval */
-	EBTOP_COUNTERS = 48,
+	EBTOP_MMAP_CALLS = 48,
+	EBTOP_MUNMAP_CALLS = 49,
+	EBTOP_BRK_CALLS = 50,
+	EBTOP_ALLOCATED_BYTES = 51,
+	EBTOP_FREED_BYTES = 52,
+	EBTOP_COUNTERS = 53,
 };
 
 /* The other values a source may not know; also bits in ebtop_row.known, from its end. */
@@ -612,6 +664,11 @@ struct ebtop_row {
 	__u64 rss_bytes;
 	__u64 virtual_bytes;
 	__u64 peak_rss_bytes;
+	__u64 rss_anon_bytes; /* the four: EBTOP_NOT_COUNTED where they are not known */
+	__u64 rss_file_bytes;
+	__u64 rss_shmem_bytes;
+	__u64 swap_bytes;
+	__u64 mappings; /* likewise */
 	__u64 cgroup_id;
 	__u64 disk_latency_min_ns; /* the three: only where requests were timed (`disk_timed`) */
 	__u64 disk_latency_p99_ns;
@@ -636,7 +693,10 @@ struct ebtop_event_row {
 	__u64 duration_ns; /* exit: how long the process lived; open: how long it took */
 	__s64 result;      /* open: descriptor or -errno; kprobe: what the function returned */
 	__s64 oncpu_ns;    /* exit, in a stream: of the whole process; -1: not known */
-	__u32 type;        /* enum ebtop_event_type */
+	__u64 address;     /* this and the next two: mem */
+	__u64 allocated_bytes;
+	__u64 freed_bytes;
+	__u32 type; /* enum ebtop_event_type */
 	__u32 pid;
 	__u32 tid;
 	__u32 uid;
@@ -646,8 +706,8 @@ struct ebtop_event_row {
 	__u32 text_bytes;
 	__u32 name; /* exec: the program's path, in the same texts */
 	__u32 name_bytes;
-	__u32 open_flags;
-	__u32 marks; /* EBTOP_TEXT_* */
+	__u32 open_flags; /* mem: EBTOP_KIND_* */
+	__u32 marks;      /* EBTOP_TEXT_* */
 	char comm[EBTOP_COMM_BYTES];
 };
 
@@ -676,6 +736,14 @@ struct ebtop_syscall_row {
 	__u32 number;
 	__u32 compat;                        /* 1: a number of the machine's 32-bit calls */
 	__u64 histogram[EBTOP_LOG2_BUCKETS]; /* element i: [2^i, 2^(i+1)) ns, element 0 also 0 */
+};
+
+/* How large a process's allocations were, of one that made any. */
+struct ebtop_sizes_row {
+	__u64 start_ns;
+	__u32 pid;
+	__u32 pad;
+	__u64 sizes[EBTOP_SIZE_CLASSES];
 };
 
 /* One disk that requests go to, in the interval or cumulative. */

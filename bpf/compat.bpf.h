@@ -46,7 +46,7 @@ struct mm_struct___rss_percpu {
 };
 
 struct pt_regs___x86 {
-	unsigned long bx, cx, dx, si, di, cs, ax, r8, r9, sp, orig_ax;
+	unsigned long bx, cx, dx, si, di, cs, ax, r8, r9, r10, sp, orig_ax;
 };
 
 struct pt_regs___arm64 {
@@ -112,22 +112,27 @@ static __always_inline bool task_on_cpu(const struct task_struct *task)
 	return ((const struct task_struct___on_cpu_int *)task)->on_cpu;
 }
 
+struct mm_pages { /* in the order of MM_FILEPAGES and those that follow */
+	__s64 file, anon, swap, shmem;
+};
+
 /*
- * File, anonymous and shared-memory pages (MM_FILEPAGES 0, MM_ANONPAGES 1, MM_SHMEMPAGES 3).
+ * File, anonymous, swapped and shared-memory pages.
  * Linux kernel commit f1a7941243c1 "mm: convert mm's rss stats into percpu_counter" (in v6.2):
  * from there on `count` lags behind by at most one batch a CPU. Before it, the verifier does not
  * walk an array of typedefs, so the counters are read by helper (refused under lockdown).
  */
-static __always_inline __s64 mm_rss_pages(const struct mm_struct *mm)
+static __always_inline struct mm_pages mm_pages(const struct mm_struct *mm)
 {
 	const struct mm_struct___rss_atomic *old = (const void *)mm;
 	const struct mm_struct___rss_percpu *now = (const void *)mm;
 	long count[4] = {};
 
 	if (!bpf_core_field_exists(old->rss_stat.count))
-		return now->rss_stat[0].count + now->rss_stat[1].count + now->rss_stat[3].count;
+		return (struct mm_pages){ now->rss_stat[0].count, now->rss_stat[1].count,
+					  now->rss_stat[2].count, now->rss_stat[3].count };
 	bpf_core_read(&count, sizeof(count), &old->rss_stat.count);
-	return count[0] + count[1] + count[3];
+	return (struct mm_pages){ count[0], count[1], count[2], count[3] };
 }
 
 /*
@@ -170,7 +175,7 @@ static __always_inline bool is_compat_call(const struct pt_regs *regs, struct ta
 	return x86->cs == USER32_CS;
 }
 
-/* The first three arguments of a system call, by the registers of its table. */
+/* The first four arguments of a system call, by the registers of its table. */
 static __always_inline __u64 syscall_argument(const struct pt_regs *regs, bool compat, int which)
 {
 	const struct pt_regs___x86 *x86 = (const void *)regs;
@@ -179,8 +184,8 @@ static __always_inline __u64 syscall_argument(const struct pt_regs *regs, bool c
 	if (!bpf_core_field_exists(x86->di))
 		return arm64->regs[which];
 	if (compat)
-		return which == 0 ? x86->bx : which == 1 ? x86->cx : x86->dx;
-	return which == 0 ? x86->di : which == 1 ? x86->si : x86->dx;
+		return which == 0 ? x86->bx : which == 1 ? x86->cx : which == 2 ? x86->dx : x86->si;
+	return which == 0 ? x86->di : which == 1 ? x86->si : which == 2 ? x86->dx : x86->r10;
 }
 
 /* The same when it returns: the result is where the first argument was, on arm64. */

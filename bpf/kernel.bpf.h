@@ -79,6 +79,8 @@ struct signal_struct {
 struct mm_struct {
 	unsigned long total_vm;
 	unsigned long hiwater_rss;
+	unsigned long brk;
+	int map_count;
 	unsigned long arg_start;
 	unsigned long arg_end;
 };

@@ -4,7 +4,8 @@
  * Owns the entry and the return of system calls. Per thread: calls by category, errors, time inside
  * and on-CPU time inside, which divides its on-CPU time into user and kernel exactly. Of the
  * machine, or of whom the filter names: calls, errors and a histogram of latencies per system call.
- * Where no function can be hooked, file opens are noticed here too, and bytes of files.
+ * Where no function can be hooked, file opens are noticed here too, and bytes of files; calls that
+ * map and unmap memory always are. Who wants those alone pays little for any other call.
  *
  * A call belongs to the thread, not to the CPU, for it may return on another one. A call that was
  * interrupted and goes on is one call; one that never returns (exit) is counted and has no latency.
@@ -12,6 +13,7 @@
 #include "calls.bpf.h"
 #include "file.bpf.h"
 #include "latency.bpf.h"
+#include "mem.bpf.h"
 #include "open.bpf.h"
 
 #define KIND_CATEGORY 0x07 /* enum ebtop_syscall_category */
@@ -49,25 +51,26 @@ struct {
 
 struct caller {                   /* the current thread */
 	struct task_struct *task; /* NULL where only its address can be had */
+	__u64 address;
 	__u32 pid;
 	__u32 *index;
 	struct ebtop_slot *slot;
 	struct ebtop_syscall_slot *calls;
 };
 
-/* Its slots; false when there are none. */
-static __always_inline bool find_caller(struct caller *caller, const struct ebtop_config *now)
+/* Its slot; false when there is none. */
+static __always_inline bool find_thread(struct caller *caller, const struct ebtop_config *now)
 {
-	__u64 ids, address;
 	__u32 *index;
+	__u64 ids;
 
 	if (has_current_task()) {
 		/* one helper instead of two */
 		caller->task = bpf_get_current_task_btf();
-		address = (__u64)caller->task;
+		caller->address = (__u64)caller->task;
 		ids = (__u64)caller->task->tgid << 32 | (__u32)caller->task->pid;
 	} else {
-		address = bpf_get_current_task();
+		caller->address = bpf_get_current_task();
 		ids = bpf_get_current_pid_tgid();
 	}
 	caller->pid = ids >> 32;
@@ -82,8 +85,20 @@ static __always_inline bool find_caller(struct caller *caller, const struct ebto
 	}
 	caller->index = index;
 	caller->slot = slot_at(*index);
-	caller->calls = bpf_map_lookup_elem(&syscall_slots, index);
-	return caller->slot && caller->calls && caller->slot->owner == address;
+	return caller->slot && caller->slot->owner == caller->address;
+}
+
+/* With what is beside it. */
+static __always_inline bool find_calls(struct caller *caller)
+{
+	caller->calls = bpf_map_lookup_elem(&syscall_slots, caller->index);
+	return caller->calls;
+}
+
+/* The address of a task is enough to read it by helper. */
+static __always_inline struct task_struct *task_of(const struct caller *caller)
+{
+	return has_current_task() ? caller->task : (void *)bpf_get_current_task();
 }
 
 static __always_inline __u64 oncpu_now(const struct ebtop_slot *slot, __u64 now_ns)
@@ -227,13 +242,21 @@ static __always_inline bool goes_on(const struct ebtop_config *now,
 
 static __always_inline int account_enter(const struct pt_regs *regs, long id, bool with_reads)
 {
-	const struct ebtop_config *now = config_for(COLLECTED_HERE);
+	const struct ebtop_config *now = config_for(COLLECTED_HERE | EBTOP_COLLECT_MEMORY);
 	struct ebtop_syscall_slot *calls;
 	struct caller caller = {};
 	__u32 number, kind;
 	__u64 now_ns;
 
-	if (!now || !find_caller(&caller, now))
+	if (!now || (!(now->collect & COLLECTED_HERE) && !may_be_memory(id)) ||
+	    !find_thread(&caller, now))
+		return 0;
+	number = number_of(regs, caller.task, id);
+	kind = kind_of(number);
+	if (is_memory(kind) && now->collect & EBTOP_COLLECT_MEMORY &&
+	    passes(now, caller.pid, caller.slot, with_reads))
+		memory_enter(now, task_of(&caller), caller.pid, caller.index, caller.slot, kind);
+	if (!(now->collect & COLLECTED_HERE) || !find_calls(&caller))
 		return 0;
 	calls = caller.calls;
 	claim(now, &caller);
@@ -241,8 +264,6 @@ static __always_inline int account_enter(const struct pt_regs *regs, long id, bo
 		calls->entered_ns = 0;
 		return 0;
 	}
-	number = number_of(regs, caller.task, id);
-	kind = kind_of(number);
 	now_ns = bpf_ktime_get_ns();
 	calls->entered_oncpu_ns = oncpu_now(caller.slot, now_ns);
 	if (calls->left_ns && goes_on(now, calls, number, kind))
@@ -275,12 +296,6 @@ static __always_inline void note_opened(const struct ebtop_config *now, const st
 		  caller->calls->entered_ns, ret);
 }
 
-/* The address of a task is enough to find its files with, by helper. */
-static __always_inline struct task_struct *task_of(const struct caller *caller)
-{
-	return has_current_task() ? caller->task : (void *)bpf_get_current_task();
-}
-
 /* Which descriptors it was about, is in the registers still. */
 static __always_inline void note_file(const struct caller *caller, const struct pt_regs *regs,
 				      __u32 kind, __u64 bytes)
@@ -305,12 +320,21 @@ static __always_inline void note_file(const struct caller *caller, const struct 
 
 static __always_inline int account_return(const struct pt_regs *regs, long ret, bool with_reads)
 {
-	const struct ebtop_config *now = config_for(COLLECTED_HERE);
+	const struct ebtop_config *now = config_for(COLLECTED_HERE | EBTOP_COLLECT_MEMORY);
 	struct ebtop_syscall_slot *calls;
 	struct caller caller = {};
 	__u64 now_ns, oncpu_ns;
+	bool memory;
 
-	if (!now || !find_caller(&caller, now))
+	if (!now)
+		return 0;
+	memory = now->collect & EBTOP_COLLECT_MEMORY && may_be_memory(current_call(regs));
+	if ((!memory && !(now->collect & COLLECTED_HERE)) || !find_thread(&caller, now))
+		return 0;
+	if (memory)
+		memory_return(now, task_of(&caller), caller.pid, caller.index, caller.slot, regs,
+			      is_compat_call(regs, caller.task), ret, with_reads);
+	if (!(now->collect & COLLECTED_HERE) || !find_calls(&caller))
 		return 0;
 	calls = caller.calls;
 	/* it entered before we watched, or before the filter let it pass */

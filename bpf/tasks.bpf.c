@@ -8,14 +8,31 @@
 #include "stack.bpf.h"
 #include "wait.bpf.h"
 
+/* Counters that lag behind their CPUs may be below 0. */
+static __always_inline __u64 not_negative(__s64 count)
+{
+	return count > 0 ? count : 0;
+}
+
 static __always_inline void copy_memory(struct ebtop_task *record, const struct mm_struct *mm,
 					bool with_rss)
 {
-	__s64 rss = with_rss ? mm_rss_pages(mm) : -2;
+	struct mm_pages pages;
+	__s64 rss = -2;
 
-	record->rss_pages = rss > 0 || !with_rss ? rss : 0;
 	record->virtual_pages = mm->total_vm;
 	record->peak_rss_pages = mm->hiwater_rss;
+	record->mappings = mm->map_count;
+	record->rss_pages = rss;
+	if (!with_rss)
+		return;
+	pages = mm_pages(mm);
+	rss = pages.file + pages.anon + pages.shmem;
+	record->rss_pages = not_negative(rss);
+	record->anon_pages = not_negative(pages.anon);
+	record->file_pages = not_negative(pages.file);
+	record->shmem_pages = not_negative(pages.shmem);
+	record->swap_pages = not_negative(pages.swap);
 	if (rss > 0 && (__u64)rss > record->peak_rss_pages)
 		record->peak_rss_pages = rss;
 }

@@ -182,6 +182,7 @@ static void free_thread(struct accounts *accounts, struct thread *thread)
 	free(thread->calls);
 	free(thread->files);
 	free(thread->net);
+	free(thread->memory);
 	free(thread->waits);
 	free(thread);
 }
@@ -193,6 +194,7 @@ static void free_process(struct accounts *accounts, struct process *process)
 	hash_remove(&accounts->processes, &process->node);
 	free(process->args);
 	free(process->sums);
+	free(process->sizes);
 	free(process);
 }
 
@@ -329,6 +331,7 @@ void accounts_reset(struct accounts *accounts)
 		struct process *process = entry->process;
 
 		reset_sums(process->sums);
+		accounts_reset_sizes(process);
 		if (!process->sums)
 			process->known_ns = accounts->before_ns;
 		for (struct thread *thread = process->threads; thread; thread = thread->next)

@@ -13,6 +13,7 @@
 #include "files.h"
 #include "connections.h"
 #include "hash.h"
+#include "memory.h"
 #include "slots.h"
 #include "syscalls.h"
 #include "waits.h"
@@ -53,6 +54,20 @@ struct thread_net {
 	__u32 opened, accepted;
 };
 
+/* What it had mapped and unmapped, likewise. */
+struct thread_memory {
+	__u64 boot_ns;
+	struct ebtop_mem_slot last;
+};
+
+/* How many allocations of each size its threads made; who made none has none. */
+struct process_sizes {
+	__u64 refresh; /* the one that `interval` is of */
+	__u64 interval[EBTOP_SIZE_CLASSES];
+	__u64 total[EBTOP_SIZE_CLASSES];
+	__u64 base[EBTOP_SIZE_CLASSES]; /* total at the last reset */
+};
+
 /* How its time off the CPU was divided when that was read last; whoever never switched has none. */
 struct thread_waits {
 	__u64 refresh; /* the one that read it */
@@ -84,6 +99,7 @@ struct thread {
 	struct thread_calls *calls;
 	struct thread_files *files;
 	struct thread_net *net;
+	struct thread_memory *memory;
 	struct thread_waits *waits;
 	__u64 ended_ns; /* 0: it lives, or its end was not seen */
 	__u64 divided;  /* the refresh whose kernel time is counted, not sampled */
@@ -130,7 +146,9 @@ struct process {
 	__u64 direct_bytes; /* written past the page cache, and not yet found in dirtied_sum */
 	__u64 known_ns;     /* without sums, all its threads have slept since then */
 	struct sums *sums;
+	struct process_sizes *sizes;
 	__u64 rss_pages, virtual_pages, peak_rss_pages, cgroup_id;
+	__u64 anon_pages, file_pages, shmem_pages, swap_pages, mappings;
 	__u64 ended_oncpu_ns, last_oncpu_ns; /* of the threads that ended, and of the last one */
 	__u64 others_oncpu_ns;               /* as the exit event has it */
 	__u32 last_tid, pad0;
@@ -171,6 +189,7 @@ struct accounts {
 	struct syscalls *syscalls;       /* NULL when they are not counted */
 	struct disks *disks;             /* likewise */
 	struct connections *connections; /* likewise */
+	struct memory *memory;           /* likewise */
 	struct files *files;        /* NULL when neither bytes of files nor opens are counted */
 	struct ebtop_config filter; /* at the beginning of this refresh */
 	struct thread **by_slot;
@@ -220,6 +239,13 @@ void accounts_files(struct accounts *accounts, struct thread *thread, __u32 inde
 /* What a thread sent and received, likewise. */
 void accounts_net(struct accounts *accounts, struct thread *thread, __u32 index,
 		  const struct ebtop_slot *slot);
+/* What a thread mapped and unmapped, likewise. */
+void accounts_memory(struct accounts *accounts, struct thread *thread, __u32 index,
+		     const struct ebtop_slot *slot);
+/* The sizes of a process's allocations; whether there were any. */
+int accounts_pack_sizes(const struct accounts *accounts, const struct process *process,
+			int cumulative, struct ebtop_sizes_row *row);
+void accounts_reset_sizes(struct process *process);
 /* Reads the connections that are open. */
 void accounts_connections(struct accounts *accounts);
 void accounts_connection_ended(struct accounts *accounts, const struct ebtop_connection *ended);

@@ -123,6 +123,8 @@ static void take_slot(struct accounts *accounts, struct thread *thread, __u32 in
 		accounts_files(accounts, thread, index, slot);
 	if (accounts->connections)
 		accounts_net(accounts, thread, index, slot);
+	if (accounts->memory)
+		accounts_memory(accounts, thread, index, slot);
 	set_last(thread, slot, not_behind(at, thread));
 	thread->user_ticks_ns = slot->user_ticks_ns;
 	thread->kernel_ticks_ns = slot->kernel_ticks_ns;

@@ -32,6 +32,11 @@ static void take_process_facts(struct process *process, const struct ebtop_task 
 		process->flags |= PROCESS_VIRTUAL;
 	process->rss_pages = (__u64)record->rss_pages;
 	process->virtual_pages = record->virtual_pages;
+	process->anon_pages = record->anon_pages;
+	process->file_pages = record->file_pages;
+	process->shmem_pages = record->shmem_pages;
+	process->swap_pages = record->swap_pages;
+	process->mappings = record->mappings;
 	/* a zombie has no memory any more: its peak came with its end */
 	if (record->peak_rss_pages || !(process->flags & PROCESS_EXIT_EVENT))
 		process->peak_rss_pages = record->peak_rss_pages;

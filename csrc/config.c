@@ -51,6 +51,7 @@ void config_close(struct config *config)
 void config_set_filter(volatile struct ebtop_config *now, const struct ebtop_config *filter)
 {
 	now->min_latency_ns = filter->min_latency_ns;
+	now->min_bytes = filter->min_bytes;
 	now->pid = filter->pid;
 	now->uid = filter->uid;
 	now->flags = filter->flags;

@@ -25,7 +25,8 @@ enum ebtop_probe {
 	EBTOP_TCP = 8,
 	EBTOP_SOCKETS = 9, /* runs with tcp */
 	EBTOP_STACKS = 10, /* of waits: no programs of its own, sched takes them */
-	EBTOP_PROBES = 11,
+	EBTOP_MEM = 11,    /* likewise: syscall's count */
+	EBTOP_PROBES = 12,
 };
 
 #define EBTOP_HOOK_RETURNS 1 /* events come with the return: with result and duration */
@@ -65,9 +66,9 @@ struct ebtop_settings {
 	__u32 verifier_stats; /* 1: programs shall say what the verifier processed; slower to open */
 	__u32 debug;          /* 1: all that libbpf and the verifier say goes to standard error */
 	__u32 transitions;    /* 1: an event for each change of a connection's state */
-	__u32 pad;
+	__u32 allocations;    /* 1: an event for each call that changes what is mapped */
 	struct ebtop_hook hook;     /* for kfunc */
-	struct ebtop_config filter; /* pid, uid, flags, min_latency_ns; the rest is the session's */
+	struct ebtop_config filter; /* pid, uid, flags, port, min_*; the rest is the session's */
 	char syscall_kinds[EBTOP_SYSCALL_NUMBERS]; /* EBTOP_KIND_* and category, by number */
 	char waits[EBTOP_SYSCALL_NUMBERS];         /* EBTOP_WAIT_*, by number */
 	/* Lines `R name`: a function of the kernel that waits for enum ebtop_wait R, a digit. NULL: none. */
@@ -147,6 +148,7 @@ struct ebtop_snapshot {
 	struct ebtop_table waits; /* struct ebtop_wait_row, of the process that is looked at */
 	__u32 waits_pid;          /* which that is; 0: none */
 	__u32 pad;
+	struct ebtop_table sizes; /* struct ebtop_sizes_row: of processes that allocated */
 };
 
 /* Loads and attaches the probes of `settings`. A probe that cannot run is no error: it is a row of

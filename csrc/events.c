@@ -160,6 +160,18 @@ static void take_tcp(struct events *events, const struct ebtop_tcp *tcp)
 	row->text = events_add_text(events, (const char *)connection, &row->text_bytes);
 }
 
+static void take_mem(struct events *events, const struct ebtop_mem *mem)
+{
+	struct ebtop_event_row *row = add_row(events, &mem->head);
+
+	if (!row)
+		return;
+	row->address = mem->address;
+	row->allocated_bytes = mem->allocated_bytes;
+	row->freed_bytes = mem->freed_bytes;
+	row->open_flags = mem->call;
+}
+
 static int is_full(const struct events *events)
 {
 	return events->rows.count >= ROWS_MAX || events->text.count + TEXT_MOST > TEXT_MAX;
@@ -174,6 +186,7 @@ static int take(void *context, void *data, size_t size)
 		[EBTOP_EVENT_OPEN] = offsetof(struct ebtop_open, name),
 		[EBTOP_EVENT_KPROBE] = offsetof(struct ebtop_kfunc, data),
 		[EBTOP_EVENT_TCP] = sizeof(struct ebtop_tcp),
+		[EBTOP_EVENT_MEM] = sizeof(struct ebtop_mem),
 	};
 	struct events *events = context;
 	const struct ebtop_event *head = data;
@@ -198,6 +211,8 @@ static int take(void *context, void *data, size_t size)
 		take_open(events, data, size);
 	else if (head->type == EBTOP_EVENT_TCP)
 		take_tcp(events, data);
+	else if (head->type == EBTOP_EVENT_MEM)
+		take_mem(events, data);
 	else
 		take_kprobe(events, data, size);
 	return events->bounded && is_full(events) ? -ENOBUFS : 0;

@@ -55,6 +55,8 @@ static const struct shape shapes[SHARED_MAPS] = {
 	[MAP_OPEN_CALLS] = { "open_calls", BPF_MAP_TYPE_ARRAY, sizeof(struct ebtop_open_call), 0 },
 	[MAP_TCP_SLOTS] = { "tcp_slots", BPF_MAP_TYPE_ARRAY, sizeof(struct ebtop_tcp_slot),
 			    BPF_F_MMAPABLE },
+	[MAP_MEM_SLOTS] = { "mem_slots", BPF_MAP_TYPE_ARRAY, sizeof(struct ebtop_mem_slot),
+			    BPF_F_MMAPABLE },
 	[MAP_CONNECTIONS] = { "connections", BPF_MAP_TYPE_LRU_HASH, sizeof(struct ebtop_connection),
 			      0, sizeof(__u64) },
 };
@@ -150,6 +152,7 @@ static __u32 entries_of(const struct maps *maps, enum shared_map which)
 	case MAP_OPEN_CALLS:
 	case MAP_FILE_SLOTS:
 	case MAP_TCP_SLOTS:
+	case MAP_MEM_SLOTS:
 		return maps->slot_count;
 	case MAP_CONNECTIONS:
 		return maps->connections;

@@ -32,6 +32,7 @@ static void prepare_syscall(struct bpf_object *object, const struct maps *maps,
 	if (!constants || size < sizeof(*constants))
 		return;
 	memcpy((void *)constants->cfg_kinds, settings->syscall_kinds, sizeof(constants->cfg_kinds));
+	constants->cfg_page_bytes = (__u64)sysconf(_SC_PAGESIZE);
 	constants->cfg_shards = maps->shards;
 	constants->cfg_shared = maps->shards < maps->cpus;
 }
@@ -186,4 +187,5 @@ const struct probe_kind probe_kinds[EBTOP_PROBES] = {
 		},
 	},
 	[EBTOP_STACKS] = { .name = "stacks" },
+	[EBTOP_MEM] = { .name = "mem" },
 };

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <time.h>
 
+#include <bpf/libbpf.h>
+
 #include "ahead.h"
 #include "block.h"
 #include "error.h"
@@ -18,8 +20,9 @@
 #define BIT(probe) (1u << (probe))
 #define COMES_AND_GOES                                                                             \
 	(BIT(EBTOP_SYSCALL) | BIT(EBTOP_OPEN) | BIT(EBTOP_KFUNC) | BIT(EBTOP_BLOCK) |              \
-	 BIT(EBTOP_VFS) | BIT(EBTOP_TCP) | BIT(EBTOP_STACKS))
-#define USES_FILE_SLOTS (BIT(EBTOP_SYSCALL) | BIT(EBTOP_OPEN) | BIT(EBTOP_VFS))
+	 BIT(EBTOP_VFS) | BIT(EBTOP_TCP) | BIT(EBTOP_STACKS) | BIT(EBTOP_MEM))
+#define USES_FILE_SLOTS (BIT(EBTOP_SYSCALL) | BIT(EBTOP_OPEN) | BIT(EBTOP_VFS) | BIT(EBTOP_MEM))
+#define USES_MEM_SLOTS USES_FILE_SLOTS /* whatever may load the programs of system calls */
 
 static __u64 clock_ns(clockid_t clock)
 {
@@ -88,6 +91,8 @@ static void load_ahead(struct probeset *set, __u32 wanted)
 		return;
 	if (wanted & BIT(EBTOP_TCP))
 		wanted |= BIT(EBTOP_SOCKETS);
+	if (wanted & BIT(EBTOP_MEM))
+		wanted |= BIT(EBTOP_SYSCALL);
 	for (size_t i = 0; i < AHEAD; i++) {
 		struct probe *probe = &set->probes[ahead_of[i].probe];
 
@@ -300,6 +305,74 @@ static void vfs_by_syscalls(struct probeset *set)
 	}
 }
 
+/* ---- memory ---- */
+
+/* Where calls that map memory are counted; the programs of system calls share it when they load. */
+static void make_mem_slots(struct probeset *set)
+{
+	struct memory *memory = &set->memory;
+	struct ebtop_error error;
+
+	if (memory->on || !probeset_has(set, EBTOP_SCHED) ||
+	    maps_add(set->maps, MAP_MEM_SLOTS, &error))
+		return;
+	memory->on = !beside_open(&memory->slots, set->maps->fd[MAP_MEM_SLOTS],
+				  set->maps->slot_count, sizeof(struct ebtop_mem_slot));
+	memory->boot_ns = clock_ns(CLOCK_BOOTTIME);
+	if (!memory->on)
+		maps_drop(set->maps, MAP_MEM_SLOTS);
+}
+
+static void drop_mem_slots(struct probeset *set)
+{
+	if (!set->memory.on)
+		return;
+	beside_close(&set->memory.slots);
+	maps_drop(set->maps, MAP_MEM_SLOTS);
+	set->memory.on = 0;
+}
+
+/* Whether it counts through system calls. */
+static __u32 open_mem(struct probeset *set)
+{
+	struct probe *probe = &set->probes[EBTOP_MEM];
+
+	if (lacks_sched(set, probe))
+		return 0;
+	if (set->memory.on)
+		return EBTOP_COLLECT_MEMORY;
+	probe->state = EBTOP_PROBE_FAILED;
+	strcpy(probe->reason, "no memory for the counts of allocations");
+	return 0;
+}
+
+/* Before Linux 5.11 nothing of a process's memory can be read where other memory must not be. */
+static int can_read_mm(const struct probe *through)
+{
+	return !through->variant->lacks ||
+	       libbpf_probe_bpf_helper(BPF_PROG_TYPE_RAW_TRACEPOINT, BPF_FUNC_get_current_task_btf,
+				       NULL) == 1;
+}
+
+static __u32 mem_by_syscalls(struct probeset *set)
+{
+	const struct probe *through = &set->probes[EBTOP_SYSCALL];
+	struct probe *probe = &set->probes[EBTOP_MEM];
+
+	open_syscall(set);
+	probe->state = through->state;
+	memcpy(probe->hook, through->hook, sizeof(probe->hook));
+	memcpy(probe->reason, through->reason, sizeof(probe->reason));
+	if (probe->state == EBTOP_PROBE_ON && !can_read_mm(through)) {
+		probe->state = EBTOP_PROBE_UNSUPPORTED;
+		probe->hook[0] = '\0';
+		strcpy(probe->reason, "how much is mapped cannot be read here");
+	}
+	if (probe->state != EBTOP_PROBE_ON)
+		return 0;
+	return EBTOP_COLLECT_MEMORY | (set->settings.allocations ? EBTOP_COLLECT_ALLOCATIONS : 0);
+}
+
 /* ---- connections ---- */
 
 static void close_tcp(struct probeset *set)
@@ -466,6 +539,8 @@ void probeset_switch(struct probeset *set, __u32 wanted)
 			       (wanted & BIT(EBTOP_TCP) ? connections_collected(set) : 0));
 	if (wanted & USES_FILE_SLOTS)
 		make_file_slots(set);
+	if (wanted & USES_MEM_SLOTS)
+		make_mem_slots(set);
 	if (probeset_has(set, EBTOP_SCHED))
 		load_ahead(set, wanted);
 	if (wanted & BIT(EBTOP_OPEN)) {
@@ -480,6 +555,10 @@ void probeset_switch(struct probeset *set, __u32 wanted)
 	} else if (set->probes[EBTOP_VFS].state != EBTOP_PROBE_OFF) {
 		close_vfs(set);
 	}
+	if (wanted & BIT(EBTOP_MEM))
+		by_syscalls |= open_mem(set);
+	else
+		leave_off(&set->probes[EBTOP_MEM]);
 	if (wanted & BIT(EBTOP_SYSCALL))
 		open_syscall(set);
 	else if (!by_syscalls && set->probes[EBTOP_SYSCALL].state != EBTOP_PROBE_OFF)
@@ -488,6 +567,8 @@ void probeset_switch(struct probeset *set, __u32 wanted)
 		open_by_syscalls(set);
 	if (by_syscalls & EBTOP_COLLECT_FILES_BY_SYSCALLS)
 		vfs_by_syscalls(set);
+	if (by_syscalls & EBTOP_COLLECT_MEMORY)
+		collect |= mem_by_syscalls(set);
 	if (wanted & BIT(EBTOP_KFUNC)) {
 		collect |= EBTOP_COLLECT_CALLS;
 		open_kfunc(set);
@@ -501,6 +582,8 @@ void probeset_switch(struct probeset *set, __u32 wanted)
 		close_block(set);
 	if (!(wanted & USES_FILE_SLOTS))
 		drop_file_slots(set);
+	if (!(wanted & USES_MEM_SLOTS))
+		drop_mem_slots(set);
 	set->files.bytes = probeset_has(set, EBTOP_VFS);
 	set->files.opens = probeset_has(set, EBTOP_OPEN);
 	if (wanted & BIT(EBTOP_TCP)) {
@@ -512,7 +595,7 @@ void probeset_switch(struct probeset *set, __u32 wanted)
 	collect |= switch_stacks(set, !!(wanted & BIT(EBTOP_STACKS)));
 	unload_ahead(set);
 	set->settings.probes = (set->settings.probes & ~COMES_AND_GOES) | (wanted & COMES_AND_GOES);
-	config_collect(set->config, collect | by_syscalls);
+	config_collect(set->config, collect | (by_syscalls & ~(__u32)EBTOP_COLLECT_MEMORY));
 	/* what is open already, once nothing that begins now is missed */
 	if (set->connections.on && !set->connections.looked_ns)
 		connections_find(&set->connections, clock_ns(CLOCK_MONOTONIC));
@@ -585,5 +668,6 @@ void probeset_close(struct probeset *set)
 		probe_close(&set->probes[i]);
 	if (set->files.on)
 		drop_file_slots(set);
+	drop_mem_slots(set);
 	tasks_close(&set->tasks);
 }

@@ -11,6 +11,7 @@
 #include "disks.h"
 #include "files.h"
 #include "connections.h"
+#include "memory.h"
 #include "probe.h"
 #include "syscalls.h"
 #include "tasks.h"
@@ -27,6 +28,7 @@ struct probeset {
 	struct disks disks;
 	__u64 missed_requests; /* until the probe was closed last */
 	struct files files;
+	struct memory memory;
 	struct connections connections;
 };
 

@@ -17,12 +17,14 @@ void rows_open(struct rows *rows)
 {
 	rows->processes = BUFFER_OF(struct ebtop_row);
 	rows->threads = BUFFER_OF(struct ebtop_row);
+	rows->sizes = BUFFER_OF(struct ebtop_sizes_row);
 }
 
 void rows_close(struct rows *rows)
 {
 	buffer_free(&rows->processes);
 	buffer_free(&rows->threads);
+	buffer_free(&rows->sizes);
 }
 
 /* Letters as in fs/proc/array.c (task_state_array); idle kernel threads wait without load. */
@@ -57,6 +59,9 @@ static __u64 known_of_slots(const struct accounts *accounts)
 			 KNOWN(EBTOP_CACHED_READ_BYTES) | KNOWN(EBTOP_CACHE_ADDED_BYTES);
 	if (accounts->files && accounts->files->opens)
 		known |= KNOWN(EBTOP_OPENS);
+	if (accounts->memory)
+		for (int c = EBTOP_MMAP_CALLS; c <= EBTOP_FREED_BYTES; c++)
+			known |= KNOWN(c);
 	return known;
 }
 
@@ -92,12 +97,19 @@ static void pack_memory(struct ebtop_row *row, const struct process *process)
 
 	if (!page)
 		page = (__u64)sysconf(_SC_PAGESIZE);
+	row->rss_anon_bytes = row->rss_file_bytes = row->rss_shmem_bytes = EBTOP_NOT_COUNTED;
+	row->swap_bytes = row->mappings = EBTOP_NOT_COUNTED;
 	if (process->flags & PROCESS_MEMORY) {
 		row->rss_bytes = process->rss_pages * page;
+		row->rss_anon_bytes = process->anon_pages * page;
+		row->rss_file_bytes = process->file_pages * page;
+		row->rss_shmem_bytes = process->shmem_pages * page;
+		row->swap_bytes = process->swap_pages * page;
 		row->known |= KNOWN(EBTOP_FACT_RSS_BYTES);
 	}
 	if (process->flags & PROCESS_VIRTUAL) {
 		row->virtual_bytes = process->virtual_pages * page;
+		row->mappings = process->mappings;
 		row->known |= KNOWN(EBTOP_FACT_VIRTUAL_BYTES);
 	}
 	if (process->flags & PROCESS_PEAK) {
@@ -278,6 +290,20 @@ static void pack_threads(struct rows *rows, struct accounts *accounts,
 	}
 }
 
+static void pack_sizes(struct rows *rows, struct accounts *accounts, const struct process *process,
+		       int cumulative)
+{
+	struct ebtop_sizes_row sizes, *row;
+
+	if (!accounts_pack_sizes(accounts, process, cumulative, &sizes))
+		return;
+	row = buffer_add(&rows->sizes);
+	if (row)
+		*row = sizes;
+	else
+		accounts->lost_memory++;
+}
+
 static void add_process(struct rows *rows, struct accounts *accounts, struct process *process,
 			struct events *events, __u32 flags)
 {
@@ -292,6 +318,7 @@ static void add_process(struct rows *rows, struct accounts *accounts, struct pro
 		return;
 	}
 	pack_process(accounts, row, process, flags);
+	pack_sizes(rows, accounts, process, !!(flags & EBTOP_CUMULATIVE));
 	if (process->refresh == accounts->refresh)
 		pack_args(row, process, events);
 	rows->live_threads += process->live;
@@ -306,6 +333,11 @@ static void add_rest_of_disks(struct rows *rows, struct accounts *accounts, __u3
 {
 	struct ebtop_row rest = { .flags = EBTOP_ROW_KERNEL | EBTOP_ROW_RAN,
 				  .uid = EBTOP_ANY_UID,
+				  .rss_anon_bytes = EBTOP_NOT_COUNTED,
+				  .rss_file_bytes = EBTOP_NOT_COUNTED,
+				  .rss_shmem_bytes = EBTOP_NOT_COUNTED,
+				  .swap_bytes = EBTOP_NOT_COUNTED,
+				  .mappings = EBTOP_NOT_COUNTED,
 				  .comm = "[writeback]" };
 	struct ebtop_row *row;
 
@@ -327,7 +359,7 @@ void rows_pack(struct rows *rows, struct accounts *accounts, struct events *even
 	size_t count;
 	const struct process_entry *list = accounts_list(accounts, &count);
 
-	rows->processes.count = rows->threads.count = 0;
+	rows->processes.count = rows->threads.count = rows->sizes.count = 0;
 	rows->live_threads = rows->live_processes = 0;
 	if (buffer_reserve(&rows->processes, count))
 		accounts->lost_memory++;

@@ -12,6 +12,7 @@
 struct rows {
 	struct buffer processes; /* struct ebtop_row */
 	struct buffer threads;   /* struct ebtop_row */
+	struct buffer sizes;     /* struct ebtop_sizes_row */
 	__u64 active;            /* process rows that come first */
 	__u64 live_threads;
 	__u64 live_processes; /* zombies included */

@@ -112,6 +112,7 @@ static void tell_accounts(struct ebtop_session *session)
 	accounts->disks = probeset_has(&session->set, EBTOP_BLOCK) ? &session->set.disks : NULL;
 	accounts->files =
 		session->set.files.bytes || session->set.files.opens ? &session->set.files : NULL;
+	accounts->memory = probeset_has(&session->set, EBTOP_MEM) ? &session->set.memory : NULL;
 	accounts->connections = session->set.connections.on ? &session->set.connections : NULL;
 	session->events.transitions = (int)session->set.settings.transitions;
 }
@@ -413,6 +414,7 @@ static void give(struct ebtop_session *session, struct ebtop_snapshot *ret)
 	waits_list(&session->waits);
 	ret->waits = buffer_table(&session->waits.rows);
 	ret->waits_pid = session->waits.looked_at;
+	ret->sizes = buffer_table(&session->rows.sizes);
 	ret->window_ns = session->set.syscalls.window_ns;
 	ret->filter = session->accounts.filter;
 }

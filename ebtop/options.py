@@ -17,10 +17,10 @@ from ebtop.output import write_all
 from ebtop.text import displayable
 
 PROBES = ("sched", "life", "tasks", "syscall", "open", "kfunc", "block", "vfs", "tcp", "sockets",
-          "stacks")  # fmt: skip
+          "stacks", "mem")  # fmt: skip
 CHOOSABLE = tuple(name for name in PROBES if name not in ("kfunc", "sockets"))
 """One needs a function, which only `kprobe` names, and one comes with `tcp`."""
-DEFAULT_PROBES = ("sched", "life", "tasks", "syscall", "block", "vfs", "tcp", "stacks")
+DEFAULT_PROBES = ("sched", "life", "tasks", "syscall", "block", "vfs", "tcp", "stacks", "mem")
 """Without the logs of events, which run when they are asked for."""
 COMMANDS = {
     "doctor": "what this machine can trace, probe by probe, and why not the rest",

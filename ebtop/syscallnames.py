@@ -22,6 +22,7 @@ NUMBERS = 1024
 OTHER = "other"
 NEVER_RETURNS, OPEN, CREAT, OPENAT, OPENAT2 = (0x08, 0x10, 0x20, 0x30, 0x40)
 READ, WRITE, COPY, RESTARTS, SEND = (0x50, 0x60, 0x70, 0x80, 0x90)
+MMAP, MUNMAP, MREMAP, BRK, MMAP_OLD = (0xA0, 0xB0, 0xC0, 0xD0, 0xE0)
 """EBTOP_KIND_*: bits beside the category."""
 SPECIAL = {
     "exit": NEVER_RETURNS, "exit_group": NEVER_RETURNS, "open": OPEN, "creat": CREAT,
@@ -29,6 +30,7 @@ SPECIAL = {
     "read": READ, "pread64": READ, "readv": READ, "preadv": READ, "preadv2": READ,
     "write": WRITE, "pwrite64": WRITE, "writev": WRITE, "pwritev": WRITE, "pwritev2": WRITE,
     "copy_file_range": COPY, "splice": COPY, "sendfile": SEND, "sendfile64": SEND,
+    "mmap": MMAP, "mmap2": MMAP, "munmap": MUNMAP, "mremap": MREMAP, "brk": BRK,
 }  # fmt: skip
 
 
@@ -62,7 +64,8 @@ def kinds() -> bytes:
     order = list(CATEGORIES)
     table = bytearray([order.index(OTHER)] * NUMBERS)
     for number, name in numbered():
-        table[number] = order.index(category_of(name)) | SPECIAL.get(name, 0)
+        special = MMAP_OLD if name == "mmap" and number >= COMPAT else SPECIAL.get(name, 0)
+        table[number] = order.index(category_of(name)) | special
     return bytes(table)
 
 
