@@ -251,6 +251,8 @@ def _tag(state: ViewState) -> ViewState:
 
 
 def _next_columns(state: ViewState) -> ViewState:
+    if state.looked_at is not None:
+        return state.with_(looked_at_memory=not state.looked_at_memory)
     return state.with_(column_set=(state.column_set + 1) % len(SETS))
 
 

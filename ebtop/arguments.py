@@ -68,6 +68,16 @@ def buffer_bytes(text: str) -> int:
     return 1 << (value - 1).bit_length()
 
 
+def least_bytes(text: str) -> int:
+    """`4096`, `64K`, `1M`: so many bytes."""
+    digits = text.rstrip("kKmMgG")
+    unit = text[len(digits) :].lower()
+    plain = digits.isascii() and digits.isdigit() and len(digits) <= 15
+    if not plain or unit not in _BYTES:
+        raise wrong(text, "a number of bytes, as in 4096, 64K or 1M")
+    return int(digits) * _BYTES[unit]
+
+
 def integer(text: str, low: int, high: int, what: str) -> int:
     plain = text.isascii() and text.isdigit() and len(text) <= 10
     if not plain or not low <= int(text) <= high:

@@ -44,6 +44,11 @@ class CgroupPaths:
         self._paths: dict[int, bytes] = {}
         self._walked_s: Optional[float] = None
 
+    @property
+    def root(self) -> Optional[bytes]:
+        """Where the paths begin; None without cgroup2."""
+        return self._root
+
     def get(self, number: int) -> Optional[bytes]:
         """The path, or None where there is none to be found."""
         path = self._paths.get(number)

@@ -46,5 +46,6 @@ def kernel_filter(options: Options) -> Filter:
         uid=uid_of(options.user),
         descendants=options.descendants,
         min_latency_ns=options.min_latency_ns,
+        min_bytes=options.min_bytes,
         port=options.port or 0,
     )

@@ -13,7 +13,8 @@ from typing import Any
 
 from ebtop import units
 from ebtop.errors import UsageError
-from ebtop.layout import ARGS_CUT, EXITED, KNOWN_BIT
+from ebtop.layout import ARGS_CUT, EXITED, KNOWN_BIT, NOT_COUNTED
+from ebtop.leaks import Leak
 from ebtop.snapshot import Snapshot
 from ebtop.text import displayable
 from ebtop.units import UNKNOWN
@@ -144,12 +145,27 @@ def state_letter(row: Row) -> str | None:
     return letter if letter and row["known"] & _STATE else None
 
 
+def memory_part(row: Row, name: str) -> int | None:
+    """One of MEMORY_PARTS; None where it is unknown."""
+    value: int = row[name]
+    if value == NOT_COUNTED or not row["known"] & (_VIRTUAL if name == "mappings" else _RSS):
+        return None
+    return value
+
+
+def leak_of(row: Row, context: Context) -> Leak | None:
+    """How it seems to leak; None also where nobody looks for that."""
+    return (context.snapshot.leaks or {}).get((row["pid"], row["start_ns"]))
+
+
 _ONCPU = 1 << KNOWN_BIT["oncpu_ns"]
 _WAITS = sum(1 << KNOWN_BIT[name] for name in KNOWN_BIT if name.startswith("wait_"))
 _WAITS |= 1 << KNOWN_BIT["lifetime_ns"] | 1 << KNOWN_BIT["offcpu_ns"]
 _SYSCALLS = 1 << KNOWN_BIT["syscalls"]
 _DISKS = 1 << KNOWN_BIT["disk_reads"]
 _CACHED = 1 << KNOWN_BIT["cached_read_bytes"]
+_RSS = 1 << KNOWN_BIT["rss_bytes"]
+_VIRTUAL = 1 << KNOWN_BIT["virtual_bytes"]
 _UID = 1 << KNOWN_BIT["uid"]
 _EXIT_CODE = 1 << KNOWN_BIT["exit_code"]
 _STATE = 1 << KNOWN_BIT["state"]
@@ -247,6 +263,13 @@ def _sequential(row: Row, context: Context) -> str:
     return f"{min(100.0, 100 * row['disk_sequential'] / requests):.0f}"
 
 
+def _leak(row: Row, context: Context) -> str:
+    if context.snapshot.leaks is None or memory_part(row, "rss_anon_bytes") is None:
+        return UNKNOWN
+    leak = leak_of(row, context)
+    return "no" if leak is None else f"!{units.size(leak.bytes_per_s)}/s"
+
+
 def _user(row: Row, context: Context) -> str:
     return user_name(row, context) or UNKNOWN
 
@@ -319,6 +342,13 @@ def _net(
 
 
 _ESTIMATED = "estimated: 1 - pages added to the page cache by reads / bytes read"
+
+
+def _mapped(name: str, title: str, member: str, importance: int, help: str) -> Column:
+    return Column(
+        name, title, 7, member, _bytes_rate(member), help, "mem", counter=True,
+        importance=importance,
+    )  # fmt: skip
 
 
 def _share_of_waits(name: str, reason: str, title: str, importance: int, help: str) -> Column:
@@ -439,6 +469,16 @@ COLUMNS: tuple[Column, ...] = (
     _share_of_waits("wpipe", "pipe", "PIPE%", 66, "waiting for a pipe, a terminal, AF_UNIX"),
     _share_of_waits("wpoll", "poll", "POLL%", 63, "waiting for any of many events, or a child"),
     _share_of_waits("wother", "other", "OTHER%", 62, "off the CPU, and nothing tells why"),
+    _mapped("alloc", "ALLOC/S", "allocated_bytes", 88, "address space mapped, a second"),
+    _mapped("free", "FREE/S", "freed_bytes", 87, "address space unmapped, a second"),
+    _counter("mmap", "MMAP", 6, "mmap_calls", 59, "calls of mmap that succeeded", probe="mem"),
+    _counter("munmap", "MUNMAP", 6, "munmap_calls", 48, "calls of munmap", probe="mem"),
+    _counter("brk", "BRK", 6, "brk_calls", 56, "calls of brk", probe="mem"),
+    Column(
+        "leak", "LEAK?", 8, "rss_anon_bytes", _leak,
+        "! and by how much a second, of whom grows as a leak does: see Enter, then Tab",
+        "mem", "judged by the last minutes", importance=95,
+    ),
     _fact("cgroup", "CGROUP", 8, "cgroup_id", 40, "number of its cgroup", lambda n: str(int(n))),
 )  # fmt: skip
 
@@ -455,6 +495,7 @@ SETS: tuple[tuple[Column, ...], ...] = tuple(
         "pid user cpu filer filew hit opens fileio majflt state rss cmd",
         "pid user cpu nettx netrx retx conn opened accepted neterr cmd",
         "pid user cpu runq wait wdisk wnet wlock wpipe wpoll wsleep wother offcpu thr state cmd",
+        "pid user cpu rss virt peak alloc free mmap munmap brk minflt majflt leak state cmd",
     )
 )
 

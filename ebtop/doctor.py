@@ -37,6 +37,7 @@ _GIVES = {
     "block": "disk_* of processes, and the latencies of disks",
     "open": "the log of file opens, and how many each process had",
     "vfs": "bytes read and written through files, and the hit ratio of the page cache",
+    "mem": "mmap_calls munmap_calls brk_calls allocated_bytes freed_bytes, and hints of leaks",
     "kfunc": "calls of any function of the kernel",
     "stacks": "wait_ns by the kernel's stack, where cheaper evidence does not tell",
 }  # fmt: skip

@@ -29,6 +29,7 @@ from ebtop.connectiontable import (
     state_name,
 )
 from ebtop.layout import CONNECTION, EVENT_TYPES, TEXT_CUT, TEXT_UNREAD
+from ebtop.syscallnames import BRK, MMAP, MMAP_OLD, MREMAP, MUNMAP
 from ebtop.text import data_text, displayable
 
 Row = dict[str, Any]
@@ -262,14 +263,47 @@ def _text_tcp(row: Row, text: bytes, whose: str) -> str:
     return f"{line} {how} after {lived}, sent {sent} B, received {received} B"
 
 
+# ---- mem ----
+
+_CALLS = {MMAP: "mmap", MUNMAP: "munmap", MREMAP: "mremap", BRK: "brk", MMAP_OLD: "mmap"}
+
+
+def _change(row: Row) -> int:
+    """What the call was for: of brk and mremap the change, of the others how much."""
+    if row["open_flags"] in (MMAP, MMAP_OLD):
+        return int(row["allocated_bytes"])
+    sign = 1 if row["open_flags"] == MUNMAP else -1
+    return int(row["allocated_bytes"] or sign * row["freed_bytes"])
+
+
+def _json_mem(row: Row, text: bytes) -> dict[str, Any]:
+    return {
+        "call": _CALLS.get(row["open_flags"]),
+        "bytes": _change(row),
+        "address": row["address"],
+        "allocated_bytes": row["allocated_bytes"],
+        "freed_bytes": row["freed_bytes"],
+    }
+
+
+def _text_mem(row: Row, text: bytes, ascii: bool) -> str:
+    call = _CALLS.get(row["open_flags"], "?")
+    over = ""
+    if row["allocated_bytes"] and row["freed_bytes"]:
+        over = f" over {row['freed_bytes']} that were mapped"
+    return f"{call}: {_change(row)} bytes at {row['address']:#x}{over}"
+
+
 _JSON: dict[str, JsonOf] = {
     "exec": _json_exec,
     "exit": _json_exit,
     "open": _json_open,
     "tcp": _json_tcp,
+    "mem": _json_mem,
 }
 _TEXT: dict[str, TextOf] = {
     "exec": _text_exec,
     "exit": _text_exit,
     "open": _text_open,
+    "mem": _text_mem,
 }

@@ -21,6 +21,8 @@ from ebtop.columns import (
     cpu_percent,
     exit_status,
     hit_ratio,
+    leak_of,
+    memory_part,
     raw_cmdline,
     state_letter,
 )
@@ -36,7 +38,18 @@ from ebtop.connectiontable import (
     rtt_ns,
     state_name,
 )
-from ebtop.layout import CATEGORIES, CONN_COUNTED, COUNTERS, EXITED, FACTS, KNOWN_BIT, LOG2_BUCKETS
+from ebtop.layout import (
+    CATEGORIES,
+    CONN_COUNTED,
+    COUNTERS,
+    EXITED,
+    FACTS,
+    KNOWN_BIT,
+    LOG2_BUCKETS,
+    MEMORY_PARTS,
+    SIZE_FROM,
+)
+from ebtop.memoryhints import fragments_of, size_classes
 from ebtop.model import Order, Wanted, order_rows
 from ebtop.snapshot import Snapshot
 from ebtop.text import data_text
@@ -66,8 +79,10 @@ PROCESS_KEYS = (
     # system calls
     "syscalls", "syscall_ns", "syscall_errors", "syscall_categories",
     # memory
-    "rss_bytes", "virtual_bytes", "peak_rss_bytes", "mmap_calls", "munmap_calls", "brk_calls",
+    "rss_bytes", "rss_anon_bytes", "rss_file_bytes", "rss_shmem_bytes", "swap_bytes",
+    "virtual_bytes", "peak_rss_bytes", "mappings", "mmap_calls", "munmap_calls", "brk_calls",
     "allocated_bytes", "freed_bytes", "minor_faults", "major_faults",
+    "allocation_histogram", "memory_hints",
     # what user, kernel, run queue and waits add up to
     "lifetime_ns",
 )  # fmt: skip
@@ -84,6 +99,7 @@ _MASKED = tuple(
 _DISKS_KNOWN = 1 << KNOWN_BIT["disk_reads"]
 _SYSCALLS_KNOWN = 1 << KNOWN_BIT["syscalls"]
 _WAITS_KNOWN = 1 << KNOWN_BIT["wait_other_ns"]
+_ALLOCATED_KNOWN = 1 << KNOWN_BIT["allocated_bytes"]
 _EXIT_KNOWN = 1 << FACTS["exit_code"]
 _UID_KNOWN = 1 << FACTS["uid"]
 _CGROUP_KNOWN = 1 << FACTS["cgroup_id"]
@@ -223,6 +239,7 @@ def task(
         }
     if known & _DISKS_KNOWN:
         values.update(_disk_times(row))
+    values.update(_memory(row, context))
     if known & _WAITS_KNOWN:
         values["wait_ns"] = {reason: row[name] for name, reason in _WAIT_COUNTERS.items()}
     if thread:
@@ -244,6 +261,42 @@ def syscall(row: Row) -> dict[str, Any]:
         **{name: row[name] if any(histogram) else None for name in latencies},
         "histogram": histogram,
     }
+
+
+def _memory(row: Row, context: Context) -> dict[str, Any]:
+    values: dict[str, Any] = {name: memory_part(row, name) for name in MEMORY_PARTS}
+    if row["tid"] == row["pid"]:
+        values["allocation_histogram"] = _allocations(row, context.snapshot)
+        values["memory_hints"] = _hints(row, context)
+    return values
+
+
+def _allocations(row: Row, snapshot: Snapshot) -> Optional[list[int]]:
+    """Element i counts sizes in [2^i, 2^(i+1)) bytes; empty when there were none."""
+    if snapshot.sizes is None or not row["known"] & _ALLOCATED_KNOWN:
+        return None
+    found = size_classes(snapshot.sizes, row)
+    return [*[0] * SIZE_FROM, *found] if found else []
+
+
+def _hints(row: Row, context: Context) -> Optional[list[dict[str, Any]]]:
+    hints: list[dict[str, Any]] = []
+    leak = leak_of(row, context)
+    if leak is not None:
+        hints.append({
+            "kind": "leak", "bytes_per_s": round(leak.bytes_per_s), "r2": round(leak.r2, 3),
+            "span_s": round(leak.span_s, 3), "grown_bytes": leak.grown_bytes,
+            "unreturned_bytes": leak.unreturned_bytes, "limit": leak.limit,
+            "room_bytes": leak.room_bytes, "full_s": _rounded(leak.full_s),
+        })  # fmt: skip
+    fragments = fragments_of(row)
+    if fragments is not None:
+        hints.append({
+            "kind": "fragmentation", "mappings": fragments.mappings,
+            "average_bytes": fragments.average_bytes, "limit": fragments.limit,
+        })  # fmt: skip
+    nobody_looks = context.snapshot.leaks is None or memory_part(row, "rss_anon_bytes") is None
+    return None if nobody_looks and not hints else hints
 
 
 def _disk_times(row: Row) -> dict[str, Any]:

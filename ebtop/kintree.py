@@ -20,6 +20,8 @@ from ebtop.layout import (
     FACTS,
     FOLLOWED,
     KNOWN_BIT,
+    MEMORY_PARTS,
+    NOT_COUNTED,
     RAN,
     ROW,
     Table,
@@ -152,6 +154,7 @@ class KinTree:
     def total(self) -> Row:
         """One row of the sums; a counter that is unknown of one process is unknown of them all."""
         total: dict[str, Any] = ROW.unpack(bytes(ROW.stride), 0)
+        total.update(dict.fromkeys(MEMORY_PARTS, NOT_COUNTED))
         known, facts, peak = _COUNTERS_KNOWN, 0, 0
         for row in self.rows():
             has = row["known"]

@@ -129,6 +129,12 @@ CONNECTION = Layout("struct ebtop_connection")
 CLOSE_REASONS = enum_names("enum ebtop_close_reason", "EBTOP_CLOSED_", "EBTOP_CLOSE_REASONS")
 CONN_OUT, CONN_IN, CONN_COUNTED, CONN_CLOSED = (1, 2, 8, 128)
 LOG2_BUCKETS = 64
+NOT_COUNTED = (1 << 64) - 1
+"""Of memory: EBTOP_NOT_COUNTED, not known."""
+MEMORY_PARTS = ("rss_anon_bytes", "rss_file_bytes", "rss_shmem_bytes", "swap_bytes", "mappings")
+SIZES = Layout("struct ebtop_sizes_row")
+"""`sizes_0`, `sizes_1`, ... beside the named members."""
+SIZE_CLASSES, SIZE_FROM = 16, 12
 WAIT = Layout("struct ebtop_wait_row")
 """`frame_0`, `frame_1`, ... beside the named members."""
 SYSCALL = Layout("struct ebtop_syscall_row")

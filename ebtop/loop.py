@@ -19,6 +19,8 @@ from ebtop.cmdline import CommandLines
 from ebtop.eventlog import EventLog
 from ebtop.guard import Lifeline
 from ebtop.keys import KEYS, Action
+from ebtop.memorylimits import Limits
+from ebtop.memorywatch import MemoryWatch
 from ebtop.model import column_view
 from ebtop.screen import Screen
 from ebtop.screendump import write_text
@@ -60,6 +62,7 @@ class Loop:
         self._log = EventLog()
         self._commands = CommandLines()
         self._steering = steering
+        self._memory = MemoryWatch(Limits().room)
         self._ended = False
         self._due = 0.0
         self._took_s = 0.0
@@ -243,6 +246,8 @@ class Loop:
                 window=state.window,
             )
         )  # fmt: skip
+        self._memory.look_at(state.looked_at)
+        self._snapshot = self._memory.watch(self._snapshot)
         self._log.absorb(self._snapshot)
 
     def _render(self) -> None:

@@ -151,6 +151,8 @@ def _sorted(table: Table, rows: Sequence[int], wanted: Wanted, context: Context)
 def _values(table: Table, rows: Sequence[int], column: Column, context: Context) -> Any:
     if column.name == "cmd":
         return {index: comm_of(table, index).lower() for index in rows}
+    if column.name == "leak":
+        return _growth(table, rows, context)
     view = column_view(table, column.field)
     if column.name == "user":
         names = context.snapshot.users
@@ -158,6 +160,13 @@ def _values(table: Table, rows: Sequence[int], column: Column, context: Context)
     if column.name == "start":  # what is shown is the age: the oldest has the largest
         return {index: -view[index] for index in rows}
     return view.tolist() if len(rows) >= 64 else view
+
+
+def _growth(table: Table, rows: Sequence[int], context: Context) -> dict[int, float]:
+    leaks = context.snapshot.leaks or {}
+    pids, starts = column_view(table, "pid"), column_view(table, "start_ns")
+    found = ((index, leaks.get((pids[index], starts[index]))) for index in rows)
+    return {index: leak.bytes_per_s if leak else 0.0 for index, leak in found}
 
 
 def _filtered(table: Table, keep: Filter, context: Context) -> list[int]:

@@ -27,13 +27,14 @@ COMMANDS = {
     "exec": "a line a process that starts a program or ends",
     "open": "a line a file that is opened, or could not be",
     "tcp": "a line a TCP connection that comes to another state, with bytes at its end",
+    "mem": "a line a call that maps or unmaps memory",
     "kprobe": "a line a call of any function of the kernel, with its arguments",
     "syscalls": "system calls, with histograms of their latencies",
     "run": "runs a command and reports what it and all that it started did",
     "diff": "compares reports of `run`",
     "set": "changes the filter of an ebtop that runs",
 }
-NOT_YET = ("mem", "record", "replay", "export")
+NOT_YET = ("record", "replay", "export")
 _DEFAULT_MIN_S, _DEFAULT_MAX_S = 0.1, 10.0
 _MODES = ("once", "batch", "json")
 
@@ -82,6 +83,8 @@ class Options:
     sudo: bool = False
     descendants: bool = False
     min_latency_ns: int = 0
+    min_bytes: int = 0
+    """Of a call of `mem`: less is no event."""
     buffer_bytes: int = 0
     """Of the ring buffer; 0: the collector's choice."""
     function: str = ""

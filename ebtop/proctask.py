@@ -11,7 +11,17 @@ import os
 from typing import NamedTuple, Optional
 
 from ebtop.host import read_small
-from ebtop.layout import BORN, COUNTERS, EXITED, KERNEL, KNOWN_BIT, RAN, ROW
+from ebtop.layout import (
+    BORN,
+    COUNTERS,
+    EXITED,
+    KERNEL,
+    KNOWN_BIT,
+    MEMORY_PARTS,
+    NOT_COUNTED,
+    RAN,
+    ROW,
+)
 from ebtop.procparse import (
     TICK_NS,
     Stat,
@@ -136,6 +146,8 @@ def pack_row(sample: Sample, pid: int, tid: int, counts: Counts, flags: int) -> 
         flags |= EXITED
     if stat.kernel_thread:
         flags |= KERNEL
+    # another file of each process would have to be read
+    values.update(dict.fromkeys(MEMORY_PARTS, NOT_COUNTED))
     values.update(
         known=known, start_ns=stat.start_ns, pid=pid, tid=tid, ppid=stat.ppid,
         threads=stat.threads, state=stat.state, flags=flags, comm=stat.comm,

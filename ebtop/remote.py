@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from ebtop.arguments import latency
+from ebtop.arguments import latency, least_bytes
 from ebtop.chosen import check_pids, uid_of
 from ebtop.errors import EbtopError, PermissionDenied, Unsupported, UsageError
 from ebtop.host import read_small
@@ -49,6 +49,7 @@ def asked_for(changes: dict[str, str]) -> Filter:
         uid=uid_of(user, "user"),
         descendants=descendants,
         min_latency_ns=latency(changes.get("min_latency", "0")),
+        min_bytes=least_bytes(changes.get("min_size", "0")),
         port=int(changes.get("port", "0")),
     )
 

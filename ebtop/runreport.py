@@ -21,7 +21,9 @@ from ebtop.snapshot import Snapshot
 from ebtop.text import data_text
 
 _NOT_SUMMED = ("pid", "ppid", "uid", "user", "comm", "cmdline", "start_ns", "state", "cgroup",
-               "container", "exited", "exit_code", "disk_latency_p99_ns")  # fmt: skip
+               "container", "exited", "exit_code", "disk_latency_p99_ns", "allocation_histogram",
+               "memory_hints", "rss_anon_bytes", "rss_file_bytes", "rss_shmem_bytes", "swap_bytes",
+               "mappings")  # fmt: skip
 _OF_FILES = ("oncpu_ns", "user_ns", "kernel_ns", "minor_faults", "major_faults",
              "voluntary_switches", "involuntary_switches")  # fmt: skip
 _TICKS = ("user_ns", "kernel_ns", "cpu_percent")

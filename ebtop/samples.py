@@ -12,6 +12,8 @@ from collections.abc import Callable
 from ebtop import privilege
 from ebtop.budget import Budget
 from ebtop.cmdline import CommandLines
+from ebtop.memorylimits import Limits
+from ebtop.memorywatch import MemoryWatch
 from ebtop.options import DEFAULT_PROBES, Options
 from ebtop.output import say
 from ebtop.sampling import Ending, run
@@ -31,12 +33,14 @@ def write_samples(source: Source, options: Options, state: ViewState, ending: En
     running = options.probes or DEFAULT_PROBES
     steering = Steering(source, Budget(options.budget_percent), running, options.named)
 
+    memory = MemoryWatch(Limits().room)
+
     def refresh() -> Snapshot:
         snapshot = steering.weigh(
             source.refresh(threads=options.threads, cost=True, cumulative=options.cumulative)
         )
         steering.run_probes()
-        return snapshot
+        return memory.watch(snapshot)
 
     def drop_privileges() -> None:
         about = privilege.drop(isinstance(source, Session))

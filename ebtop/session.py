@@ -26,6 +26,7 @@ from ebtop.layout import (
     PROBE_STATES,
     PROGRAM,
     ROW,
+    SIZES,
     SYSCALL,
     SYSTEM,
     WAIT,
@@ -106,6 +107,7 @@ class Session:
         debug: bool = False,
         hook: Optional[Hook] = None,
         transitions: bool = False,
+        allocations: bool = False,
     ) -> None:
         error = ffi.new("struct ebtop_error *")
         settings = ffi.new("struct ebtop_settings *")
@@ -114,6 +116,7 @@ class Session:
         settings.verifier_stats = verifier_stats
         settings.debug = debug
         settings.transitions = transitions
+        settings.allocations = allocations
         if hook is not None:
             settings.hook = _hook(hook)
         settings.filter = _config(filter)
@@ -250,6 +253,7 @@ class Session:
             disks=self._disks(raw, cumulative, reset) if _is_on(probes, "block") else None,
             filter=_filter(raw.filter),
             waits=_table(WAIT, raw.waits),
+            sizes=_table(SIZES, raw.sizes) if _is_on(probes, "mem") else None,
             waits_pid=raw.waits_pid,
             symbols=self._named(_table(WAIT, raw.waits)),
         )
@@ -396,6 +400,7 @@ def _config(filter: Filter) -> dict[str, int]:
         "uid": lib.EBTOP_ANY_UID if filter.uid is None else filter.uid,
         "flags": lib.EBTOP_FILTER_DESCENDANTS if filter.descendants else 0,
         "min_latency_ns": filter.min_latency_ns,
+        "min_bytes": filter.min_bytes,
         "port": filter.port,
     }
 
@@ -406,6 +411,7 @@ def _filter(config: Any) -> Filter:
         uid=None if config.uid == lib.EBTOP_ANY_UID else config.uid,
         descendants=bool(config.flags & lib.EBTOP_FILTER_DESCENDANTS),
         min_latency_ns=config.min_latency_ns,
+        min_bytes=config.min_bytes,
         port=config.port,
     )
 

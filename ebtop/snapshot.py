@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Optional
 
 from ebtop.layout import Table
+from ebtop.leaks import Leak, Point
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,8 @@ class Filter:
     uid: Optional[int] = None
     descendants: bool = False
     min_latency_ns: int = 0
+    min_bytes: int = 0
+    """Of events of memory: what changes less is no event."""
     port: int = 0
     """Of events of connections, either end's; 0 is every port."""
 
@@ -149,6 +152,13 @@ class Snapshot:
     waits_pid: int = 0
     symbols: dict[int, bytes] = field(default_factory=dict)
     """The functions that the addresses in `waits` lie in; empty where none is known."""
+    sizes: Optional[Table] = None
+    """One row a process that mapped memory: how many of its allocations were of which size; None
+    without the probe."""
+    leaks: Optional[dict[tuple[int, int], Leak]] = None
+    """Who seems to leak, by (pid, start_ns); None where nobody looks for it."""
+    memory_history: tuple[Point, ...] = ()
+    """Of the process that is looked at."""
     filter: Filter = EVERYONE
     """In force now; another process may have set it (`ebtop set`)."""
     spending: Optional[Spending] = None

@@ -30,10 +30,11 @@ from ebtop.sources import note, refusal
 from ebtop.text import raw_bytes
 
 PROBES = {"exec": ("sched", "life"), "open": ("sched", "open"), "syscalls": ("sched", "syscall"),
-          "kprobe": ("sched", "kfunc"), "tcp": ("sched", "tcp")}  # fmt: skip
+          "kprobe": ("sched", "kfunc"), "tcp": ("sched", "tcp"),
+          "mem": ("sched", "mem")}  # fmt: skip
 """By command: what has to run for it. All but the first must."""
 KINDS = {"exec": ("exec", "exit"), "open": ("open",), "kprobe": ("kprobe",),
-         "tcp": ("tcp",)}  # fmt: skip
+         "tcp": ("tcp",), "mem": ("mem",)}  # fmt: skip
 """By command: the events that get a line."""
 _LOST = ("ring_buffer", "event_rows")
 _LASTS_S = 3.0
@@ -76,6 +77,7 @@ def open_session(options: Options, target: Optional[Target] = None) -> Session:
             debug=options.debug,
             hook=target.hook if target else None,
             transitions=options.command == "tcp",
+            allocations=options.command == "mem",
         )
     except EbtopError as error:
         raise refusal(error) from error

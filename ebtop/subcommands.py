@@ -12,7 +12,19 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from ebtop.arguments import buffer_bytes, count, delay, latency, pid, pids, port, shown, uid, wrong
+from ebtop.arguments import (
+    buffer_bytes,
+    count,
+    delay,
+    latency,
+    least_bytes,
+    pid,
+    pids,
+    port,
+    shown,
+    uid,
+    wrong,
+)
 from ebtop.errors import UsageError
 from ebtop.options import COMMANDS, Options, Parser, unknown_option
 from ebtop.prototype import MOST_ARGS
@@ -89,6 +101,7 @@ def _stream(given: Any) -> dict[str, Any]:
         **_common(given), "pids": chosen, "descendants": given.descendants, "user": given.user,
         "comm": given.comm, "min_latency_ns": getattr(given, "min_latency", 0),
         "iterations": given.iterations, "json": given.json, "delay_s": given.delay,
+        "min_bytes": getattr(given, "min_size", 0),
         "buffer_bytes": given.buffer_size, "port": getattr(given, "port", None),
         "ascii": given.ascii, "source": given.source,
     }  # fmt: skip
@@ -110,6 +123,14 @@ def _tcp(parser: argparse.ArgumentParser) -> None:
     _add_choosing(parser)
     parser.add_argument("--port", type=port, metavar="PORT",
                         help="only connections with this port at one of their ends")  # fmt: skip
+    _add_output(parser)
+    _add_common(parser)
+
+
+def _mem(parser: argparse.ArgumentParser) -> None:
+    _add_choosing(parser)
+    parser.add_argument("--min-size", type=least_bytes, default=0, metavar="BYTES",
+                        help="only calls that map or unmap so much, as in 64K or 1M")  # fmt: skip
     _add_output(parser)
     _add_common(parser)
 
@@ -213,6 +234,7 @@ _KEYS: dict[str, Callable[[str], object]] = {
     "uid": uid,
     "user": str,
     "min_latency": latency,
+    "min_size": least_bytes,
     "port": port,
     "descendants": _flag,
 }
@@ -222,7 +244,8 @@ def _set(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Sets the filter of an ebtop that runs: what is not named here is not filtered any more."
         " Only its user and root can. Keys: pid=PID, descendants=1 (also what it starts),"
-        " uid=NUMBER or user=NAME, min_latency=5ms, port=NUMBER (of ebtop tcp)."
+        " uid=NUMBER or user=NAME, min_latency=5ms, min_size=64K (of ebtop mem), port=NUMBER (of"
+        " ebtop tcp)."
         " The word none alone ends all filtering."
     )
     add = parser.add_argument
@@ -261,6 +284,7 @@ _COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], _Finish]] 
     "exec": (_exec, _stream),
     "open": (_open, _stream),
     "tcp": (_tcp, _stream),
+    "mem": (_mem, _stream),
     "kprobe": (_kprobe, _calls_of),
     "syscalls": (_syscalls, _report),
     "set": (_set, _changes),

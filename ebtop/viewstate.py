@@ -19,7 +19,7 @@ Identity = tuple[int, int, int]
 PROCESSES, SYSCALLS, CONNECTIONS, EVENTS, DISKS = (1, 2, 3, 4, 5)
 WINDOWS = ("interval", "ten_seconds", "reset")
 """What the table of system calls can cover."""
-SWITCHABLE = ("syscall", "open", "block", "vfs", "tcp", "stacks")
+SWITCHABLE = ("syscall", "open", "block", "vfs", "tcp", "stacks", "mem")
 """Probes that run only while something shows what they see; the user can keep them off."""
 STANDING = frozenset({"stacks"})
 """Those of them that run whatever is shown, unless the user keeps them off."""
@@ -136,6 +136,8 @@ class ViewState:
     """Those of SWITCHABLE that do not run even where they are shown."""
     looked_at: tuple[int, int] | None = None
     """(pid, start_ns) of the process that is shown by itself, in place of the panels."""
+    looked_at_memory: bool = False
+    """It is its memory that is shown, not its time."""
     probes_open: bool = False
     """The menu of probes lies over the panels."""
     probes_at: int = 0

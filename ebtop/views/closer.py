@@ -30,7 +30,7 @@ def closer_look(
     """At most `height` lines, the title first."""
     assert state.looked_at is not None
     pid, _ = state.looked_at
-    row = _row(snapshot, state.looked_at)
+    row = row_of(snapshot, state.looked_at)
     if row is None:
         text = f"  process {pid} has ended"
         return [_title(f"Process {pid}"), line(text, Style.DIM)][:height]
@@ -39,10 +39,14 @@ def closer_look(
 
 
 def _title(text: str) -> Line:
-    return (Span(text, Style.TITLE_FOCUSED), Span("  Esc goes back", Style.DIM))
+    return (
+        Span(text, Style.TITLE_FOCUSED),
+        Span("  Tab: its memory, Esc: back", Style.DIM),
+    )
 
 
-def _row(snapshot: Snapshot, wanted: tuple[int, int]) -> Optional[Row]:
+def row_of(snapshot: Snapshot, wanted: tuple[int, int]) -> Optional[Row]:
+    """The process that is looked at; None when it has ended."""
     pids = column_view(snapshot.processes, "pid")
     starts = column_view(snapshot.processes, "start_ns")
     for index, pid in enumerate(pids):

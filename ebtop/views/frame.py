@@ -22,6 +22,7 @@ from ebtop.views.events import events_panel
 from ebtop.views.header import header
 from ebtop.views.help import help_lines
 from ebtop.views.line import Line, Style, fit_line, line, line_text
+from ebtop.views.memory import memory_look
 from ebtop.views.panels import NEEDS, lower_panel
 from ebtop.views.probes import probes_menu
 from ebtop.views.scroll import place
@@ -91,7 +92,8 @@ def render(
         body = probes_menu(snapshot, state, shares.table + shares.panel)
     elif state.looked_at is not None:
         context = Context.of(snapshot, cmdlines, state.ascii)
-        body = closer_look(snapshot, state, context, shares.table + shares.panel, width)
+        look = memory_look if state.looked_at_memory else closer_look
+        body = look(snapshot, state, context, shares.table + shares.panel, width)
         visible = (state.looked_at,)
         state = replace(state, move=0, move_pages=0, search_step=0)
     else:
@@ -140,6 +142,8 @@ def _needs(state: ViewState, shares: _Shares, width: int) -> frozenset[str]:
         needed |= {column.probe for column in (*shown_columns(state, width), by_name(state.sort))}
     if shares.panel:
         needed.add(NEEDS.get(lower_panel(state), ""))
+    if state.looked_at is not None and state.looked_at_memory:
+        needed.add("mem")
     if state.filter.port is not None or port_of(state.search) is not None:
         needed.add("tcp")
     return frozenset(needed.intersection(SWITCHABLE) - state.probes_off)

@@ -17,6 +17,7 @@ _WHAT_FOR = {
     "block": "for panel 5 and the columns of disks; runs only while they show",
     "vfs": "for the columns of files; runs only while they show",
     "tcp": "for panel 3, the columns of the network and port=N; runs only while they show",
+    "mem": "for the columns and the view of memory; runs only while they show",
     "stacks": "why threads wait, where nothing cheaper tells; else that is a guess",
 }
 _STYLES = {"on": Style.GOOD, "off": Style.DIM}

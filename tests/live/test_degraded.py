@@ -83,7 +83,7 @@ def test_without_a_tracepoint_only_its_own_values_are_unknown(program: str) -> N
     lost = "sched" if program == "wakeup_btf" else "life"
     states = {probe["name"]: probe["state"] for probe in found["probes"]}
     # system calls and disk requests are counted beside the slots of threads
-    with_it = {"syscall", "block", "vfs", "tcp", "stacks"}  # which count beside its slots
+    with_it = {"syscall", "block", "vfs", "tcp", "stacks", "mem"}  # which count beside its slots
     off = {"sched": {"sched", *with_it}, "life": {"life"}}[lost]
     running = {n: "unsupported" if n in off else "on" for n in states}
     running |= {"open": "off", "kfunc": "off"}

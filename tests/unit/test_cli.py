@@ -32,7 +32,7 @@ def one_line(done):
         ("--json -u no-such-user", "'no-such-user'"),
         ("--json --probes bogus", "sched, life, tasks"),
         ("--json -d nan", "'nan'"),
-        ("mem", "does not exist yet"),
+        ("record", "does not exist yet"),
         ("exec -p 4194304", "no process 4194304"),
         ("open -u no-such-user", "'no-such-user'"),
         ("open --buffer-size 3", "from 64K to 1G"),

@@ -65,7 +65,7 @@ WRONG = {
     "-p 99999999": "a pid",
     "-p x": "a pid",
     "--probes sched,bogus": "sched, life, tasks",
-    "--no-probes sched,life,tasks,syscall,block,vfs,tcp,stacks": "--source proc",
+    "--no-probes sched,life,tasks,syscall,block,vfs,tcp,stacks,mem": "--source proc",
     "--source x": "'auto', 'bpf', 'proc'",
     "--color x": "'auto', 'always', 'never'",
     "-s -": "a column",

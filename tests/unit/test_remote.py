@@ -33,7 +33,7 @@ def test_nothing_named_clears(words):
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        ("frob=1", "pid, uid, user, min_latency, port, descendants"),
+        ("frob=1", "pid, uid, user, min_latency, min_size, port, descendants"),
         ("pid", "KEY=VALUE"),
         ("pid=0", "a pid"),
         ("pid=1 pid=2", "twice"),
