@@ -51,7 +51,7 @@ static void open_one(struct probeset *set, enum ebtop_probe which)
 
 /* ---- loading several at once; each is then attached when its turn comes ---- */
 
-#define MAPS_MAX 3
+#define MAPS_MAX 4
 
 /* Dearest first, so that no long one is left for the end; with the maps that must be there before. */
 static const struct {
@@ -64,7 +64,9 @@ static const struct {
 	{ EBTOP_LIFE, 0, { 0 } },
 	{ EBTOP_TCP, 2, { MAP_TCP_SLOTS, MAP_CONNECTIONS } },
 	{ EBTOP_SCHED, 0, { 0 } },
-	{ EBTOP_SYSCALL, 3, { MAP_FILE_SLOTS, MAP_SYSCALL_SLOTS, MAP_SYSCALL_LANES } },
+	{ EBTOP_SYSCALL,
+	  4,
+	  { MAP_FILE_SLOTS, MAP_MEM_SLOTS, MAP_SYSCALL_SLOTS, MAP_SYSCALL_LANES } },
 	{ EBTOP_SOCKETS, 2, { MAP_TCP_SLOTS, MAP_CONNECTIONS } },
 	{ EBTOP_VFS, 2, { MAP_FILE_SLOTS, MAP_SYSCALL_SLOTS } },
 	{ EBTOP_OPEN, 2, { MAP_FILE_SLOTS, MAP_OPEN_CALLS } },
