@@ -50,7 +50,7 @@ struct ebtop_config {
 	__u32 collect;        /* enum ebtop_collect */
 	__u32 epoch;          /* 0, 1, 0, ...: which minimum and maximum a system call goes to */
 	__u32 port;           /* of connections, either end's; 0: every port */
-	__u32 stacks_pid;     /* whose waits are counted by stack; 0: nobody's */
+	__u32 looked_at_pid;  /* whose waits are counted by stack, and bytes by file; 0: nobody's */
 };
 
 /* ---- slots: one thread's running totals, written by the CPU that owns the thread ---- */
@@ -213,6 +213,26 @@ struct ebtop_file_slot {
 	__u64 added_pages;       /* to the page cache, by calls that read */
 	__u64 opens;
 	__u64 pad[2];
+};
+
+/* Of the process that is looked at, one of its files. */
+struct ebtop_file_key {
+	__u64 inode;
+	__u32 device;
+	__u32 generation;
+};
+
+#define EBTOP_FILE_PARTS 12
+#define EBTOP_FILE_PART_BYTES 40
+struct ebtop_file_count {
+	__u64 read_bytes;
+	__u64 write_bytes;
+	__u64 reads;
+	__u64 writes;
+	__u32 whole; /* the path goes up to the root */
+	__u32 pad;
+	/* of its path, the file's own name first, cut; empty where a mount begins */
+	char part[EBTOP_FILE_PARTS][EBTOP_FILE_PART_BYTES];
 };
 
 /* ---- memory: what the calls of one thread mapped and unmapped, beside its slot ---- */
@@ -721,6 +741,16 @@ struct ebtop_wait_row {
 	__u32 reason; /* enum ebtop_wait */
 	__u32 frames;
 	__u64 frame[EBTOP_STACK_FRAMES];
+};
+
+/* A file that the process which is looked at read or wrote, since then. */
+#define EBTOP_FILE_PATH_BYTES 520
+struct ebtop_file_row {
+	__u64 read_bytes;
+	__u64 write_bytes;
+	__u64 reads;
+	__u64 writes;
+	char path[EBTOP_FILE_PATH_BYTES]; /* \xe2\x80\xa6 where it was cut; empty: unknown */
 };
 
 /* One system call, in the interval or the window asked for. */

@@ -22,7 +22,7 @@ struct {
 	__type(value, struct ebtop_wait_slot);
 } wait_slots SEC(".maps");
 
-/* stack -> what threads of the process `stacks_pid` have waited in it; size is set by who makes it */
+/* stack -> what threads of the process that is looked at have waited in it; size is set by who makes it */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);
@@ -63,7 +63,7 @@ static __always_inline void wait_add(struct ebtop_wait_slot *wait, __u32 reason,
 static __always_inline bool is_looked_at(const struct ebtop_config *now,
 					 const struct ebtop_slot *slot)
 {
-	return now->stacks_pid && now->stacks_pid == slot->pid;
+	return now->looked_at_pid && now->looked_at_pid == slot->pid;
 }
 
 static __always_inline bool wants_stack(const struct ebtop_slot *slot, __u32 evidence)

@@ -8,7 +8,7 @@
 #ifndef EBTOP_FILE_BPF_H
 #define EBTOP_FILE_BPF_H
 
-#include "config.bpf.h"
+#include "looked.bpf.h"
 
 /* beside the slots, same index; size is set before loading */
 struct {
@@ -53,6 +53,7 @@ static __always_inline void account_read(struct ebtop_file_slot *files, struct f
 	if ((mode & S_IFMT) != S_IFREG)
 		return;
 	files->read_bytes += bytes;
+	count_looked_at(file, bytes, false);
 	flags = typed ? file->f_flags : BPF_CORE_READ(file, f_flags);
 	magic = typed ? inode->i_sb->s_magic : BPF_CORE_READ(inode, i_sb, s_magic);
 	if (!(flags & direct_flag()) && !is_made_up(magic))
@@ -65,8 +66,10 @@ static __always_inline void account_write(struct ebtop_file_slot *files, struct 
 	struct inode *inode = typed ? file->f_inode : BPF_CORE_READ(file, f_inode);
 	__u32 mode = typed ? inode->i_mode : BPF_CORE_READ(inode, i_mode);
 
-	if ((mode & S_IFMT) == S_IFREG)
-		files->write_bytes += bytes;
+	if ((mode & S_IFMT) != S_IFREG)
+		return;
+	files->write_bytes += bytes;
+	count_looked_at(file, bytes, true);
 }
 
 /* What a descriptor of the current thread stands for; by helper. `task` may be a bare address. */

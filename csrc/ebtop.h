@@ -146,7 +146,8 @@ struct ebtop_snapshot {
 	struct ebtop_config filter;     /* as it is now; another process may have set it */
 	__u64 window_ns;                /* what the table of system calls covers */
 	struct ebtop_table waits; /* struct ebtop_wait_row, of the process that is looked at */
-	__u32 waits_pid;          /* which that is; 0: none */
+	struct ebtop_table files; /* struct ebtop_file_row, likewise */
+	__u32 looked_at;          /* which that is; 0: none */
 	__u32 pad;
 	struct ebtop_table sizes; /* struct ebtop_sizes_row: of processes that allocated */
 };
@@ -159,7 +160,8 @@ ebtop_session *ebtop_open(const struct ebtop_settings *settings, struct ebtop_er
 void ebtop_switch(ebtop_session *session, __u32 probes);
 /* Fills in the names of addresses, which have to be in order. */
 void ebtop_symbols(ebtop_session *session, struct ebtop_symbol *symbols, __u32 count);
-/* From now on waits of that process are counted by stack, and of no other; 0: of none. */
+/* From now on waits of that process are counted by stack, its bytes by file, and of no other; 0: of
+ * none. */
 void ebtop_look_at(ebtop_session *session, __u32 pid);
 /* Sets the filter, from the next event on. */
 void ebtop_filter(ebtop_session *session, const struct ebtop_config *filter);

@@ -20,6 +20,7 @@
 #define EVENTS_BYTES (1u << 20)
 #define EVENTS_BYTES_MAX (1u << 30)
 #define SHARDS_MAX 16       /* 1.1 MiB each; with more CPUs they are shared */
+#define FILES_MAX 512       /* of the process that is looked at; half a KiB each */
 #define STACKS_MAX 4096     /* distinct ones; hundreds were met */
 #define PIDS_MAX (1u << 22) /* the kernel's PID_MAX_LIMIT */
 
@@ -52,6 +53,8 @@ static const struct shape shapes[SHARED_MAPS] = {
 				sizeof(struct ebtop_syscall_lane), BPF_F_MMAPABLE },
 	[MAP_FILE_SLOTS] = { "file_slots", BPF_MAP_TYPE_ARRAY, sizeof(struct ebtop_file_slot),
 			     BPF_F_MMAPABLE },
+	[MAP_FILE_COUNTS] = { "file_counts", BPF_MAP_TYPE_HASH, sizeof(struct ebtop_file_count), 0,
+			      sizeof(struct ebtop_file_key) },
 	[MAP_OPEN_CALLS] = { "open_calls", BPF_MAP_TYPE_ARRAY, sizeof(struct ebtop_open_call), 0 },
 	[MAP_TCP_SLOTS] = { "tcp_slots", BPF_MAP_TYPE_ARRAY, sizeof(struct ebtop_tcp_slot),
 			    BPF_F_MMAPABLE },
@@ -168,6 +171,8 @@ static __u32 entries_of(const struct maps *maps, enum shared_map which)
 		return STACKS_MAX;
 	case MAP_STACK_COUNTS:
 		return STACKS_MAX / 4;
+	case MAP_FILE_COUNTS:
+		return FILES_MAX;
 	case MAP_SYSCALL_LANES:
 		return maps->shards * EBTOP_SYSCALL_NUMBERS;
 	default:

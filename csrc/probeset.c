@@ -51,7 +51,7 @@ static void open_one(struct probeset *set, enum ebtop_probe which)
 
 /* ---- loading several at once; each is then attached when its turn comes ---- */
 
-#define MAPS_MAX 4
+#define MAPS_MAX 5
 
 /* Dearest first, so that no long one is left for the end; with the maps that must be there before. */
 static const struct {
@@ -65,11 +65,12 @@ static const struct {
 	{ EBTOP_TCP, 2, { MAP_TCP_SLOTS, MAP_CONNECTIONS } },
 	{ EBTOP_SCHED, 0, { 0 } },
 	{ EBTOP_SYSCALL,
-	  4,
-	  { MAP_FILE_SLOTS, MAP_MEM_SLOTS, MAP_SYSCALL_SLOTS, MAP_SYSCALL_LANES } },
+	  5,
+	  { MAP_FILE_SLOTS, MAP_FILE_COUNTS, MAP_MEM_SLOTS, MAP_SYSCALL_SLOTS,
+	    MAP_SYSCALL_LANES } },
 	{ EBTOP_SOCKETS, 2, { MAP_TCP_SLOTS, MAP_CONNECTIONS } },
-	{ EBTOP_VFS, 2, { MAP_FILE_SLOTS, MAP_SYSCALL_SLOTS } },
-	{ EBTOP_OPEN, 2, { MAP_FILE_SLOTS, MAP_OPEN_CALLS } },
+	{ EBTOP_VFS, 3, { MAP_FILE_SLOTS, MAP_FILE_COUNTS, MAP_SYSCALL_SLOTS } },
+	{ EBTOP_OPEN, 3, { MAP_FILE_SLOTS, MAP_FILE_COUNTS, MAP_OPEN_CALLS } },
 };
 #define AHEAD (sizeof(ahead_of) / sizeof(ahead_of[0]))
 
@@ -236,27 +237,29 @@ static void open_by_syscalls(struct probeset *set)
 
 /* ---- files ---- */
 
+static void drop_file_slots(struct probeset *set)
+{
+	beside_close(&set->files.slots);
+	maps_drop(set->maps, MAP_FILE_SLOTS);
+	maps_drop(set->maps, MAP_FILE_COUNTS);
+	set->files.on = 0;
+}
+
 /* Where opens and bytes are counted; several probes write there, so it is made before any loads. */
 static void make_file_slots(struct probeset *set)
 {
 	struct files *files = &set->files;
 	struct ebtop_error error;
 
-	if (files->on || !probeset_has(set, EBTOP_SCHED) ||
-	    maps_add(set->maps, MAP_FILE_SLOTS, &error))
+	if (files->on || !probeset_has(set, EBTOP_SCHED))
 		return;
-	files->on = !beside_open(&files->slots, set->maps->fd[MAP_FILE_SLOTS],
+	files->on = !maps_add(set->maps, MAP_FILE_SLOTS, &error) &&
+		    !maps_add(set->maps, MAP_FILE_COUNTS, &error) &&
+		    !beside_open(&files->slots, set->maps->fd[MAP_FILE_SLOTS],
 				 set->maps->slot_count, sizeof(struct ebtop_file_slot));
 	files->boot_ns = clock_ns(CLOCK_BOOTTIME);
 	if (!files->on)
-		maps_drop(set->maps, MAP_FILE_SLOTS);
-}
-
-static void drop_file_slots(struct probeset *set)
-{
-	beside_close(&set->files.slots);
-	maps_drop(set->maps, MAP_FILE_SLOTS);
-	set->files.on = 0;
+		drop_file_slots(set);
 }
 
 static void close_vfs(struct probeset *set)

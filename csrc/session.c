@@ -18,6 +18,7 @@
 #include "accounts.h"
 #include "error.h"
 #include "events.h"
+#include "filecounts.h"
 #include "kernelbtf.h"
 #include "machine.h"
 #include "maps.h"
@@ -52,6 +53,8 @@ struct ebtop_session {
 	struct probeset set;
 	struct buffer watched; /* struct watch_entry: what accounts.watch was */
 	struct buffer probe_rows, program_rows;
+	struct buffer files; /* struct ebtop_file_row */
+	__u32 looked_at;     /* the process whose waits are counted by stack and bytes by file */
 	struct machine machine;
 	__u64 last_pass_ns, pass_took_ns;
 	__u64 gave_back_ns; /* when memory was given back last */
@@ -189,6 +192,7 @@ ebtop_session *ebtop_open(const struct ebtop_settings *settings, struct ebtop_er
 	session->watched = BUFFER_OF(struct watch_entry);
 	session->probe_rows = BUFFER_OF(struct ebtop_probe_row);
 	session->program_rows = BUFFER_OF(struct ebtop_program_row);
+	session->files = BUFFER_OF(struct ebtop_file_row);
 	session->waits.functions.symbols_fd = -1;
 	rows_open(&session->rows);
 	error_capture_libbpf((int)settings->debug);
@@ -216,6 +220,7 @@ void ebtop_close(ebtop_session *session)
 	machine_close(&session->machine);
 	buffer_free(&session->probe_rows);
 	buffer_free(&session->program_rows);
+	buffer_free(&session->files);
 	if (session->stats_fd >= 0)
 		close(session->stats_fd);
 	free(session);
@@ -249,7 +254,13 @@ void ebtop_symbols(ebtop_session *session, struct ebtop_symbol *symbols, __u32 c
 
 void ebtop_look_at(ebtop_session *session, __u32 pid)
 {
-	waits_look_at(&session->waits, &session->config, pid);
+	if (session->looked_at == pid)
+		return;
+	session->config.now->looked_at_pid = 0;
+	waits_forget(&session->waits);
+	filecounts_forget(&session->maps);
+	session->looked_at = pid;
+	session->config.now->looked_at_pid = pid;
 }
 
 /* ---- poll ---- */
@@ -411,9 +422,14 @@ static void give(struct ebtop_session *session, struct ebtop_snapshot *ret)
 	ret->disks = session->accounts.disks ? buffer_table(&session->set.disks.rows) :
 					       (struct ebtop_table){ 0 };
 	ret->connections = buffer_table(&session->set.connections.rows);
-	waits_list(&session->waits);
+	ret->looked_at = session->looked_at;
+	session->files.count = session->waits.rows.count = 0;
+	if (session->looked_at) {
+		waits_list(&session->waits);
+		filecounts_list(&session->maps, &session->files);
+	}
 	ret->waits = buffer_table(&session->waits.rows);
-	ret->waits_pid = session->waits.looked_at;
+	ret->files = buffer_table(&session->files);
 	ret->sizes = buffer_table(&session->rows.sizes);
 	ret->window_ns = session->set.syscalls.window_ns;
 	ret->filter = session->accounts.filter;

@@ -143,18 +143,13 @@ __u32 waits_reason(const struct waits *waits, __u64 id, __u32 evidence)
 
 /* ---- the process that somebody looks at ---- */
 
-void waits_look_at(struct waits *waits, struct config *config, __u32 pid)
+void waits_forget(struct waits *waits)
 {
 	__u64 key;
 
-	if (waits->looked_at == pid)
-		return;
-	config->now->stacks_pid = 0;
 	while (!bpf_map_get_next_key(waits->counts_fd, NULL, &key))
 		if (bpf_map_delete_elem(waits->counts_fd, &key))
 			break;
-	waits->looked_at = pid;
-	config->now->stacks_pid = pid;
 }
 
 static void add_row(struct waits *waits, __u64 id, const struct ebtop_stack_count *count)
@@ -178,8 +173,6 @@ void waits_list(struct waits *waits)
 	__u64 key, next, *before = NULL;
 
 	waits->rows.count = 0;
-	if (!waits->looked_at)
-		return;
 	while (!bpf_map_get_next_key(waits->counts_fd, before, &next)) {
 		key = next;
 		before = &key;

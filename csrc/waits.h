@@ -18,7 +18,6 @@ struct waits {
 	struct functions functions;
 	struct hash stacks; /* struct stack */
 	struct buffer rows; /* struct ebtop_wait_row */
-	__u32 looked_at;    /* the process whose waits are counted by stack; 0: none */
 };
 
 int waits_open(struct waits *waits, const struct maps *maps, const char *functions);
@@ -30,8 +29,8 @@ void waits_stack(struct waits *waits, const struct ebtop_stack_event *event);
 /* enum ebtop_wait of a wait with that evidence, or EBTOP_STACK_UNRESOLVED when that stack has not been
  * heard of. */
 __u32 waits_reason(const struct waits *waits, __u64 stack, __u32 evidence);
-/* Counts by stack begin for that process; 0: for none. */
-void waits_look_at(struct waits *waits, struct config *config, __u32 pid);
+/* What was counted by stack of the process that was looked at. */
+void waits_forget(struct waits *waits);
 /* Fills `rows` with what has been counted since. */
 void waits_list(struct waits *waits);
 

@@ -21,6 +21,7 @@ from ebtop.layout import (
     DISK,
     EVENT,
     EVENT_TYPES,
+    FILE,
     LOSSES,
     PROBE,
     PROBE_STATES,
@@ -160,7 +161,8 @@ class Session:
         lib.ebtop_switch(self._handle, _probe_bits(probes))
 
     def look_at(self, pid: int) -> None:
-        """From now on waits of that process are counted by stack, of no other; 0: of none."""
+        """From now on waits of that process are counted by stack and its bytes by file, of no
+        other; 0: of none."""
         lib.ebtop_look_at(self._handle, pid)
 
     def programs(self) -> list[Program]:
@@ -254,7 +256,8 @@ class Session:
             filter=_filter(raw.filter),
             waits=_table(WAIT, raw.waits),
             sizes=_table(SIZES, raw.sizes) if _is_on(probes, "mem") else None,
-            waits_pid=raw.waits_pid,
+            files=_table(FILE, raw.files) if _is_on(probes, "vfs") else None,
+            looked_at=raw.looked_at,
             symbols=self._named(_table(WAIT, raw.waits)),
         )
 

@@ -148,8 +148,10 @@ class Snapshot:
     disks: Optional[Table] = None
     """One row a disk that gets requests; None where nothing is known of disks."""
     waits: Optional[Table] = None
-    """Of process `waits_pid`, one row a stack that it waited in since that is looked at."""
-    waits_pid: int = 0
+    """Of process `looked_at`, one row a stack that it waited in since that is looked at."""
+    files: Optional[Table] = None
+    """Of the same, one row a file that it read or wrote since, by system calls."""
+    looked_at: int = 0
     symbols: dict[int, bytes] = field(default_factory=dict)
     """The functions that the addresses in `waits` lie in; empty where none is known."""
     sizes: Optional[Table] = None

@@ -58,7 +58,7 @@ class Steering:
             self._source.switch(running)
 
     def look_at(self, pid: int) -> None:
-        """Waits of this process are counted by stack; 0: of none."""
+        """Waits of this process are counted by stack, its bytes by file; 0: of none."""
         if pid != self._looked_at:
             self._looked_at = pid
             self._source.look_at(pid)

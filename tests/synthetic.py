@@ -27,6 +27,7 @@ from ebtop.layout import (
     EVENT,
     EVENT_TYPES,
     EXITED,
+    FILE,
     KERNEL,
     KNOWN_BIT,
     LOSSES,
@@ -118,10 +119,16 @@ def waiting() -> Snapshot:
         {**row, "runq_wait_ns": row["runq_wait_ns"] + 700 * MS if row["flags"] & RAN else 0}
         for row in base.processes.rows()
     ]
+    files = [
+        {"read_bytes": 5 << 20, "reads": 1283, "path": b"/var/lib/data/base/16384/2619"},
+        {"write_bytes": 70_001, "writes": 11, "path": b"\xe2\x80\xa6/deep/bad\x1b[2Jname"},
+        {"read_bytes": 70_000, "reads": 2, "path": b""},
+    ]  # fmt: skip
     stacks = ProbeStatus("stacks", "on", "in sched, at switches after long waits", None, 0, 0)
     return replace(
-        base, processes=table(crowded), probes=(*PROBES, stacks), waits_pid=500, symbols=named,
+        base, processes=table(crowded), probes=(*PROBES, stacks), looked_at=500, symbols=named,
         waits=Table(WAIT, b"".join(WAIT.pack(row) for row in rows)),
+        files=Table(FILE, b"".join(FILE.pack(row) for row in files)),
     )  # fmt: skip
 
 

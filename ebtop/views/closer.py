@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns the closer look at one process: where the time of its threads went, all of it, and in which
-stacks of the kernel it waited longest.
+"""Owns the closer look at one process: where the time of its threads went, all of it, in which
+stacks of the kernel it waited longest, and what it does with disks and files.
 """
 
 from __future__ import annotations
@@ -9,18 +9,22 @@ from collections.abc import Iterator
 from typing import Optional
 
 from ebtop import units
-from ebtop.columns import Context, Row, command, wait_bar, wait_shares
+from ebtop.columns import BY_NAME, Context, Row, command, wait_bar, wait_shares
 from ebtop.layout import KNOWN_BIT
 from ebtop.model import column_view
 from ebtop.snapshot import Snapshot
 from ebtop.text import displayable, fit
 from ebtop.units import UNKNOWN
+from ebtop.views.filelist import top_files
 from ebtop.views.line import Line, Span, Style, line
 from ebtop.views.table import WAIT_STYLES, wait_spans
 from ebtop.viewstate import ViewState
 from ebtop.waitreasons import LETTERS, REASONS
 
 _BAR = 20
+_PART = 29
+"""The width of a part of the time without its bar."""
+_TWO_COLUMNS = 78
 _DIVIDED = 1 << KNOWN_BIT["user_ns"]
 
 
@@ -34,8 +38,18 @@ def closer_look(
     if row is None:
         text = f"  process {pid} has ended"
         return [_title(f"Process {pid}"), line(text, Style.DIM)][:height]
-    lines = [_title(f"Process {pid}  {command(row, context)}"), *_budget(row, width), ()]
-    return [*lines, *_stacks(snapshot, state, pid, width)][:height]
+    lines = [
+        _title(f"Process {pid}  {command(row, context)}"),
+        *_budget(row, width),
+        _storage(row, context),
+        (),
+    ]
+    stacks = list(_stacks(snapshot, state, pid, width))
+    files = list(top_files(snapshot, state, width))
+    left = max(0, height - len(lines))
+    # half each, but for what the other does not need
+    share = max(left - len(files) - 1, (left + 1) // 2)
+    return [*lines, *stacks[:share], (), *files][:height]
 
 
 def _title(text: str) -> Line:
@@ -69,11 +83,14 @@ def _budget(row: Row, width: int) -> Iterator[Line]:
     bar = wait_spans(wait_bar(shares, min(_BAR * 2, width - 30)))
     said = f" of {units.duration(lived)} that {who} lived"
     yield (Span("Time  ", Style.TITLE), *bar, Span(said))
-    left = lived
-    for name, ns in _parts(row):
-        left -= ns or 0
-        yield _part(name, ns, lived)
-    yield _part("remainder", left, lived)
+    parts = list(_parts(row))
+    parts.append(("remainder", lived - sum(ns or 0 for _, ns in parts)))
+    columns = 2 if width >= _TWO_COLUMNS else 1
+    cells = min(_BAR, width // columns - _PART)
+    lines = -(-len(parts) // columns)
+    for index in range(lines):
+        side = [_part(name, ns, lived, cells) for name, ns in parts[index::lines]]
+        yield tuple(span for part in side for span in part)
 
 
 def _parts(row: Row) -> Iterator[tuple[str, Optional[int]]]:
@@ -88,18 +105,34 @@ def _parts(row: Row) -> Iterator[tuple[str, Optional[int]]]:
         yield reason, row[f"wait_{reason}_ns"]
 
 
-def _part(name: str, ns: Optional[int], lived: int) -> Line:
+def _part(name: str, ns: Optional[int], lived: int, cells: int) -> Line:
     share = 0.0 if not lived or ns is None else ns / lived
     sign = LETTERS.get(name, "|")
-    bar = sign * max(0, min(_BAR, round(share * _BAR)))
+    bar = sign * max(0, min(cells, round(share * cells)))
     style = WAIT_STYLES.get(sign, Style.BAR_BUSY if name != "other" else Style.NORMAL)
     shown = UNKNOWN if ns is None else units.duration(ns) if ns >= 0 else f"-{units.duration(-ns)}"
     percent = f"{share * 100 + 0.0:.1f}%".replace("-0.0%", "0.0%")
     return (
         Span(f"  {name:<10}", Style.LABEL),
         Span(f"{percent:>7} {shown:>7}  "),
-        Span(bar, style),
+        Span(f"{bar:<{cells}}", style),
     )
+
+
+# ---- disks and files ----
+
+_STORAGE = (
+    ("Disks  read/s ", "diskr"), ("  written/s ", "diskw"), ("  p99 ", "iolat"),
+    ("    Files  read ", "filer"), ("  written ", "filew"), ("  cached % ", "hit"),
+)  # fmt: skip
+
+
+def _storage(row: Row, context: Context) -> Line:
+    spans: list[Span] = []
+    for label, name in _STORAGE:
+        style = Style.TITLE if not spans else Style.LABEL
+        spans += [Span(label, style), Span(BY_NAME[name].show(row, context))]
+    return tuple(spans)
 
 
 # ---- where it waited ----
@@ -132,7 +165,7 @@ def _missing(snapshot: Snapshot, state: ViewState, pid: int) -> str:
         return "this source knows no stacks"
     if status.state != "on":
         return f"stacks are {status.state}: {displayable(status.reason or '', state.ascii)}"
-    return "counting from now on" if snapshot.waits_pid != pid else ""
+    return "counting from now on" if snapshot.looked_at != pid else ""
 
 
 def _frames(row: Row, snapshot: Snapshot, state: ViewState) -> str:

@@ -59,7 +59,7 @@ class Frame:
     probes: frozenset[str] = frozenset()
     """Those of SWITCHABLE that have to run for what is in sight."""
     looked_at: int = 0
-    """The process whose waits are to be counted by stack; 0: none."""
+    """The process whose waits are to be counted by stack, and bytes by file; 0: none."""
 
 
 class _Shares(NamedTuple):
@@ -142,8 +142,8 @@ def _needs(state: ViewState, shares: _Shares, width: int) -> frozenset[str]:
         needed |= {column.probe for column in (*shown_columns(state, width), by_name(state.sort))}
     if shares.panel:
         needed.add(NEEDS.get(lower_panel(state), ""))
-    if state.looked_at is not None and state.looked_at_memory:
-        needed.add("mem")
+    if state.looked_at is not None:
+        needed |= {"mem"} if state.looked_at_memory else {"vfs", "block"}
     if state.filter.port is not None or port_of(state.search) is not None:
         needed.add("tcp")
     return frozenset(needed.intersection(SWITCHABLE) - state.probes_off)

@@ -76,6 +76,11 @@ def opened(*more: str) -> Session:
     return session
 
 
+def by_path(snapshot: Snapshot) -> dict[bytes, tuple[int, int]]:
+    assert snapshot.files is not None
+    return {r["path"]: (r["read_bytes"], r["write_bytes"]) for r in snapshot.files.rows()}
+
+
 def moved(snapshot: Snapshot, pid: int) -> tuple[Optional[int], Optional[int]]:
     row = row_of(snapshot, pid)
     return value(row, "file_read_bytes"), value(row, "file_write_bytes")
@@ -209,3 +214,34 @@ def test_json_has_them_and_says_that_the_ratio_is_estimated(source: str, tmp_pat
     assert row["cache_hit_ratio"] == 1.0 and row["opens"] is None
     assert probe["state"] == "on" and "cache_hit_ratio is estimated" in probe["hook"]
     assert "without io_uring" in probe["hook"]
+
+
+def test_files_of_the_process_that_is_looked_at(source: str, tmp_path: Path) -> None:
+    """Each by its path, with what that process alone moved from and to it."""
+    steps = ("read", "write", "pread", "sendfile", "thread", "copy")
+    target, elsewhere = tmp_path / "target", tmp_path / "elsewhere"
+    one, two = working(source, target, *steps), working(source, elsewhere, "write")
+    with one as worker, two as other, opened() as session:
+        session.look_at(worker.pid)
+        for _ in steps:
+            worker.step()
+        other.step()
+        snapshot = session.refresh()
+        assert snapshot.looked_at == worker.pid
+        assert by_path(snapshot) == {
+            os.fsencode(source): (2 * SIZE + 10007 + 100003 + 90001, 0),
+            os.fsencode(target): (0, 20011 + 100003 + 90001),
+        }
+        session.look_at(other.pid)
+        assert by_path(session.refresh()) == {}
+        session.look_at(0)
+        assert by_path(session.refresh()) == {}
+
+
+def test_name_that_is_too_long_is_cut_and_says_so(source: str, tmp_path: Path) -> None:
+    with working(source, tmp_path / ("y" * 67), "write") as worker, opened() as session:
+        session.look_at(worker.pid)
+        worker.step()
+        assert list(by_path(session.refresh())) == [
+            os.fsencode(tmp_path / ("y" * 39)) + "…".encode()
+        ]

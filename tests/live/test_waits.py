@@ -156,7 +156,7 @@ def test_stacks_of_the_process_that_is_looked_at(folder: Path) -> None:
             session.look_at(process.pid)
             watch(session, SECONDS)
             snapshot = session.refresh()
-            assert snapshot.waits_pid == process.pid and snapshot.waits is not None
+            assert snapshot.looked_at == process.pid and snapshot.waits is not None
             rows = list(snapshot.waits.rows())
             row = row_of(snapshot, process.pid)
             stacks_of_locks = [r for r in rows if REASONS[r["reason"]] == "lock"]
@@ -173,7 +173,7 @@ def look_elsewhere(session: Session, pid: int) -> None:
     session.look_at(pid)
     watch(session, 0.3)
     snapshot = session.refresh()
-    assert snapshot.waits_pid == pid and snapshot.waits is not None
+    assert snapshot.looked_at == pid and snapshot.waits is not None
     assert {REASONS[row["reason"]] for row in snapshot.waits.rows()} == {"sleep"}
     session.look_at(0)
     assert not len(session.refresh().waits or [])
