@@ -224,6 +224,7 @@ struct ebtop_file_key {
 
 #define EBTOP_FILE_PARTS 12
 #define EBTOP_FILE_PART_BYTES 40
+#define EBTOP_FILE_PATH_PARTS_BYTES 480 /* the product of these */
 struct ebtop_file_count {
 	__u64 read_bytes;
 	__u64 write_bytes;
@@ -231,8 +232,8 @@ struct ebtop_file_count {
 	__u64 writes;
 	__u32 whole; /* the path goes up to the root */
 	__u32 pad;
-	/* of its path, the file's own name first, cut; empty where a mount begins */
-	char part[EBTOP_FILE_PARTS][EBTOP_FILE_PART_BYTES];
+	/* of its path, 40 bytes each, the file's own name first, cut; empty where a mount begins */
+	char parts[EBTOP_FILE_PATH_PARTS_BYTES];
 };
 
 /* ---- memory: what the calls of one thread mapped and unmapped, beside its slot ---- */

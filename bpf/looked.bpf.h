@@ -39,7 +39,8 @@ static __noinline int name_file(struct ebtop_file_count *count, struct file *fil
 			mount = above;
 			continue;
 		}
-		bpf_probe_read_kernel_str(count->part[i], EBTOP_FILE_PART_BYTES,
+		bpf_probe_read_kernel_str(count->parts + i * EBTOP_FILE_PART_BYTES,
+					  EBTOP_FILE_PART_BYTES,
 					  BPF_CORE_READ(dentry, d_name.name));
 		dentry = parent;
 	}

@@ -30,7 +30,7 @@ static void put_path(const struct ebtop_file_count *count, char path[EBTOP_FILE_
 
 	path[0] = '\0';
 	for (int i = EBTOP_FILE_PARTS; i-- > 0;) {
-		const char *part = count->part[i];
+		const char *part = count->parts + i * EBTOP_FILE_PART_BYTES;
 		size_t length = strnlen(part, EBTOP_FILE_PART_BYTES - 1);
 		int cut = length == EBTOP_FILE_PART_BYTES - 1;
 		int ret;
