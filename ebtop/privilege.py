@@ -10,6 +10,7 @@ so it imports little.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from typing import NamedTuple, Optional
 
@@ -25,6 +26,7 @@ SEEING = frozenset({"CAP_SYS_PTRACE"})
 SIGNALLING = frozenset({"CAP_KILL"})
 """For passing on what a command of root's own is to be told."""
 NOBODY = 65534
+_THREADS_END_S = 1.0
 _MOST_ID = (1 << 32) - 2
 
 
@@ -153,8 +155,7 @@ def drop(bpf: bool, also: frozenset[str] = frozenset()) -> Optional[str]:
     """
     from ebtop.session import drop_privileges
 
-    if len(os.listdir("/proc/self/task")) != 1:
-        raise EbtopError("privileges: more than one thread holds them")
+    _await_threads()
     # modules that functions import: the new user may not be able to read them
     import pwd  # noqa: F401
 
@@ -168,6 +169,15 @@ def drop(bpf: bool, also: frozenset[str] = frozenset()) -> Optional[str]:
     else:
         drop_privileges(capabilities, *user)
     return f"remains user root, {why}; other privileges are given up" if why else None
+
+
+def _await_threads() -> None:
+    """One that has been waited for is still there for a moment."""
+    end = time.monotonic() + _THREADS_END_S
+    while len(os.listdir("/proc/self/task")) != 1:
+        if time.monotonic() > end:
+            raise EbtopError("privileges: more than one thread holds them")
+        time.sleep(0.001)
 
 
 def _read(path: str) -> str:

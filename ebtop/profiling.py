@@ -7,11 +7,13 @@ runreport.py's and runtext.py's. Signals that are meant for the command reach it
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import os
 import select
 import signal
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Optional
@@ -120,15 +122,19 @@ class _Course:
         signals: _Signals, user: Optional[privilege.User],
     ) -> None:  # fmt: skip
         from ebtop.host import read_small
-        from ebtop.kintree import KinTree
         from ebtop.sources import note
 
         self._options = options
         self._files = files
         self._command = command
         self._signals = signals
-        self._source = _open_source(options, pid)
+        with _imports():
+            self._source = _open_source(options, pid)
+        self._source.refresh(cost=True)  # the kernel's statistics take privileges to switch on
         self._drop(user)
+        from ebtop.kintree import KinTree
+        from ebtop.runcost import RunCost
+
         about = note(self._source)
         if about:
             say(about)
@@ -136,7 +142,9 @@ class _Course:
         self._floor = _high_water(read_small(f"/proc/{pid}/status")) if command else 0
         if command:
             command.stir()
-        self._source.refresh(cumulative=True, reset=True)
+        self._source.refresh(cost=True, cumulative=True, reset=True)
+        self._cost = RunCost()
+        self._own_began_ns = time.process_time_ns()
         self._usage: Optional[Usage] = None
         self._began = time.time()
         self._began_ns = self._ended_ns = time.monotonic_ns()
@@ -178,6 +186,7 @@ class _Course:
             self._wait(due if stop is None else min(due, stop))
             if self._is_over(stop):
                 self._ended_ns = time.monotonic_ns()
+                self._cost.cpu_ns = time.process_time_ns() - self._own_began_ns
                 return
             if time.monotonic() >= due:
                 self._look()
@@ -215,8 +224,9 @@ class _Course:
                     return
 
     def _look(self) -> None:
-        snapshot = self._source.refresh(cumulative=True, window="reset")
+        snapshot = self._source.refresh(cost=True, cumulative=True, window="reset")
         self._tree.absorb(snapshot)
+        self._cost.absorb(snapshot)
         self._last = snapshot
         if self._command is None or snapshot.source == "proc":
             self._name_old_ones()
@@ -286,7 +296,7 @@ class _Course:
             usage=self._usage,
             began=self._began,
             floor_rss_bytes=self._floor,
-            own_cpu_ns=time.process_time_ns(),
+            cost=self._cost,
             lost=self._last.self_cost.lost_total,
         )
         if self._options.json:
@@ -306,6 +316,30 @@ class _Course:
             say(str(error))
             return False
         return True
+
+
+@contextlib.contextmanager
+def _imports() -> Iterator[None]:
+    """Imports meanwhile what the report needs: afterwards the user whom we become may not be able
+    to read it. The kernel takes its time to verify, and Python has nothing else to do."""
+    import ebtop.sources  # noqa: F401 - what is waited for comes first
+
+    done = _thread.allocate_lock()
+    done.acquire()
+    _thread.start_new_thread(_import_all, (done,))
+    try:
+        yield
+    finally:
+        done.acquire()
+
+
+def _import_all(done: Any) -> None:
+    try:
+        from ebtop import runmachine, runtext  # noqa: F401 - they import the others
+    except Exception as error:  # it comes again where it is needed, and can be said
+        del error
+    finally:
+        done.release()
 
 
 def _open_source(options: Options, pid: int) -> Any:

@@ -7,7 +7,6 @@ Every file may be missing: the value is then None.
 from __future__ import annotations
 
 import os
-import platform
 from typing import Any, Optional
 
 from ebtop import __version__
@@ -21,10 +20,11 @@ def machine() -> dict[str, Any]:
     """As JSON has it."""
     online = online_cpus()
     own = _own_cgroup()
+    system = os.uname()
     return {
         "ebtop": __version__,
-        "kernel": platform.release(),
-        "architecture": platform.machine(),
+        "kernel": system.release,
+        "architecture": system.machine,
         "cpu_model": cpu_model(read_small("/proc/cpuinfo")),
         "cpus": len(online) if online else os.cpu_count(),
         "governor": _word("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Optional
 
 from ebtop import jsonlines
@@ -17,7 +17,9 @@ from ebtop.cgroups import CgroupPaths
 from ebtop.columns import Context, Row
 from ebtop.kintree import KinTree
 from ebtop.layout import EXITED
+from ebtop.runcost import RunCost
 from ebtop.snapshot import Snapshot
+from ebtop.syscallnames import name_of
 from ebtop.text import data_text
 
 _NOT_SUMMED = ("pid", "ppid", "uid", "user", "comm", "cmdline", "start_ns", "state", "cgroup",
@@ -26,6 +28,7 @@ _NOT_SUMMED = ("pid", "ppid", "uid", "user", "comm", "cmdline", "start_ns", "sta
                "mappings")  # fmt: skip
 _OF_FILES = ("oncpu_ns", "user_ns", "kernel_ns", "minor_faults", "major_faults",
              "voluntary_switches", "involuntary_switches")  # fmt: skip
+_OPENING = ("open", "openat", "openat2", "creat")
 _TICKS = ("user_ns", "kernel_ns", "cpu_percent")
 _LOOKS = ("rss_bytes", "peak_rss_bytes", "virtual_bytes", "threads")
 
@@ -60,7 +63,7 @@ class Run:
     began: float = 0.0
     floor_rss_bytes: int = 0
     """What the command's process had in memory before it was the command."""
-    own_cpu_ns: int = 0
+    cost: RunCost = field(default_factory=RunCost)
     lost: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -92,6 +95,8 @@ class Run:
         for key in _NOT_SUMMED:
             values.pop(key)
         values["processes"] = len(self.tree.members)
+        if values["opens"] is None:
+            values["opens"] = opens(self.last)
         if not self.exact and self.usage is not None:
             values.update(_of_usage(self.usage))
             if self.duration_ns:
@@ -116,18 +121,27 @@ class Run:
         return "counted" if self.usage is not None and key in _OF_FILES else "sampled"
 
     def _context(self) -> Context:
-        return Context(snapshot=_with_users(self), cmdlines=self.tree.args, ascii=False)
+        return Context(snapshot=self.whole(), cmdlines=self.tree.args, ascii=False)
+
+    def whole(self) -> Snapshot:
+        """The last one, as of all of the run: what percentages are of is not the time to set up."""
+        began_ns = self.last.taken_ns - self.duration_ns
+        users, probes = self.tree.users, self.cost.probes() or self.last.probes
+        return replace(
+            self.last, users=users, since_ns=began_ns, cumulative=True, text=b"", probes=probes
+        )
 
     def still_running(self) -> int:
         return sum(not one.ended for one in self.tree.members.values())
 
 
-def _with_users(run: Run) -> Snapshot:
-    from dataclasses import replace
-
-    # what the percentages are of: the run, not the time that it took to set up
-    began_ns = run.last.taken_ns - run.duration_ns
-    return replace(run.last, users=run.tree.users, since_ns=began_ns, cumulative=True, text=b"")
+def opens(last: Snapshot) -> Optional[int]:
+    """By the calls that open files, failed ones too: the log of opens tells no more."""
+    if last.syscalls is None:
+        return None
+    rows = last.syscalls.rows()
+    calls = [row for row in rows if name_of(row["number"], bool(row["compat"])) in _OPENING]
+    return sum(int(row["calls"]) for row in calls)
 
 
 def _of_usage(usage: Usage) -> dict[str, int]:
@@ -160,15 +174,16 @@ def json_pieces(run: Run) -> Iterator[str]:
     yield _dumped(head)[:-1] + ',"processes":['
     for index, process in enumerate(run.processes()):
         yield ("," if index else "") + _dumped(process)
-    now = run.last.taken_ns
+    now, whole = run.last.taken_ns, run.whole()
     tail = {
         "total": total,
         "figures": run.figures(total),
         "usage": None if run.usage is None else dict(vars(run.usage)),
         "syscalls": _syscalls(run),
         "connections": [jsonlines.connection(row, now) for row in run.tree.connection_rows()],
+        "disks": [jsonlines.disk(row, whole.counted_s) for row in disk_rows(whole)],
         "self": _self(run),
-        "probes": jsonlines.probes(run.last),
+        "probes": jsonlines.probes(whole),
     }
     yield "]," + _dumped(tail)[1:] + "\n"
 
@@ -179,17 +194,28 @@ def _syscalls(run: Run) -> list[dict[str, Any]]:
     return sorted(calls, key=lambda call: -call["total_ns"])
 
 
+def disk_rows(snapshot: Snapshot) -> Iterator[Row]:
+    """Of the machine's disks, those that had anything to do; whoever gave it to them."""
+    for row in () if snapshot.disks is None else snapshot.disks.rows():
+        if row["reads"] or row["writes"] or row["discards"] or row["busy_ns"]:
+            yield row
+
+
 def _self(run: Run) -> dict[str, Any]:
-    cost = run.last.self_cost
-    percent = run.own_cpu_ns * 100 / run.duration_ns if run.duration_ns else None
+    cost, duration_ns = run.cost, run.duration_ns
     return {
-        "cpu_percent": None if percent is None else round(percent, 3),
-        "cpu_ns": run.own_cpu_ns,
-        "rss_bytes": cost.rss_bytes,
+        "cpu_percent": _percent(cost.cpu_ns, duration_ns),
+        "cpu_ns": cost.cpu_ns,
+        "rss_bytes": run.last.self_cost.rss_bytes,
         "probe_ns": cost.probe_ns,
-        "probe_cpu_percent": cost.probe_cpu_percent,
+        "probe_cpu_percent": _percent(cost.probe_ns, duration_ns),
+        "events": cost.events,
         "lost": dict(run.lost),
     }
+
+
+def _percent(part: Optional[int], whole: int) -> Optional[float]:
+    return round(part * 100 / whole, 3) if part is not None and whole else None
 
 
 def _dumped(value: Any) -> str:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Optional
 
-from ebtop import units
+from ebtop import disktable, units
+from ebtop.connectiontable import LISTEN, counted, place, rtt_ns, state_text
 from ebtop.eventlines import signal_name
-from ebtop.runreport import Run
+from ebtop.runreport import Run, disk_rows
 from ebtop.syscalltable import call_name, order, percentiles
 from ebtop.text import displayable, fit
 
@@ -24,7 +25,8 @@ def text_report(run: Run, ascii: bool) -> str:
     total = run.total()
     figures = run.figures(total)
     lines = [*_summary(run, total, figures, ascii), *_times(run, total, figures, ascii)]
-    lines += [*_processes(run, ascii), *_syscalls(run, ascii), *_rest(total, figures), *_foot(run)]
+    lines += [*_processes(run, ascii), *_syscalls(run, ascii), *_rest(total, figures)]
+    lines += [*_connections(run, ascii), *_disks(run, ascii), *_foot(run, ascii)]
     return "".join(line.rstrip() + "\n" for line in lines)
 
 
@@ -170,19 +172,79 @@ def _rest(total: dict[str, Any], figures: dict[str, str]) -> Iterator[str]:
         yield _line(label, _of(total, figures, key, write))
 
 
-def _foot(run: Run) -> Iterator[str]:
+def _connections(run: Run, ascii: bool) -> Iterator[str]:
+    """Those that carried most."""
+    rows = [row for row in run.tree.connection_rows() if row["state"] != LISTEN]
+    if not rows:
+        return
+    rows.sort(key=lambda row: -((counted(row, "tx_bytes") or 0) + (counted(row, "rx_bytes") or 0)))
+    yield ""
+    yield f"connections: {len(rows)}"
+    yield "       PID    SENT  RECEIVED     RTT  STATE               TO"
+    for row in rows[:_TOP]:
+        cells = (
+            str(row["pid"]).rjust(8),
+            _cell(counted(row, "tx_bytes"), units.size),
+            _cell(counted(row, "rx_bytes"), units.size).rjust(8),
+            _cell(rtt_ns(row), _time(ascii)),
+            fit(state_text(row), 18),
+        )
+        yield "  " + "  ".join(cells) + "  " + place(row, "daddr")
+
+
+def _disks(run: Run, ascii: bool) -> Iterator[str]:
+    whole = run.whole()
+    rows = list(disk_rows(whole))
+    if not rows:
+        return
+    yield ""
+    yield "disks (the machine's, while it ran)"
+    yield "  DISK                READ   WRITTEN    READS   WRITES     P99   BUSY"
+    for row in rows[:_TOP]:
+        one = disktable.values(row, whole.counted_s)
+        cells = (
+            fit(displayable(row["name"], ascii), 16),
+            _cell(one["read_bytes"], units.size).rjust(6),
+            _cell(one["write_bytes"], units.size).rjust(8),
+            _cell(one["reads"], units.count).rjust(7),
+            _cell(one["writes"], units.count).rjust(7),
+            _cell(one["latency_p99_ns"], _time(ascii)),
+            _cell(one["busy_percent"], lambda value: units.percent(value) + "%").rjust(5),
+        )
+        yield "  " + "  ".join(cells)
+
+
+def _foot(run: Run, ascii: bool) -> Iterator[str]:
     yield ""
     lost = {cause: count for cause, count in run.lost.items() if count}
     if lost:
         yield "not counted: " + ", ".join(f"{count} {cause}" for cause, count in lost.items())
     if not run.exact:
         yield "~ sampled from /proc: what lived shorter than a look is in no row; - not known here"
-    machine = run.machine
+    yield _machine(run.machine)
+    yield from _measured(run, ascii)
+
+
+def _machine(machine: dict[str, Any]) -> str:
     model = displayable(machine["cpu_model"] or "CPU")
     limits = "".join(
-        f", {name} {machine[key]}"
+        f", {name} {displayable(machine[key])}"
         for name, key in (("cpu.max", "cgroup_cpu_max"), ("memory.max", "cgroup_memory_max"))
         if machine[key]
     )
-    governor = f", {machine['governor']}" if machine["governor"] else ""
-    yield f"Linux {displayable(machine['kernel'])}, {machine['cpus']} x {model}{governor}{limits}"
+    governor = f", {displayable(machine['governor'])}" if machine["governor"] else ""
+    return f"Linux {displayable(machine['kernel'])}, {machine['cpus']} x {model}{governor}{limits}"
+
+
+def _measured(run: Run, ascii: bool) -> Iterator[str]:
+    """By what it was measured, and what that cost."""
+    cost = run.cost
+    spent = "-" if cost.probe_ns is None else units.latency(cost.probe_ns, ascii)
+    if run.exact:
+        yield f"probes, {spent} in all; ebtop itself {units.latency(cost.cpu_ns, ascii)}"
+    for probe in run.last.probes:
+        if probe.state == "on":
+            yield f"  {fit(displayable(probe.name), 8)} {displayable(probe.hook, ascii)}"
+        elif probe.state != "off":
+            reason = displayable(probe.reason or "", ascii)
+            yield f"  {fit(displayable(probe.name), 8)} {probe.state}: {reason}"
