@@ -43,12 +43,10 @@ static __always_inline void copy_comm(char *to, const struct task_struct *task)
 }
 
 /* As wait(2) will give it (wait_task_zombie() in kernel/exit.c): the group's, else the leader's. */
-static __always_inline int exit_code_of(const struct task_struct *task)
+static __always_inline int exit_code_in(const struct signal_struct *signal,
+					const struct task_struct *leader)
 {
-	const struct signal_struct *signal = task->signal;
-
-	return signal->flags & SIGNAL_GROUP_EXIT ? signal->group_exit_code :
-						   task->group_leader->exit_code;
+	return signal->flags & SIGNAL_GROUP_EXIT ? signal->group_exit_code : leader->exit_code;
 }
 
 #endif

@@ -95,13 +95,19 @@ static __always_inline int account_exec(struct task_struct *task, __u32 former_t
 	return 0;
 }
 
-/* Faults of the threads that have ended are in the signal struct, unless they still are zombies. */
-static __always_inline void copy_faults(struct ebtop_exit *event, struct task_struct *task)
-{
-	struct task_struct *leader = task->group_leader;
+/* One that ends, and what is asked of it again and again: the verifier takes long over a pointer. */
+struct ending {
+	struct task_struct *task, *leader;
+	struct signal_struct *signal;
+};
 
-	event->minor_faults = task->signal->min_flt + task->min_flt;
-	event->major_faults = task->signal->maj_flt + task->maj_flt;
+/* Faults of the threads that have ended are in the signal struct, unless they still are zombies. */
+static __always_inline void copy_faults(struct ebtop_exit *event, const struct ending *ending)
+{
+	const struct task_struct *task = ending->task, *leader = ending->leader;
+
+	event->minor_faults = ending->signal->min_flt + task->min_flt;
+	event->major_faults = ending->signal->maj_flt + task->maj_flt;
 	if (leader->pid != task->pid) {
 		event->minor_faults += leader->min_flt;
 		event->major_faults += leader->maj_flt;
@@ -109,32 +115,33 @@ static __always_inline void copy_faults(struct ebtop_exit *event, struct task_st
 }
 
 /* As with faults: what threads that have ended dirtied is in the signal struct. */
-static __always_inline __u64 dirtied_bytes(struct task_struct *task)
+static __always_inline __u64 dirtied_bytes(const struct ending *ending)
 {
-	struct task_struct *leader = task->group_leader;
+	const struct task_struct *task = ending->task, *leader = ending->leader;
 	__u64 sum;
 
 	if (!has_io_accounting())
 		return EBTOP_NOT_COUNTED;
-	sum = group_dirtied_bytes(task->signal) + task_dirtied_bytes(task);
+	sum = group_dirtied_bytes(ending->signal) + task_dirtied_bytes(task);
 	return leader->pid == task->pid ? sum : sum + task_dirtied_bytes(leader);
 }
 
 /* Threads that were reaped are in the sum; a leader stays until the last thread has ended. */
-static __always_inline __u64 oncpu_of_others(struct task_struct *task)
+static __always_inline __u64 oncpu_of_others(const struct ending *ending)
 {
-	struct task_struct *leader = task->group_leader;
-	__u64 sum = task->signal->sum_sched_runtime;
+	__u64 sum = ending->signal->sum_sched_runtime;
 
-	return leader->pid == task->pid ? sum : sum + leader->se.sum_exec_runtime;
+	return ending->leader->pid == ending->task->pid ? sum :
+							  sum + ending->leader->se.sum_exec_runtime;
 }
 
 static __always_inline int account_exit(struct task_struct *task)
 {
+	struct ending ending = { task, task->group_leader, task->signal };
 	struct ebtop_exit *event;
 
 	/* do_exit() has counted this thread out already: 0 means that it was the last one */
-	if (task->signal->live.counter)
+	if (ending.signal->live.counter)
 		return 0;
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
@@ -142,14 +149,14 @@ static __always_inline int account_exit(struct task_struct *task)
 		return 0;
 	}
 	fill_head(&event->head, task, EBTOP_EVENT_EXIT, sizeof(*event));
-	event->start_ns = task->group_leader->start_boottime;
+	event->start_ns = ending.leader->start_boottime;
 	event->duration_ns = bpf_ktime_get_boot_ns() - event->start_ns;
-	copy_faults(event, task);
-	event->peak_rss_pages = task->signal->maxrss;
-	event->others_oncpu_ns = oncpu_of_others(task);
-	event->dirtied_bytes = dirtied_bytes(task);
 	event->ppid = task->real_parent->tgid;
-	event->exit_code = exit_code_of(task);
+	event->exit_code = exit_code_in(ending.signal, ending.leader);
+	event->peak_rss_pages = ending.signal->maxrss;
+	event->others_oncpu_ns = oncpu_of_others(&ending);
+	copy_faults(event, &ending);
+	event->dirtied_bytes = dirtied_bytes(&ending);
 	submit(event);
 	return 0;
 }

@@ -37,16 +37,15 @@ static __always_inline void copy_memory(struct ebtop_task *record, const struct 
 		record->peak_rss_pages = rss;
 }
 
-static __always_inline void copy_group(struct ebtop_task *record, struct task_struct *task)
+static __always_inline void copy_group(struct ebtop_task *record, const struct task_struct *leader,
+				       const struct signal_struct *signal)
 {
-	struct signal_struct *signal = task->signal;
-
 	record->group_minor_faults = signal->min_flt;
 	record->group_major_faults = signal->maj_flt;
 	if (has_io_accounting())
 		record->group_dirtied_bytes = group_dirtied_bytes(signal);
 	record->threads = signal->nr_threads;
-	record->exit_code = exit_code_of(task);
+	record->exit_code = exit_code_in(signal, leader);
 }
 
 static __always_inline void copy_counts(struct ebtop_task *record, struct task_struct *task)
@@ -78,11 +77,16 @@ static __always_inline int account_task(struct bpf_iter__task *ctx, bool with_re
 {
 	struct task_struct *task = ctx->task;
 	struct ebtop_task record = {};
+	struct task_struct *leader;
+	struct mm_struct *mm;
 
 	if (!task)
 		return 0;
+	/* once each, and before paths part: the verifier takes long over a pointer */
+	leader = task->group_leader;
+	mm = task->mm;
 	record.start_ns = task->start_boottime;
-	record.leader_start_ns = task->group_leader->start_boottime;
+	record.leader_start_ns = leader->start_boottime;
 	record.cgroup_id = task->cgroups->dfl_cgrp->kn->id;
 	record.tid = task->pid;
 	record.pid = task->tgid;
@@ -93,11 +97,11 @@ static __always_inline int account_task(struct bpf_iter__task *ctx, bool with_re
 	record.task_flags = task->flags;
 	copy_comm(record.comm, task);
 	copy_counts(&record, task);
-	copy_group(&record, task);
+	copy_group(&record, leader, task->signal);
 	record.rss_pages = -1;
 	copy_wait(&record, task, with_reads);
-	if (task->mm)
-		copy_memory(&record, task->mm, with_reads);
+	if (mm)
+		copy_memory(&record, mm, with_reads);
 	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
 	return 0;
 }
