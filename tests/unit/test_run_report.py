@@ -12,8 +12,9 @@ import synthetic
 from ebtop.command import find, status_of
 from ebtop.errors import EbtopError, UsageError
 from ebtop.kintree import KinTree
-from ebtop.layout import FOLLOWED
+from ebtop.layout import CONNECTION, FOLLOWED, KNOWN_BIT, Table
 from ebtop.options import parse
+from ebtop.runcost import RunCost
 from ebtop.rundiff import as_json, as_text, changes, differences
 from ebtop.rundiff import run as diff
 from ebtop.runmachine import cpu_model
@@ -88,6 +89,53 @@ def test_a_peak_that_is_our_own_fork_s_is_not_told():
     assert "at most" in text_report(
         replace(run, usage=replace(USAGE, peak_rss_bytes=8 << 20)), False
     )
+
+
+def test_what_it_cost_is_the_sum_over_all_looks():
+    cost = RunCost()
+    first, quiet = snapshot(kin(50)), snapshot(kin(50))
+    assert cost.probe_ns is None
+    cost.absorb(first)
+    cost.absorb(quiet)
+    assert cost.events == 2 * first.self_cost.events
+    assert cost.probe_ns == 2 * sum(probe.run_ns or 0 for probe in first.probes)
+    cost.cpu_ns = 10_000_000
+    tree, last = built()
+    got = json.loads("".join(json_pieces(report_of(tree, last, cost=cost))))
+    assert (got["self"]["cpu_percent"], got["self"]["events"]) == (0.5, cost.events)
+    assert got["self"]["probe_ns"] == cost.probe_ns == 2_040_000
+    assert got["self"]["probe_cpu_percent"] == 0.102
+    assert [one["runs"] for one in got["probes"]] == [2400, 24, 2]
+    # statistics that were off for a while make all of it unknown
+    cost.absorb(replace(first, probes=(replace(first.probes[0], run_ns=None, runs=None),)))
+    assert cost.probe_ns is None
+
+
+def test_disks_connections_and_opens_are_in_both_forms():
+    no_log = synthetic.ALL_KNOWN & ~(1 << KNOWN_BIT["opens"])
+    last = replace(
+        snapshot(kin(50, known=no_log)),
+        disks=synthetic.storing().disks,
+        syscalls=synthetic.calling().syscalls,
+        connections=Table(CONNECTION, CONNECTION.pack(
+            synthetic.connection("192.0.2.1:5001", "192.0.2.2:80", "ESTABLISHED", pid=50,
+                                 owner_start_ns=kin(50)["start_ns"], tx_bytes=211, rx_bytes=307,
+                                 rtt_us=120))),
+    )  # fmt: skip
+    tree = KinTree(50)
+    tree.absorb(last)
+    run = report_of(tree, last)
+    got = json.loads("".join(json_pieces(run)))
+    # the one that had nothing to do is left out
+    assert [disk["name"] for disk in got["disks"]] == ["nvme0n1", "vdb\x1b[2J"]
+    assert got["disks"][0]["busy_percent"] == 48.5
+    assert [(one["dport"], one["tx_bytes"]) for one in got["connections"]] == [(80, 211)]
+    # five of them by 32-bit code
+    assert got["total"]["opens"] == 136 and got["figures"]["opens"] == "counted"
+    text = text_report(run, True)
+    for part in ("connections: 1", "192.0.2.2:80", "nvme0n1", "probes, ", "tp_btf/sched_switch"):
+        assert part in text
+    assert "\x1b" not in text
 
 
 def test_without_bpf_the_tree_is_by_parent_and_who_vanishes_has_ended():
