@@ -145,6 +145,12 @@ struct ebtop_stack_reason {
 	__u32 pad;
 };
 
+/* What taking stacks at switches has cost, by CPU. */
+struct ebtop_stack_cost {
+	__u64 runs;
+	__u64 run_ns;
+};
+
 /* Of the process whose waits are counted by stack. */
 struct ebtop_stack_count {
 	__u64 ns;

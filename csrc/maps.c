@@ -47,6 +47,8 @@ static const struct shape shapes[SHARED_MAPS] = {
 			      0, sizeof(__u64) },
 	[MAP_STACK_COUNTS] = { "stack_counts", BPF_MAP_TYPE_HASH, sizeof(struct ebtop_stack_count),
 			       0, sizeof(__u64) },
+	[MAP_STACK_COST] = { "stack_cost", BPF_MAP_TYPE_PERCPU_ARRAY,
+			     sizeof(struct ebtop_stack_cost), 0 },
 	[MAP_SYSCALL_SLOTS] = { "syscall_slots", BPF_MAP_TYPE_ARRAY,
 				sizeof(struct ebtop_syscall_slot), BPF_F_MMAPABLE },
 	[MAP_SYSCALL_LANES] = { "syscall_lanes", BPF_MAP_TYPE_ARRAY,
@@ -248,4 +250,21 @@ int maps_losses(const struct maps *maps, __u64 losses[EBTOP_LOSSES])
 	}
 	free(values);
 	return ret;
+}
+
+int maps_stack_cost(const struct maps *maps, struct ebtop_stack_cost *ret)
+{
+	struct ebtop_stack_cost *values = calloc(maps->cpus, sizeof(*values));
+	int code = -ENOMEM;
+	__u32 key = 0;
+
+	if (values)
+		code = bpf_map_lookup_elem(maps->fd[MAP_STACK_COST], &key, values);
+	*ret = (struct ebtop_stack_cost){ 0 };
+	for (__u32 cpu = 0; !code && cpu < maps->cpus; cpu++) {
+		ret->runs += values[cpu].runs;
+		ret->run_ns += values[cpu].run_ns;
+	}
+	free(values);
+	return code;
 }

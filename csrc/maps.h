@@ -20,6 +20,7 @@ enum shared_map {
 	MAP_WAIT_SLOTS,
 	MAP_WAIT_STACKS,
 	MAP_STACK_COUNTS,
+	MAP_STACK_COST,
 	MAPS_AT_ONCE, /* those above are made when the session opens, the others when needed */
 	MAP_SYSCALL_SLOTS = MAPS_AT_ONCE,
 	MAP_SYSCALL_LANES,
@@ -51,5 +52,7 @@ void maps_drop(struct maps *maps, enum shared_map which);
 int maps_share(const struct maps *maps, struct bpf_object *object);
 /* Losses since the start by cause, summed over possible CPUs; 0 or -errno. */
 int maps_losses(const struct maps *maps, __u64 losses[EBTOP_LOSSES]);
+/* What stacks have cost since the start, of all CPUs; 0 or -errno. */
+int maps_stack_cost(const struct maps *maps, struct ebtop_stack_cost *ret);
 
 #endif

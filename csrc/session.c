@@ -53,8 +53,9 @@ struct ebtop_session {
 	struct probeset set;
 	struct buffer watched; /* struct watch_entry: what accounts.watch was */
 	struct buffer probe_rows, program_rows;
-	struct buffer files; /* struct ebtop_file_row */
-	__u32 looked_at;     /* the process whose waits are counted by stack and bytes by file */
+	struct ebtop_stack_cost stack_cost; /* as it was at the last refresh */
+	struct buffer files;                /* struct ebtop_file_row */
+	__u32 looked_at; /* the process whose waits are counted by stack and bytes by file */
 	struct machine machine;
 	__u64 last_pass_ns, pass_took_ns;
 	__u64 gave_back_ns; /* when memory was given back last */
@@ -396,6 +397,22 @@ static void hold_stats(struct ebtop_session *session, int wanted)
 	}
 }
 
+/* Programs of sched take them: their cost is told apart, and is in the sum once. */
+static void tell_stacks_apart(struct ebtop_session *session, struct ebtop_probe_row *stacks,
+			      struct ebtop_probe_row *sched)
+{
+	struct ebtop_stack_cost now, last = session->stack_cost;
+
+	if (maps_stack_cost(&session->maps, &now))
+		return;
+	session->stack_cost = now;
+	if (!stacks->stats || !sched->stats)
+		return;
+	stacks->runs = now.runs - last.runs;
+	stacks->run_ns = now.run_ns - last.run_ns;
+	sched->run_ns -= stacks->run_ns < sched->run_ns ? stacks->run_ns : sched->run_ns;
+}
+
 static void pack_probes(struct ebtop_session *session, int wanted)
 {
 	hold_stats(session, wanted);
@@ -406,6 +423,9 @@ static void pack_probes(struct ebtop_session *session, int wanted)
 		if (row)
 			probe_row(&session->set.probes[i], session->stats_held, row);
 	}
+	if (session->probe_rows.count == EBTOP_PROBES)
+		tell_stacks_apart(session, buffer_at(&session->probe_rows, EBTOP_STACKS),
+				  buffer_at(&session->probe_rows, EBTOP_SCHED));
 }
 
 static void give(struct ebtop_session *session, struct ebtop_snapshot *ret)

@@ -12,15 +12,13 @@ from dataclasses import replace
 from typing import Optional
 
 from ebtop import viewstate
-from ebtop.budget import ORDER, STANDING, WORTH, Budget, Look
+from ebtop.budget import ORDER, STANDING, Budget, Look
 from ebtop.host import uid_of
 from ebtop.snapshot import Filter, ProbeStatus, Snapshot, Spending
 from ebtop.sources import Source
 
 _CARRIER = "syscall"
 """Where functions cannot be hooked, others count through its programs."""
-_PART, _WHOLE = "stacks", "sched"
-"""The first is done by programs of the second: nothing tells how much of their cost is its own."""
 
 
 class Steering:
@@ -78,7 +76,7 @@ class Steering:
         if budget is None or snapshot.source != "bpf":
             return snapshot
         units = self._units(snapshot)
-        look = _look(snapshot, units, WORTH * budget.percent)
+        look = _look(snapshot, units)
         probes = tuple(self._status(probe) for probe in snapshot.probes)
         if look is not None:
             budget.look(look)
@@ -131,7 +129,7 @@ def _sharing(snapshot: Snapshot) -> frozenset[str]:
     return frozenset(name for name, hook in hooks.items() if carrier and carrier in hook)
 
 
-def _look(snapshot: Snapshot, units: dict[str, frozenset[str]], worth: float) -> Optional[Look]:
+def _look(snapshot: Snapshot, units: dict[str, frozenset[str]]) -> Optional[Look]:
     """None for an interval of which it is not known what ebtop itself cost."""
     own = snapshot.self_cost.cpu_percent
     if own is None or snapshot.interval_s <= 0:
@@ -145,8 +143,6 @@ def _look(snapshot: Snapshot, units: dict[str, frozenset[str]], worth: float) ->
             for name, members in units.items()}  # fmt: skip
     rest = set(spent).difference(*paid.values())
     costs = {name: _cost(members, spent, machine_ns) for name, members in paid.items()}
-    if _PART in costs and (spent.get(_WHOLE) or 0) * 100 / machine_ns >= worth:
-        costs[_PART] = None
     standing = sum(spent[name] or 0 for name in rest)
     return Look(snapshot.interval_s, own / cpus + standing * 100 / machine_ns, costs)
 
