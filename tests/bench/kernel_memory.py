@@ -25,6 +25,9 @@ PIDS_PER_PAGE = 16
 SYSCALL_NUMBERS = 1024
 NOTES, DISK_OWNERS, DISKS = 16384, 2048, 256
 """As in csrc/block.c and bpf/abi.h."""
+CONNECTIONS, STACKS = 65_536, 4_096
+"""As in csrc/maps.c."""
+TCP_MAPS = ("connections", "tcp_slots")
 SHARDS_MAX = 16
 """As in csrc/maps.c: CPUs beyond them share."""
 PAGE = 4096
@@ -57,6 +60,8 @@ def run(report: Report) -> None:
         "\nand are all there from the start: 10,000 threads need no more, and none are added."
     )
     report.goal("kernel memory of all maps", total / 2**20, 64, " MiB")
+    own = sum(_bytes(shape, CPUS) for shape in found if shape.get("name") in TCP_MAPS)
+    report.goal(f"kernel memory for {CONNECTIONS} connections", own / 2**20, 32, " MiB")
 
 
 def _entries(shape: dict[str, Any]) -> int:
@@ -68,6 +73,12 @@ def _entries(shape: dict[str, Any]) -> int:
         "pid_pages": (pid_max // PIDS_PER_PAGE + 1, PID_MAX // PIDS_PER_PAGE + 1),
         "free_slots": (cpus, CPUS),
         "syscall_slots": (1 + cpus + THREADS, 1 + CPUS + THREADS),
+        "wait_slots": (1 + cpus + THREADS, 1 + CPUS + THREADS),
+        "file_slots": (1 + cpus + THREADS, 1 + CPUS + THREADS),
+        "tcp_slots": (1 + cpus + THREADS, 1 + CPUS + THREADS),
+        "connections": (CONNECTIONS, CONNECTIONS),
+        "wait_stacks": (STACKS, STACKS),
+        "stack_counts": (STACKS // 4, STACKS // 4),
         "block_notes": (NOTES, NOTES),
         "block_owners": (DISK_OWNERS, DISK_OWNERS),
         "block_lanes": (DISKS * min(_shards(cpus), 4), DISKS * min(_shards(CPUS), 4)),
@@ -91,7 +102,7 @@ def _bytes(shape: dict[str, Any], cpus: int) -> int:
         size = entries + 3 * PAGE + (entries // PAGE * 2) * 8
     elif shape["type"].startswith("percpu"):
         size = entries * (value * cpus + 8)
-    elif shape["type"] == "hash":
+    elif shape["type"].endswith("hash"):
         # an element's head of 48 bytes, its key, its value; and buckets of 16 bytes
         key = (int(shape["bytes_key"]) + 7) // 8 * 8
         size = entries * (48 + key + value) + (1 << (entries - 1).bit_length()) * 16
