@@ -558,6 +558,7 @@ struct ebtop_tcp_slot {
 	__u64 rx_bytes;
 	__u32 opened;
 	__u32 accepted;
+	__u64 socket; /* of the call in progress, where its return does not tell */
 };
 
 /* ---- task records: what iter/task writes ---- */

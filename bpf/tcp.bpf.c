@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
 /*
- * Owns inet_sock_set_state, tcp_rcv_space_adjust, sock_send_length and sock_recv_length: TCP
- * connections by their socket, and what processes send and receive. What a connection carried is
- * the kernel's own count, read when it ends and when somebody looks, so a packet costs nothing.
+ * Owns inet_sock_set_state, tcp_rcv_space_adjust, sock_send_length and sock_recv_length (where they
+ * are missing: tcpcalls.bpf.h): TCP connections by their socket, and what processes send and
+ * receive. What a connection carried is the kernel's own count, read when it ends and when somebody looks, so a packet costs nothing.
  *
  * The owner is who used the socket last, learnt where a process works on it: in its own calls, and
  * where the socket's lock says so. Elsewhere (interrupts, timers) `current` is a bystander.
@@ -147,8 +147,8 @@ static __always_inline void learn(const struct ebtop_config *now, struct ebtop_c
 }
 
 /* One that is not in the map. `start_ns` 0: it began before we watched, or was forgotten. */
-static __always_inline struct ebtop_connection *add_connection(const struct tcp_sock *tp,
-							       __u64 start_ns, __u32 flags)
+static __always_inline struct ebtop_connection *
+add_connection(const struct tcp_sock *tp, __u64 start_ns, __u32 flags, bool direct)
 {
 	struct ebtop_connection fresh = {};
 	const struct sock *sk = (const void *)tp;
@@ -156,11 +156,12 @@ static __always_inline struct ebtop_connection *add_connection(const struct tcp_
 
 	fresh.socket = key;
 	fresh.start_ns = fresh.since_ns = start_ns;
-	fresh.netns = sk->__sk_common.skc_net.net->ns.inum;
-	fresh.state = sk->__sk_common.skc_state;
+	fresh.netns = direct ? sk->__sk_common.skc_net.net->ns.inum :
+			       BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	fresh.state = GET(direct, sk, __sk_common.skc_state);
 	fresh.flags = flags;
-	fresh.copied = read_so_far(tp, true);
-	read_ends(&fresh, tp, true);
+	fresh.copied = read_so_far(tp, direct);
+	read_ends(&fresh, tp, direct);
 	if (bpf_map_update_elem(&connections, &key, &fresh, BPF_ANY)) {
 		count_loss(EBTOP_LOST_CONNECTIONS);
 		return NULL;
@@ -174,18 +175,18 @@ static __always_inline struct ebtop_connection *begin(const struct tcp_sock *tp,
 	struct ebtop_tcp_slot *totals;
 
 	if (new_state == EBTOP_TCP_LISTEN)
-		return add_connection(tp, now_ns, 0);
+		return add_connection(tp, now_ns, 0, true);
 	if (new_state == EBTOP_TCP_SYN_SENT) {
 		totals = totals_of_current();
 		if (totals)
 			totals->opened++;
-		return add_connection(tp, now_ns, EBTOP_CONN_OUT);
+		return add_connection(tp, now_ns, EBTOP_CONN_OUT, true);
 	}
 	if (old_state == EBTOP_TCP_SYN_RECV && new_state != EBTOP_TCP_CLOSE)
-		return add_connection(tp, now_ns, EBTOP_CONN_IN);
+		return add_connection(tp, now_ns, EBTOP_CONN_IN, true);
 	if (old_state == EBTOP_TCP_SYN_RECV || old_state == EBTOP_TCP_LISTEN)
 		return NULL;
-	return add_connection(tp, 0, 0);
+	return add_connection(tp, 0, 0, true);
 }
 
 static __always_inline void end(struct ebtop_connection *conn, const struct tcp_sock *tp,
@@ -237,30 +238,30 @@ static __always_inline int account_state(struct sock *sk, int old_state, int new
 
 /* The current process sends or receives on it. */
 static __always_inline struct ebtop_connection *used(const struct ebtop_config *now,
-						     struct sock *sk)
+						     struct sock *sk, bool direct)
 {
 	__u64 key = (__u64)sk;
 	struct ebtop_connection *conn = bpf_map_lookup_elem(&connections, &key);
 	struct tcp_sock *tp;
 
 	if (!conn) {
-		tp = bpf_skc_to_tcp_sock(sk);
+		tp = direct ? bpf_skc_to_tcp_sock(sk) : (void *)sk;
 		/* one that has ended is in nobody's table */
-		if (!tp || sk->__sk_common.skc_state == EBTOP_TCP_CLOSE)
+		if (!tp || GET(direct, sk, __sk_common.skc_state) == EBTOP_TCP_CLOSE)
 			return NULL;
-		conn = add_connection(tp, 0, 0);
+		conn = add_connection(tp, 0, 0, direct);
 	}
 	if (conn && conn->pid != bpf_get_current_pid_tgid() >> 32)
 		learn(now, conn);
 	return conn;
 }
 
-static __always_inline int account_sent(struct sock *sk, int bytes)
+static __always_inline int account_sent(struct sock *sk, int bytes, bool direct)
 {
 	const struct ebtop_config *now;
 	struct ebtop_tcp_slot *totals;
 
-	if (bytes <= 0 || !is_internet(sk, true))
+	if (bytes <= 0 || !is_internet(sk, direct))
 		return 0;
 	now = config_for(COLLECTED);
 	if (!now)
@@ -268,18 +269,18 @@ static __always_inline int account_sent(struct sock *sk, int bytes)
 	totals = totals_of_current();
 	if (totals)
 		totals->tx_bytes += bytes;
-	if (is_tcp(sk, true))
-		used(now, sk);
+	if (is_tcp(sk, direct))
+		used(now, sk, direct);
 	return 0;
 }
 
 /* All but TCP, of which reading by splice(2) does not come here: see account_read(). */
-static __always_inline int account_received(struct sock *sk, int bytes, int flags)
+static __always_inline int account_received(struct sock *sk, int bytes, int flags, bool direct)
 {
 	struct ebtop_tcp_slot *totals;
 
-	if (bytes <= 0 || flags & (MSG_PEEK | MSG_ERRQUEUE) || !is_internet(sk, true) ||
-	    is_tcp(sk, true) || !config_for(COLLECTED))
+	if (bytes <= 0 || flags & (MSG_PEEK | MSG_ERRQUEUE) || !is_internet(sk, direct) ||
+	    is_tcp(sk, direct) || !config_for(COLLECTED))
 		return 0;
 	totals = totals_of_current();
 	if (totals)
@@ -299,7 +300,7 @@ static __always_inline int account_read(struct sock *sk)
 	if (!now || !sk->sk_lock.owned)
 		return 0;
 	tp = bpf_skc_to_tcp_sock(sk);
-	conn = tp ? used(now, sk) : NULL;
+	conn = tp ? used(now, sk, true) : NULL;
 	if (!conn)
 		return 0;
 	copied = read_so_far(tp, true);
@@ -325,12 +326,14 @@ SEC("?tp_btf/tcp_rcv_space_adjust") int BPF_PROG(read_btf, struct sock *sk)
 
 SEC("?tp_btf/sock_send_length") int BPF_PROG(sent_btf, struct sock *sk, int bytes, int flags)
 {
-	return account_sent(sk, bytes);
+	return account_sent(sk, bytes, true);
 }
 
 SEC("?tp_btf/sock_recv_length") int BPF_PROG(received_btf, struct sock *sk, int bytes, int flags)
 {
-	return account_received(sk, bytes, flags);
+	return account_received(sk, bytes, flags, true);
 }
+
+#include "tcpcalls.bpf.h"
 
 char _license[] SEC("license") = "GPL";

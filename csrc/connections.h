@@ -8,6 +8,7 @@
 #define EBTOP_CONNECTIONS_H
 
 #include "buffer.h"
+#include "ebtop.h"
 #include "hash.h"
 #include "maps.h"
 
@@ -40,6 +41,8 @@ struct connections {
 	int by_connection; /* what is sent is not counted by process: its connections tell */
 };
 
+/* Whether a program of the probe tcp is needed on this machine. */
+int connections_need(const char *program, const struct ebtop_settings *settings);
 /* Programs of the iterators, -1 where there is none; 0 or -errno. */
 int connections_open(struct connections *connections, const struct maps *maps, int list_program,
 		     int files_program);

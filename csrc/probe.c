@@ -161,6 +161,7 @@ static const struct probe_variant *needed(struct probe *probe, const struct prob
 	memset(&probe->needed, 0, sizeof(probe->needed));
 	probe->needed.lacks = variant->lacks;
 	probe->needed.through_syscalls = variant->through_syscalls;
+	probe->needed.by_connection = variant->by_connection;
 	for (int i = 0; variant->programs[i]; i++)
 		if (probe->kind->needs(variant->programs[i], settings))
 			probe->needed.programs[count++] = variant->programs[i];

@@ -16,7 +16,7 @@
 struct bpf_link;
 struct bpf_object;
 
-#define PROBE_PROGRAMS_MAX 8
+#define PROBE_PROGRAMS_MAX 12
 #define PROBE_VARIANTS_MAX 4
 
 /* Programs in the order in which they are attached: the busiest hook last. */
@@ -24,6 +24,7 @@ struct probe_variant {
 	const char *programs[PROBE_PROGRAMS_MAX + 1];
 	const char *lacks;    /* what the best variant has; said with the hook */
 	int through_syscalls; /* it is of use only beside the probe syscall */
+	int by_connection;    /* what a process sends is known only by its connections */
 };
 
 struct probe_kind {

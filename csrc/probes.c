@@ -10,6 +10,7 @@
 #include <bpf/libbpf.h>
 
 #include "block.h"
+#include "connections.h"
 #include "kfunc.h"
 #include "probe.h"
 #include "skel/block.skel.h"
@@ -172,9 +173,19 @@ const struct probe_kind probe_kinds[EBTOP_PROBES] = {
 	[EBTOP_TCP] = {
 		.name = "tcp",
 		.elf_bytes = tcp_bpf__elf_bytes,
+		.needs = connections_need,
 		.variants = {
 			{ { "state_btf", "read_btf", "received_btf", "sent_btf" } },
-			{ { "state_btf", "read_btf" }, "bytes sent, and those of UDP" },
+			{ { "state_btf", "read_btf", "receive6_fexit", "receive_fexit",
+			    "sendpage_fexit", "send6_fexit", "send_fexit" } },
+			{ { "state_btf", "read_btf", "receive6_kretprobe", "receive6_kprobe",
+			    "receive_kretprobe", "receive_kprobe", "sendpage_kretprobe",
+			    "sendpage_kprobe", "send6_kretprobe", "send6_kprobe", "send_kretprobe",
+			    "send_kprobe" },
+			  "some of what is received by UDP while many threads wait for it" },
+			{ { "state_btf", "read_btf" },
+			  "bytes sent, and those of UDP",
+			  .by_connection = 1 },
 		},
 	},
 	[EBTOP_SOCKETS] = {

@@ -434,7 +434,7 @@ static void open_tcp(struct probeset *set)
 		*probe = refused;
 		return;
 	}
-	set->connections.by_connection = probe->variant->lacks != NULL;
+	set->connections.by_connection = probe->variant->by_connection;
 }
 
 static __u32 connections_collected(const struct probeset *set)

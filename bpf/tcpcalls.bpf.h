@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+
+/*
+ * Owns the functions that all sends and receives of internet sockets go through, whoever calls
+ * them (a system call, io_uring, sendfile, splice): for kernels whose tracepoints do not tell
+ * what they returned ("sock: add tracepoint for send recv length", in v6.3). tcp.bpf.c counts.
+ */
+#ifndef EBTOP_TCPCALLS_BPF_H
+#define EBTOP_TCPCALLS_BPF_H
+
+#define IPPROTO_UDP 17
+
+/* What has no way to send pages copies them, and comes by inet_sendmsg(). */
+static __always_inline bool sends_pages(struct sock *sk, bool direct)
+{
+	return is_tcp(sk, direct) || GET(direct, sk, sk_protocol) == IPPROTO_UDP;
+}
+
+SEC("?fexit/inet_sendmsg")
+int BPF_PROG(send_fexit, struct socket *socket, void *message, __u64 size, int result)
+{
+	return account_sent(socket->sk, result, true);
+}
+
+SEC("?fexit/inet6_sendmsg")
+int BPF_PROG(send6_fexit, struct socket *socket, void *message, __u64 size, int result)
+{
+	return account_sent(socket->sk, result, true);
+}
+
+SEC("?fexit/inet_sendpage")
+int BPF_PROG(sendpage_fexit, struct socket *socket, void *page, int offset, __u64 size, int flags,
+	     long result)
+{
+	return sends_pages(socket->sk, true) ? account_sent(socket->sk, result, true) : 0;
+}
+
+SEC("?fexit/inet_recvmsg")
+int BPF_PROG(receive_fexit, struct socket *socket, void *message, __u64 size, int flags, int result)
+{
+	return account_received(socket->sk, result, flags, true);
+}
+
+SEC("?fexit/inet6_recvmsg")
+int BPF_PROG(receive6_fexit, struct socket *socket, void *message, __u64 size, int flags,
+	     int result)
+{
+	return account_received(socket->sk, result, flags, true);
+}
+
+/* ---- where a function's return does not know what it was called with ---- */
+
+static __always_inline int note_call(__u64 socket)
+{
+	struct ebtop_tcp_slot *totals = config_for(COLLECTED) ? totals_of_current() : NULL;
+
+	if (totals)
+		totals->socket = (__u64)BPF_CORE_READ((const struct socket *)socket, sk);
+	return 0;
+}
+
+/* The socket of the call that returns: one within another is counted, the other then is not. */
+static __always_inline struct sock *noted_call(void)
+{
+	struct ebtop_tcp_slot *totals = config_for(COLLECTED) ? totals_of_current() : NULL;
+	struct sock *sk = totals ? (void *)totals->socket : NULL;
+
+	if (totals)
+		totals->socket = 0;
+	return sk;
+}
+
+static __always_inline int note_receive(struct pt_regs *regs)
+{
+	bool stays = function_argument(regs, 3) & (MSG_PEEK | MSG_ERRQUEUE);
+
+	return note_call(stays ? 0 : function_argument(regs, 0));
+}
+
+static __always_inline int account_return(struct pt_regs *regs, bool sends)
+{
+	struct sock *sk = noted_call();
+	int result = (int)function_result(regs);
+
+	if (!sk)
+		return 0;
+	return sends ? account_sent(sk, result, false) : account_received(sk, result, 0, false);
+}
+
+SEC("?kprobe/inet_sendmsg") int send_kprobe(struct pt_regs *regs)
+{
+	return note_call(function_argument(regs, 0));
+}
+
+SEC("?kprobe/inet6_sendmsg") int send6_kprobe(struct pt_regs *regs)
+{
+	return note_call(function_argument(regs, 0));
+}
+
+SEC("?kprobe/inet_sendpage") int sendpage_kprobe(struct pt_regs *regs)
+{
+	return note_call(function_argument(regs, 0));
+}
+
+SEC("?kprobe/inet_recvmsg") int receive_kprobe(struct pt_regs *regs)
+{
+	return note_receive(regs);
+}
+
+SEC("?kprobe/inet6_recvmsg") int receive6_kprobe(struct pt_regs *regs)
+{
+	return note_receive(regs);
+}
+
+SEC("?kretprobe/inet_sendmsg") int send_kretprobe(struct pt_regs *regs)
+{
+	return account_return(regs, true);
+}
+
+SEC("?kretprobe/inet6_sendmsg") int send6_kretprobe(struct pt_regs *regs)
+{
+	return account_return(regs, true);
+}
+
+SEC("?kretprobe/inet_sendpage") int sendpage_kretprobe(struct pt_regs *regs)
+{
+	return account_return(regs, true);
+}
+
+SEC("?kretprobe/inet_recvmsg") int receive_kretprobe(struct pt_regs *regs)
+{
+	return account_return(regs, false);
+}
+
+SEC("?kretprobe/inet6_recvmsg") int receive6_kretprobe(struct pt_regs *regs)
+{
+	return account_return(regs, false);
+}
+
+#endif
