@@ -205,14 +205,14 @@ def _send_pages_and_datagrams(family: int, address: str) -> None:
             assert os.sendfile(out.fileno(), file.fileno(), 0, 3001) == 3001
             assert len(taken.recv(1000, socket.MSG_PEEK)) == 1000
             assert len(taken.recv(3001, socket.MSG_WAITALL)) == 3001
-    with socket.socket(family, socket.SOCK_DGRAM) as out:
-        with socket.socket(family, socket.SOCK_DGRAM) as taken:
-            taken.bind((address, 0))
-            out.sendto(bytes(101), taken.getsockname())
-            assert len(taken.recv(53, socket.MSG_PEEK)) == 53
-            assert len(taken.recv(200)) == 101
-            with pytest.raises(BlockingIOError):
-                taken.recv(1, socket.MSG_DONTWAIT)
+    datagrams = (family, socket.SOCK_DGRAM)
+    with socket.socket(*datagrams) as out, socket.socket(*datagrams) as taken:
+        taken.bind((address, 0))
+        out.sendto(bytes(101), taken.getsockname())
+        assert len(taken.recv(53, socket.MSG_PEEK)) == 53
+        assert len(taken.recv(200)) == 101
+        with pytest.raises(BlockingIOError):
+            taken.recv(1, socket.MSG_DONTWAIT)
 
 
 def talked(session: Session) -> Snapshot:
