@@ -261,7 +261,7 @@ static __always_inline int account_sent(struct sock *sk, int bytes, bool direct)
 	const struct ebtop_config *now;
 	struct ebtop_tcp_slot *totals;
 
-	if (bytes <= 0 || !is_internet(sk, direct))
+	if (bytes <= 0 || !is_carried(sk, direct))
 		return 0;
 	now = config_for(COLLECTED);
 	if (!now)

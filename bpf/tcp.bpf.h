@@ -11,6 +11,7 @@
 
 #define AF_INET 2
 #define AF_INET6 10
+#define AF_PACKET 17
 #define IPPROTO_TCP 6
 #define SOCK_DONE 1 /* a bit of skc_flags: the other end has said that nothing more comes */
 #define S_IFMT 0170000
@@ -35,6 +36,12 @@ static __always_inline bool is_internet(const struct sock *sk, bool direct)
 	__u16 family = GET(direct, sk, __sk_common.skc_family);
 
 	return family == AF_INET || family == AF_INET6;
+}
+
+/* What it sends goes to a network: whole frames, too, which what it receives are only copies of. */
+static __always_inline bool is_carried(const struct sock *sk, bool direct)
+{
+	return is_internet(sk, direct) || GET(direct, sk, __sk_common.skc_family) == AF_PACKET;
 }
 
 /* Netlink has a protocol of that number too, and anybody with the right can send raw TCP. */

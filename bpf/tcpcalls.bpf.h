@@ -29,21 +29,20 @@ int BPF_PROG(send6_fexit, struct socket *socket, void *message, __u64 size, int 
 }
 
 SEC("?fexit/inet_sendpage")
-int BPF_PROG(sendpage_fexit, struct socket *socket, void *page, int offset, __u64 size, int flags,
+int BPF_PROG(page_fexit, struct socket *socket, void *page, int offset, __u64 size, int flags,
 	     long result)
 {
 	return sends_pages(socket->sk, true) ? account_sent(socket->sk, result, true) : 0;
 }
 
 SEC("?fexit/inet_recvmsg")
-int BPF_PROG(receive_fexit, struct socket *socket, void *message, __u64 size, int flags, int result)
+int BPF_PROG(recv_fexit, struct socket *socket, void *message, __u64 size, int flags, int result)
 {
 	return account_received(socket->sk, result, flags, true);
 }
 
 SEC("?fexit/inet6_recvmsg")
-int BPF_PROG(receive6_fexit, struct socket *socket, void *message, __u64 size, int flags,
-	     int result)
+int BPF_PROG(recv6_fexit, struct socket *socket, void *message, __u64 size, int flags, int result)
 {
 	return account_received(socket->sk, result, flags, true);
 }
@@ -97,17 +96,17 @@ SEC("?kprobe/inet6_sendmsg") int send6_kprobe(struct pt_regs *regs)
 	return note_call(function_argument(regs, 0));
 }
 
-SEC("?kprobe/inet_sendpage") int sendpage_kprobe(struct pt_regs *regs)
+SEC("?kprobe/inet_sendpage") int page_kprobe(struct pt_regs *regs)
 {
 	return note_call(function_argument(regs, 0));
 }
 
-SEC("?kprobe/inet_recvmsg") int receive_kprobe(struct pt_regs *regs)
+SEC("?kprobe/inet_recvmsg") int recv_kprobe(struct pt_regs *regs)
 {
 	return note_receive(regs);
 }
 
-SEC("?kprobe/inet6_recvmsg") int receive6_kprobe(struct pt_regs *regs)
+SEC("?kprobe/inet6_recvmsg") int recv6_kprobe(struct pt_regs *regs)
 {
 	return note_receive(regs);
 }
@@ -122,17 +121,17 @@ SEC("?kretprobe/inet6_sendmsg") int send6_kretprobe(struct pt_regs *regs)
 	return account_return(regs, true);
 }
 
-SEC("?kretprobe/inet_sendpage") int sendpage_kretprobe(struct pt_regs *regs)
+SEC("?kretprobe/inet_sendpage") int page_kretprobe(struct pt_regs *regs)
 {
 	return account_return(regs, true);
 }
 
-SEC("?kretprobe/inet_recvmsg") int receive_kretprobe(struct pt_regs *regs)
+SEC("?kretprobe/inet_recvmsg") int recv_kretprobe(struct pt_regs *regs)
 {
 	return account_return(regs, false);
 }
 
-SEC("?kretprobe/inet6_recvmsg") int receive6_kretprobe(struct pt_regs *regs)
+SEC("?kretprobe/inet6_recvmsg") int recv6_kretprobe(struct pt_regs *regs)
 {
 	return account_return(regs, false);
 }

@@ -13,9 +13,10 @@ import tempfile
 from pathlib import Path
 
 MODULES = ("virtio", "virtio_ring", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci",
-           "fuse", "virtiofs", "overlay", "virtio_blk", "sch_netem")  # fmt: skip
+           "fuse", "virtiofs", "overlay", "virtio_blk", "sch_netem", "veth",
+           "libcrc32c", "udp_tunnel", "ip6_udp_tunnel", "sctp")  # fmt: skip
 """In the order of their needs, as far as there is one; the first program tries several times.
-The last is for tests that lose packets."""
+From netem on they are for tests of the network."""
 
 INIT = r"""#!/bin/busybox sh
 # Owns the guest's life: mounts, one command, its status into the results, power off.
