@@ -41,19 +41,30 @@ static __always_inline bool is_made_up(__u64 magic)
 /*
  * `typed`: the verifier knows that it is a file, so its fields are loaded directly. Else they are
  * read by helper, which costs more and is refused under lockdown: as few as there is need of.
+ * False when it is no regular file.
  */
+static __always_inline bool account_uncached(struct ebtop_file_slot *files, struct file *file,
+					     bool typed, __u64 bytes)
+{
+	struct inode *inode = typed ? file->f_inode : BPF_CORE_READ(file, f_inode);
+	__u32 mode = typed ? inode->i_mode : BPF_CORE_READ(inode, i_mode);
+
+	if ((mode & S_IFMT) != S_IFREG)
+		return false;
+	files->read_bytes += bytes;
+	count_looked_at(file, bytes, false);
+	return true;
+}
+
 static __always_inline void account_read(struct ebtop_file_slot *files, struct file *file,
 					 bool typed, __u64 bytes)
 {
 	struct inode *inode = typed ? file->f_inode : BPF_CORE_READ(file, f_inode);
-	__u32 mode = typed ? inode->i_mode : BPF_CORE_READ(inode, i_mode);
 	__u32 flags;
 	__u64 magic;
 
-	if ((mode & S_IFMT) != S_IFREG)
+	if (!account_uncached(files, file, typed, bytes))
 		return;
-	files->read_bytes += bytes;
-	count_looked_at(file, bytes, false);
 	flags = typed ? file->f_flags : BPF_CORE_READ(file, f_flags);
 	magic = typed ? inode->i_sb->s_magic : BPF_CORE_READ(inode, i_sb, s_magic);
 	if (!(flags & direct_flag()) && !is_made_up(magic))

@@ -30,6 +30,14 @@
 #define PROC_SUPER_MAGIC 0x9fa0
 #define SYSFS_MAGIC 0x62656572
 #define CGROUP2_SUPER_MAGIC 0x63677270
+#define IORING_OP_READV 1
+#define IORING_OP_WRITEV 2
+#define IORING_OP_READ_FIXED 4
+#define IORING_OP_WRITE_FIXED 5
+#define IORING_OP_READ 22
+#define IORING_OP_WRITE 23
+#define IORING_OP_READV_FIXED 60
+#define IORING_OP_WRITEV_FIXED 61
 #define O_CREAT_WRONLY_TRUNC 01101 /* what creat(2) means to open(2) */
 
 typedef unsigned int uid_kernel;
@@ -126,6 +134,17 @@ struct file {
 	struct path f_path;
 	struct inode *f_inode;
 	unsigned int f_flags;
+};
+
+/* a request of io_uring */
+struct io_cqe {
+	__s32 res;
+};
+
+struct io_kiocb {
+	struct file *file;
+	__u8 opcode;
+	struct io_cqe cqe;
 };
 
 struct fdtable {

@@ -2,8 +2,8 @@
 
 /*
  * Owns the functions that reads and writes of files come through, and the pages that are added to
- * the page cache. What io_uring reads and writes takes another way inside the kernel and is not
- * seen, nor is what is done through mappings of files. Where no function can be hooked the bytes
+ * the page cache. What io_uring reads and writes takes another way inside the kernel and is seen as
+ * it completes; what is done through mappings of files is not. Where no function can be hooked the bytes
  * come from the probe of system calls, and this one has the pages alone.
  */
 #include "calls.bpf.h"
@@ -113,6 +113,48 @@ int BPF_PROG(sendfile_fexit, int to, int from, void *at, __u64 bytes, __u64 most
 	if (result <= 0)
 		return 0;
 	return account(file_of(task, from), file_of(task, to), false, result);
+}
+
+/* ---- io_uring ---- */
+
+/*
+ * Completions are posted by threads of the process that asked, workers of its ring among them. Which
+ * pages were read in for one nothing tells, so these bytes say nothing of the cache. Splices come
+ * through do_splice.
+ */
+SEC("?tp_btf/io_uring_complete") int BPF_PROG(ring_btf, const void *ring, struct io_kiocb *request)
+{
+	long bytes = BPF_CORE_READ(request, cqe.res);
+	struct ebtop_file_slot *files;
+	struct reader reader;
+	struct file *file;
+	bool writes;
+
+	switch (BPF_CORE_READ(request, opcode)) {
+	case IORING_OP_READ:
+	case IORING_OP_READV:
+	case IORING_OP_READ_FIXED:
+	case IORING_OP_READV_FIXED:
+		writes = false;
+		break;
+	case IORING_OP_WRITE:
+	case IORING_OP_WRITEV:
+	case IORING_OP_WRITE_FIXED:
+	case IORING_OP_WRITEV_FIXED:
+		writes = true;
+		break;
+	default:
+		return 0;
+	}
+	if (bytes <= 0 || !find_reader(&reader))
+		return 0;
+	file = BPF_CORE_READ(request, file);
+	files = file_slot(reader.index, reader.slot);
+	if (files && writes)
+		account_write(files, file, false, bytes);
+	else if (files)
+		account_uncached(files, file, false, bytes);
+	return 0;
 }
 
 /* ---- the page cache ---- */

@@ -38,7 +38,7 @@ static void prepare_syscall(struct bpf_object *object, const struct maps *maps,
 	constants->cfg_shared = maps->shards < maps->cpus;
 }
 
-#define ESTIMATED "; cache_hit_ratio is estimated"
+#define ESTIMATED "mapped files; cache_hit_ratio is estimated"
 
 static void prepare_vfs(struct bpf_object *object, const struct maps *maps,
 			const struct ebtop_settings *settings)
@@ -161,13 +161,19 @@ const struct probe_kind probe_kinds[EBTOP_PROBES] = {
 		.elf_bytes = vfs_bpf__elf_bytes,
 		.prepare = prepare_vfs,
 		.variants = {
+			/* what io_uring completes can be told since 5.19 */
+			{ { "added_btf", "ring_btf", "copy_fexit", "splice_fexit",
+			    "sendfile_fexit", "readv_fexit", "writev_fexit", "write_fexit",
+			    "read_fexit" },
+			  ESTIMATED },
 			{ { "added_btf", "copy_fexit", "splice_fexit", "sendfile_fexit",
 			    "readv_fexit", "writev_fexit", "write_fexit", "read_fexit" },
-			  "io_uring" ESTIMATED },
+			  "io_uring, " ESTIMATED },
 			{ { "added_btf", "splice_fexit", "readv_fexit", "writev_fexit",
 			    "write_fexit", "read_fexit" },
-			  "io_uring, sendfile, copy_file_range" ESTIMATED },
-			{ { "added_call_btf" }, "io_uring" ESTIMATED, .through_syscalls = 1 },
+			  "io_uring, sendfile, copy_file_range, " ESTIMATED },
+			{ { "added_call_btf", "ring_btf" }, ESTIMATED, .through_syscalls = 1 },
+			{ { "added_call_btf" }, "io_uring, " ESTIMATED, .through_syscalls = 1 },
 		},
 	},
 	[EBTOP_TCP] = {

@@ -98,6 +98,24 @@ def test_bytes_are_exact_whatever_call_moves_them(source: str, tmp_path: Path) -
     assert total["file_write_bytes"] == sum(written for _, written in STEPS.values())
 
 
+def test_bytes_through_io_uring_are_exact(source: str, tmp_path: Path) -> None:
+    with working(source, tmp_path / "target", "read", "ring") as worker, opened() as session:
+        worker.step()
+        session.refresh()
+        session.look_at(worker.pid)
+        worker.step()
+        snapshot = session.refresh()
+    (probe,) = (probe for probe in snapshot.probes if probe.name == "vfs")
+    if "without io_uring" in probe.hook:  # before Linux 5.19
+        assert moved(snapshot, worker.pid) == (0, 0)
+        return
+    row = row_of(snapshot, worker.pid)
+    assert moved(snapshot, worker.pid) == (10007, 2 * 20011)
+    assert (row["cached_read_bytes"], row["cache_added_bytes"]) == (0, 0)
+    assert hit_ratio(row) is None, "nothing tells whether the cache had them"
+    assert by_path(snapshot)[os.fsencode(source)] == (10007, 0)
+
+
 def cold_file(tmp_path: Path) -> str:
     """A file that lies in the page cache when it is read, and that nobody maps."""
     if EMULATED:  # what is written there is in memory only
@@ -213,7 +231,7 @@ def test_json_has_them_and_says_that_the_ratio_is_estimated(source: str, tmp_pat
     assert (row["file_read_bytes"], row["file_write_bytes"]) == (10007, 0)
     assert row["cache_hit_ratio"] == 1.0 and row["opens"] is None
     assert probe["state"] == "on" and "cache_hit_ratio is estimated" in probe["hook"]
-    assert "without io_uring" in probe["hook"]
+    assert "without" in probe["hook"] and "mapped files" in probe["hook"]
 
 
 def test_files_of_the_process_that_is_looked_at(source: str, tmp_path: Path) -> None:

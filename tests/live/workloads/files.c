@@ -7,6 +7,7 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <linux/io_uring.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -131,6 +133,50 @@ static void read_directly(void)
 	close(direct);
 }
 
+/* One request after another, each to its end: 10007 bytes read, twice 20011 written. */
+static void ring_request(int ring, char *queue, struct io_uring_sqe *entries,
+			 const struct io_uring_params *params, int op, int fd, unsigned int count)
+{
+	unsigned int *tail = (unsigned int *)(queue + params->sq_off.tail);
+	unsigned int mask = *(unsigned int *)(queue + params->sq_off.ring_mask);
+	unsigned int *cq_head = (unsigned int *)(queue + params->cq_off.head);
+	unsigned int cq_mask = *(unsigned int *)(queue + params->cq_off.ring_mask);
+	struct io_uring_cqe *done = (struct io_uring_cqe *)(queue + params->cq_off.cqes);
+	struct io_uring_sqe *entry = &entries[*tail & mask];
+
+	memset(entry, 0, sizeof(*entry));
+	entry->opcode = (__u8)op;
+	entry->fd = fd;
+	entry->addr = (__u64)(unsigned long)bytes;
+	entry->len = count;
+	((unsigned int *)(queue + params->sq_off.array))[*tail & mask] = *tail & mask;
+	__atomic_store_n(tail, *tail + 1, __ATOMIC_RELEASE);
+	if (syscall(SYS_io_uring_enter, ring, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0) != 1)
+		fail("io_uring_enter");
+	if (done[*cq_head & cq_mask].res != (int)count)
+		fail("io_uring");
+	__atomic_store_n(cq_head, *cq_head + 1, __ATOMIC_RELEASE);
+}
+
+static void use_ring(void)
+{
+	struct io_uring_params params = { 0 };
+	int ring = (int)syscall(SYS_io_uring_setup, 4, &params);
+	size_t size = params.cq_off.cqes + params.cq_entries * sizeof(struct io_uring_cqe);
+	char *queue = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring,
+			   IORING_OFF_SQ_RING);
+	struct io_uring_sqe *entries =
+		mmap(NULL, params.sq_entries * sizeof(*entries), PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_POPULATE, ring, IORING_OFF_SQES);
+
+	if (ring < 0 || queue == MAP_FAILED || (void *)entries == MAP_FAILED)
+		fail("io_uring_setup");
+	ring_request(ring, queue, entries, &params, IORING_OP_READ, from, 10007);
+	ring_request(ring, queue, entries, &params, IORING_OP_WRITE, to, 20011);
+	ring_request(ring, queue, entries, &params, IORING_OP_WRITE, to, 20011);
+	close(ring);
+}
+
 static void step(const char *name)
 {
 	if (!strcmp(name, "read"))
@@ -157,6 +203,8 @@ static void step(const char *name)
 		map_it();
 	else if (!strcmp(name, "others"))
 		others();
+	else if (!strcmp(name, "ring"))
+		use_ring();
 	else if (!strcmp(name, "direct"))
 		read_directly();
 	else if (!strcmp(name, "drop"))
