@@ -3,52 +3,18 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
-import shutil
 import signal
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
+from kernelobjects import assert_gone_within_a_second, held
 from observe import fewer, opened, python, row_of, start, until_asleep, watch
 
 from ebtop.session import Session
 
-BPFTOOL = shutil.which("bpftool", path="/usr/sbin:/sbin:/usr/bin:/bin")
-KINDS = {"prog_id": "prog", "map_id": "map", "link_id": "link"}
 HOLD = "from ebtop.session import Session; s = Session(); print('up', flush=True); input()"
-
-
-def held(pid: int) -> set[tuple[str, int]]:
-    """Kind and id of every BPF object that a process holds open."""
-    found = set()
-    for entry in Path(f"/proc/{pid}/fdinfo").iterdir():
-        try:
-            text = entry.read_text()
-        except OSError:
-            continue
-        pairs = re.findall(r"^(prog_id|map_id|link_id):\s*(\d+)", text, re.MULTILINE)
-        found |= {(KINDS[key], int(number)) for key, number in pairs}
-    return found
-
-
-def in_kernel() -> set[tuple[str, int]]:
-    assert BPFTOOL, "bpftool is not installed"
-    found = set()
-    for kind in KINDS.values():
-        objects = json.loads(subprocess.check_output([BPFTOOL, "-j", kind, "show"]))
-        found |= {(kind, thing["id"]) for thing in objects}
-    return found
-
-
-def assert_gone_within_a_second(objects: set[tuple[str, int]]) -> None:
-    end = time.monotonic() + 1
-    while left := objects & in_kernel():
-        assert time.monotonic() < end, f"left in the kernel: {sorted(left)}"
-        time.sleep(0.05)
 
 
 def test_nothing_is_left_after_close() -> None:

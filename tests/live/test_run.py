@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import resource
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kernelobjects import assert_gone_within_a_second, held
 from observe import allowed, fewer, workload
 from running import command, ebtop
 
@@ -165,31 +167,47 @@ def test_a_signal_for_ebtop_reaches_the_command(tmp_path):
     assert (told, json.loads(line)["exit_code"], process.returncode) == (b"told", 21, 21)
 
 
-def test_ebtop_killed_leaves_the_command_running(tmp_path):
-    mark = tmp_path / "done"
-    process = subprocess.Popen(
-        command("run", "--", "sh", "-c", f"echo ready; sleep 1; echo yes > {mark}"),
-        stdout=subprocess.PIPE,
-    )
+def test_ebtop_killed_leaves_the_command_running_and_nothing_in_the_kernel(tmp_path):
+    mark, go = tmp_path / "done", tmp_path / "go"
+    script = f"echo ready; while [ ! -e {go} ]; do sleep 0.05; done; echo yes > {mark}"
+    process = subprocess.Popen(command("run", "--", "sh", "-c", script), stdout=subprocess.PIPE)
     assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+    objects = held(process.pid)
+    assert {kind for kind, _ in objects} == {"prog", "map", "link"}
     process.kill()
     process.wait()
+    assert_gone_within_a_second(objects)
+    go.touch()
     end = time.monotonic() + allowed(10)
     while not mark.exists() and time.monotonic() < end:
         time.sleep(0.05)
     assert mark.exists()
 
 
-def test_sudo_s_identity_is_given_back(tmp_path):
-    code = "import os; print(os.getresuid(), os.getresgid(), 'SUDO_UID' in os.environ)"
-    environment = {**os.environ, "SUDO_UID": "65534", "SUDO_GID": "65534"}
+def test_sudo_s_identity_is_given_back():
+    code = "import json, os; print(json.dumps([os.getresuid(), os.getresgid(), os.getgroups(),"
+    code += " dict(os.environ), open('/proc/self/status').read()]))"
+    given = {
+        "SUDO_UID": "65534", "SUDO_GID": "65534", "SUDO_USER": "nobody", "SUDO_COMMAND": "x",
+        "HOME": "/root", "USER": "root", "LOGNAME": "root", "SHELL": "/x", "KEPT": "1",
+    }  # fmt: skip
     words = ["python3", "-I", "-S", "-c", code]
+    environment = {**os.environ, **given}
     done = ebtop("run", "--json", "--", *words, env=environment, timeout=LONG, cwd="/")
     if done.returncode == 126:
         pytest.skip("that user cannot run the system's Python")
-    ids, line = done.stdout.splitlines()
-    assert ids == b"(65534, 65534, 65534) (65534, 65534, 65534) False"
-    assert json.loads(line)["processes"][0]["uid"] == 65534
+    line, report = done.stdout.splitlines()
+    users, groups, more, environ, status = json.loads(line)
+    assert users == groups == [65534] * 3
+    user = pwd.getpwuid(65534)
+    assert set(more) == set(os.getgrouplist(user.pw_name, 65534))
+    assert not [name for name in environ if name.startswith("SUDO_")] and environ["KEPT"] == "1"
+    own = (user.pw_name, user.pw_name, user.pw_dir, user.pw_shell)
+    assert tuple(environ[name] for name in ("USER", "LOGNAME", "HOME", "SHELL")) == own
+    # it can do what that user can, and become root by what is set-uid
+    fields = dict(one.split(":\t") for one in status.splitlines() if ":\t" in one)
+    assert int(fields["CapEff"], 16) == 0 and fields["NoNewPrivs"] == "0"
+    assert json.loads(report)["processes"][0]["uid"] == 65534
 
 
 def test_a_process_that_runs(tmp_path):
