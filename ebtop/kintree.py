@@ -55,6 +55,9 @@ class KinTree:
         self.connections: dict[tuple[int, int], bytes] = {}
         self.peak_rss_bytes: Optional[int] = None
         """The highest sum of resident memory that any snapshot had."""
+        self.floor_rss_bytes = 0
+        """What the first process may have had in memory as our own fork, before it was the command:
+        the kernel's peak of it is the larger of the two."""
         self.sampled_times = False
         """Some of the user and kernel time comes from ticks."""
         self._turn = 0
@@ -139,6 +142,10 @@ class KinTree:
         """Pids of those that have not ended, as of the last snapshot."""
         return self._living
 
+    def has_peak(self, row: Row) -> bool:
+        """Whether its peak of resident memory is its own for sure."""
+        return bool(row["pid"] != self.pid or row["peak_rss_bytes"] > self.floor_rss_bytes)
+
     def connection_rows(self) -> Iterator[Row]:
         return Table(CONNECTION, b"".join(self.connections.values())).rows()
 
@@ -167,7 +174,7 @@ class KinTree:
                 facts |= has & _RSS
                 total["rss_bytes"] += row["rss_bytes"]
                 total["threads"] += row["threads"]
-            if has & _PEAK:
+            if has & _PEAK and self.has_peak(row):
                 peak = max(peak, row["peak_rss_bytes"])
             _add_latencies(total, row)
         total["known"] = (known if self.members else 0) | facts

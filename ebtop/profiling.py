@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _FIRST_LOOK_S, _SLOWER, _SLOWEST_S = 0.1, 1.3, 1.0
 _DRAIN_PAUSE_S = 0.02
 _SETTLE_S = 2.0
+_MARGIN_BYTES = 512 << 10
 _PASSED_ON = (signal.SIGTERM, signal.SIGHUP)
 _OF_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
 
@@ -139,9 +140,12 @@ class _Course:
         if about:
             say(about)
         self._tree: KinTree = KinTree(pid)
-        self._floor = _high_water(read_small(f"/proc/{pid}/status")) if command else 0
         if command:
             command.stir()
+            # a little more, for what it takes to begin, and for the kernel's coarse counting
+            self._tree.floor_rss_bytes = _MARGIN_BYTES + _high_water(
+                read_small(f"/proc/{pid}/status")
+            )
         self._source.refresh(cost=True, cumulative=True, reset=True)
         self._cost = RunCost()
         self._own_began_ns = time.process_time_ns()
@@ -295,7 +299,6 @@ class _Course:
             machine=machine(),
             usage=self._usage,
             began=self._began,
-            floor_rss_bytes=self._floor,
             cost=self._cost,
             lost=self._last.self_cost.lost_total,
         )

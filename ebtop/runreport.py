@@ -61,8 +61,6 @@ class Run:
     machine: dict[str, Any]
     usage: Optional[Usage] = None
     began: float = 0.0
-    floor_rss_bytes: int = 0
-    """What the command's process had in memory before it was the command."""
     cost: RunCost = field(default_factory=RunCost)
     lost: dict[str, int] = field(default_factory=dict)
 
@@ -85,9 +83,8 @@ class Run:
             return values
         if values["exited"] and values["exit_code"] is None:
             values["exit_code"] = self.exit_code
-        peak = values["peak_rss_bytes"]
-        if peak is not None and peak <= self.floor_rss_bytes:
-            values["peak_rss_bytes"] = None  # it is that of our own fork, not the command's
+        if not self.tree.has_peak(row):
+            values["peak_rss_bytes"] = None
         return values
 
     def total(self) -> dict[str, Any]:
@@ -103,7 +100,7 @@ class Run:
                 values["cpu_percent"] = round(values["oncpu_ns"] * 100 / self.duration_ns, 3)
         if values["peak_rss_bytes"] is not None and self.usage is not None:
             peak = self.usage.peak_rss_bytes
-            if peak > self.floor_rss_bytes:
+            if peak > self.tree.floor_rss_bytes:
                 values["peak_rss_bytes"] = max(peak, values["peak_rss_bytes"])
         return values
 

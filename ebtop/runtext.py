@@ -80,8 +80,8 @@ def _summary(
 def _largest(run: Run) -> str:
     usage = run.usage
     assert usage is not None
-    if usage.peak_rss_bytes <= run.floor_rss_bytes:
-        return "at most " + units.size(run.floor_rss_bytes)
+    if usage.peak_rss_bytes <= run.tree.floor_rss_bytes:
+        return "at most " + units.size(usage.peak_rss_bytes)
     return units.size(usage.peak_rss_bytes)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from kernelobjects import assert_gone_within_a_second, held
 from observe import allowed, fewer, workload
-from running import command, ebtop
+from running import NOBODY, command, ebtop, why_not_as_nobody
 
 LONG = allowed(60)
 
@@ -234,19 +234,55 @@ def test_proc_alone_marks_what_it_does_not_know():
     assert root_of(report)["exit_code"] == 0
 
 
-def test_samples_and_a_diff(tmp_path):
-    files = []
-    for index in range(2):
-        path = tmp_path / f"{index}.json"
-        samples = tmp_path / f"{index}.samples"
-        options = ("--json", "--output", str(path), "--samples", str(samples))
-        done = ebtop("run", *options, "--", "sleep", "0.5", timeout=LONG)
-        assert (done.returncode, done.stdout) == (0, b"")
-        lines = [json.loads(line) for line in samples.read_text().splitlines()]
-        assert len(lines) >= 2 and all(line["type"] == "sample" for line in lines)
-        files.append(str(path))
-    done = ebtop("diff", *files)
-    assert done.returncode == 0 and b"FIGURE" in done.stdout
+@pytest.mark.skipif(bool(why_not_as_nobody()), reason=why_not_as_nobody())
+def test_without_rights_each_figure_says_how_it_is_known(tmp_path):
+    tmp_path.chmod(0o777)
+    words = ("sh", "-c", "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; sleep 0.3; exit 3")
+    options = ("--output", "report", "--samples", "samples")
+    done = ebtop("run", "--json", *options, "--", *words, cwd=tmp_path, timeout=LONG, **NOBODY)
+    assert done.returncode == 3 and b"not root" in done.stderr and not done.stdout
+    report = json.loads((tmp_path / "report").read_text())
+    total, figures, usage = report["total"], report["figures"], report["usage"]
+    assert set(figures) == set(total)
+    for name, how in figures.items():
+        assert (how == "missing") == (total[name] is None), name
+    assert figures["syscalls"] == figures["wait_ns"] == "missing" and report["syscalls"] == []
+    assert figures["user_ns"] == "counted" and figures["runq_wait_ns"] == "sampled"
+    assert total["oncpu_ns"] == usage["user_ns"] + usage["kernel_ns"] > 0
+    assert {probe["state"] for probe in report["probes"]} <= {"denied", "off"}
+    lines = (tmp_path / "samples").read_text().splitlines()
+    assert lines and all(json.loads(line)["source"] == "proc" for line in lines)
+    done = ebtop("run", "--", "sleep", "0.2", timeout=LONG, cwd="/", **NOBODY)
+    assert b"system calls: not known here" in done.stdout
+    assert b"processes                  ~" in done.stdout
+    with subprocess.Popen(["sleep", "60"], user=65534) as process:
+        done = ebtop("run", "--json", "-p", str(process.pid), "--duration", "0.3", cwd="/",
+                     timeout=LONG, **NOBODY)  # fmt: skip
+        process.kill()
+    assert [one["pid"] for one in json.loads(done.stdout)["processes"]] == [process.pid]
+
+
+def test_samples_are_close_at_first_and_reports_are_compared(tmp_path):
+    sides = []
+    for side, seconds in enumerate(("0.2", "0.8")):
+        files = [str(tmp_path / f"{side}{index}.json") for index in range(3)]
+        for path in files:
+            options = ("--json", "--output", path, "--samples", path + ".samples")
+            done = ebtop("run", *options, "--", "sleep", seconds, timeout=LONG)
+            assert (done.returncode, done.stdout) == (0, b"")
+            lines = [json.loads(line) for line in Path(path + ".samples").read_text().splitlines()]
+            assert len(lines) >= 2 and all(line["type"] == "sample" for line in lines)
+            elapsed = [line["elapsed_ns"] for line in lines]
+            assert elapsed == sorted(elapsed) and elapsed[0] < allowed(0.2) * 1e9
+            assert lines[0]["total"]["processes"] == 1
+        sides.append(",".join(files))
+    done = ebtop("diff", *sides)
+    assert done.returncode == 0 and b"duration_ns" in done.stdout
+    assert b"command: " in done.stdout and b"noise is told" not in done.stdout
+    found = json.loads(ebtop("diff", "--json", *sides).stdout)
+    changes = {one["name"]: one for one in found["changes"]}
+    assert changes["duration_ns"]["beyond_noise"] and changes["duration_ns"]["percent"] > 100
+    assert changes["processes"]["beyond_noise"] is False
 
 
 def test_what_sits_at_the_output_s_place_is_left_alone(tmp_path):
