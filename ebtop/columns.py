@@ -153,6 +153,12 @@ def memory_part(row: Row, name: str) -> int | None:
     return value
 
 
+def is_judged(row: Row, context: Context) -> bool:
+    """Whether it is known if it seems to leak."""
+    known = memory_part(row, "rss_anon_bytes") is not None and bool(row["known"] & _MAPPED)
+    return known and context.snapshot.leaks is not None
+
+
 def leak_of(row: Row, context: Context) -> Leak | None:
     """How it seems to leak; None also where nobody looks for that."""
     return (context.snapshot.leaks or {}).get((row["pid"], row["start_ns"]))
@@ -165,6 +171,7 @@ _SYSCALLS = 1 << KNOWN_BIT["syscalls"]
 _DISKS = 1 << KNOWN_BIT["disk_reads"]
 _CACHED = 1 << KNOWN_BIT["cached_read_bytes"]
 _RSS = 1 << KNOWN_BIT["rss_bytes"]
+_MAPPED = 1 << KNOWN_BIT["allocated_bytes"]
 _VIRTUAL = 1 << KNOWN_BIT["virtual_bytes"]
 _UID = 1 << KNOWN_BIT["uid"]
 _EXIT_CODE = 1 << KNOWN_BIT["exit_code"]
@@ -264,7 +271,7 @@ def _sequential(row: Row, context: Context) -> str:
 
 
 def _leak(row: Row, context: Context) -> str:
-    if context.snapshot.leaks is None or memory_part(row, "rss_anon_bytes") is None:
+    if not is_judged(row, context):
         return UNKNOWN
     leak = leak_of(row, context)
     return "no" if leak is None else f"!{units.size(leak.bytes_per_s)}/s"

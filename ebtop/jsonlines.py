@@ -21,6 +21,7 @@ from ebtop.columns import (
     cpu_percent,
     exit_status,
     hit_ratio,
+    is_judged,
     leak_of,
     memory_part,
     raw_cmdline,
@@ -295,8 +296,7 @@ def _hints(row: Row, context: Context) -> Optional[list[dict[str, Any]]]:
             "kind": "fragmentation", "mappings": fragments.mappings,
             "average_bytes": fragments.average_bytes, "limit": fragments.limit,
         })  # fmt: skip
-    nobody_looks = context.snapshot.leaks is None or memory_part(row, "rss_anon_bytes") is None
-    return None if nobody_looks and not hints else hints
+    return hints if hints or is_judged(row, context) else None
 
 
 def _disk_times(row: Row) -> dict[str, Any]:

@@ -61,6 +61,5 @@ def leak_words(leak: Leak) -> list[str]:
 
 
 def fragments_words(found: Fragments) -> list[str]:
-    limit = "" if found.limit is None else f", of {found.limit} that it may have"
-    average = size(found.average_bytes)
-    return [f"{found.mappings} mappings of {average} on average{limit} (vm.max_map_count)"]
+    limit = "" if found.limit is None else f"; vm.max_map_count is {found.limit}"
+    return [f"{found.mappings} mappings of {size(found.average_bytes)} on average{limit}"]

@@ -31,14 +31,18 @@ from ebtop.layout import (
     KERNEL,
     KNOWN_BIT,
     LOSSES,
+    MEMORY_PARTS,
+    NOT_COUNTED,
     RAN,
     ROW,
+    SIZES,
     SYSCALL,
     TEXT_CUT,
     TEXT_UNREAD,
     WAIT,
     Table,
 )
+from ebtop.leaks import Leak, Point
 from ebtop.snapshot import Host, ProbeStatus, SelfCost, Snapshot, System
 
 NET = ("net_tx_bytes", "net_rx_bytes", "connections", "connections_opened",
@@ -48,6 +52,10 @@ DISK_KNOWN = sum(1 << bit for name, bit in KNOWN_BIT.items() if name.startswith(
 ALL_KNOWN = sum(1 << bit for name, bit in KNOWN_BIT.items() if name != "exit_code") - DISK_KNOWN
 ALL_KNOWN -= NET_KNOWN
 """But what comes from disks and the network, of which most of these machines know nothing."""
+MEM_KNOWN = sum(
+    1 << KNOWN_BIT[name]
+    for name in ("mmap_calls", "munmap_calls", "brk_calls", "allocated_bytes", "freed_bytes")
+)
 EXIT_KNOWN = 1 << KNOWN_BIT["exit_code"]
 MS = 1_000_000
 GIB = 1 << 30
@@ -61,7 +69,7 @@ def process(pid: int, comm: bytes = b"idle", **values: Any) -> dict[str, Any]:
         "virtual_bytes": 64 << 20, "peak_rss_bytes": 5 << 20, "cgroup_id": 77, "pid": pid,
         "tid": pid, "ppid": 1 if pid > 1 else 0, "uid": 1000, "threads": 1, "state": ord("S"),
         "comm": comm, "offcpu_ns": 1000 * MS, "wait_sleep_ns": 1000 * MS,
-        "lifetime_ns": 1000 * MS,
+        "lifetime_ns": 1000 * MS, **dict.fromkeys(MEMORY_PARTS, NOT_COUNTED),
     }  # fmt: skip
     row.update(values)
     return row
@@ -129,6 +137,29 @@ def waiting() -> Snapshot:
         base, processes=table(crowded), probes=(*PROBES, stacks), looked_at=500, symbols=named,
         waits=Table(WAIT, b"".join(WAIT.pack(row) for row in rows)),
         files=Table(FILE, b"".join(FILE.pack(row) for row in files)),
+    )  # fmt: skip
+
+
+def remembering() -> Snapshot:
+    """Processes that map and unmap: one seems to leak, one has many small mappings."""
+    rows = [
+        running(501, b"python3", 120, rss_bytes=700 << 20, rss_anon_bytes=650 << 20,
+                rss_file_bytes=48 << 20, rss_shmem_bytes=2 << 20, mappings=331,
+                virtual_bytes=3 * GIB, peak_rss_bytes=701 << 20, mmap_calls=211, munmap_calls=101,
+                brk_calls=7, allocated_bytes=103 << 20, freed_bytes=99 << 20, minor_faults=5003),
+        running(77, b"pieces", 40, rss_bytes=90 << 20, rss_anon_bytes=80 << 20,
+                rss_file_bytes=10 << 20, mappings=30_011, virtual_bytes=900 << 20,
+                mmap_calls=13, allocated_bytes=13 << 12, swap_bytes=5 << 20),
+        running(90, b"filtered", 3, known=ALL_KNOWN - MEM_KNOWN, rss_anon_bytes=1 << 20),
+        process(900, b"kworker/0:1", flags=KERNEL, known=0),
+    ]  # fmt: skip
+    leak = Leak(4_200_000.0, 0.9876, 171.0, 680 << 20, 690 << 20, "cgroup", 9 * GIB, 2300.9)
+    history = tuple(Point(float(t), (20 + 3 * t + t % 13) << 20, 0) for t in range(0, 200, 2))
+    sizes = {"pid": 501, "start_ns": 501 * 1_000_003, "sizes_0": 150, "sizes_1": 3, "sizes_5": 58}
+    mem = ProbeStatus("mem", "on", "tp_btf/sys_exit, tp_btf/sys_enter", None, 0, 0)
+    return replace(
+        snapshot(rows), probes=(*PROBES, mem), sizes=Table(SIZES, SIZES.pack(sizes)),
+        leaks={(501, 501 * 1_000_003): leak}, memory_history=history,
     )  # fmt: skip
 
 

@@ -37,9 +37,9 @@ def closer_look(
     row = row_of(snapshot, state.looked_at)
     if row is None:
         text = f"  process {pid} has ended"
-        return [_title(f"Process {pid}"), line(text, Style.DIM)][:height]
+        return [_title(pid, ""), line(text, Style.DIM)][:height]
     lines = [
-        _title(f"Process {pid}  {command(row, context)}"),
+        _title(pid, command(row, context)),
         *_budget(row, width),
         _storage(row, context),
         (),
@@ -52,11 +52,9 @@ def closer_look(
     return [*lines, *stacks[:share], (), *files][:height]
 
 
-def _title(text: str) -> Line:
-    return (
-        Span(text, Style.TITLE_FOCUSED),
-        Span("  Tab: its memory, Esc: back", Style.DIM),
-    )
+def _title(pid: int, what: str) -> Line:
+    hint = Span("  Tab: its memory  Esc: back  ", Style.DIM)
+    return (Span(f"Process {pid}", Style.TITLE_FOCUSED), hint, Span(what))
 
 
 def row_of(snapshot: Snapshot, wanted: tuple[int, int]) -> Optional[Row]:

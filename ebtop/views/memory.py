@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ebtop import units
-from ebtop.columns import Context, Row, command, leak_of, memory_part
+from ebtop.columns import Context, Row, command, is_judged, leak_of, memory_part
 from ebtop.layout import KNOWN_BIT, SIZE_FROM
 from ebtop.leaks import Point
 from ebtop.memoryhints import fragments_of, fragments_words, leak_words, size_classes
@@ -37,8 +37,8 @@ def memory_look(
     row = row_of(snapshot, state.looked_at)
     if row is None:
         text = f"  process {pid} has ended"
-        return [_title(f"Memory of process {pid}"), line(text, Style.DIM)][:height]
-    head = [_title(f"Memory of process {pid}  {command(row, context)}"), *_parts(row),
+        return [_title(pid, ""), line(text, Style.DIM)][:height]
+    head = [_title(pid, command(row, context)), *_parts(row),
             *_flow(row, snapshot, state), *_hints(row, context)]  # fmt: skip
     sizes = _sizes(row, snapshot, state.ascii)
     room = height - len(head) - 2
@@ -47,11 +47,9 @@ def memory_look(
     return [*head, *graph, *sizes][:height]
 
 
-def _title(text: str) -> Line:
-    return (
-        Span(text, Style.TITLE_FOCUSED),
-        Span("  Tab: its time, Esc: back", Style.DIM),
-    )
+def _title(pid: int, what: str) -> Line:
+    hint = Span("  Tab: its time  Esc: back  ", Style.DIM)
+    return (Span(f"Memory of process {pid}", Style.TITLE_FOCUSED), hint, Span(what))
 
 
 # ---- what it is made of ----
@@ -116,7 +114,7 @@ def _hints(row: Row, context: Context) -> Iterator[Line]:
         for index, words in enumerate(leak_words(leak)):
             label = "  leak?      " if index == 0 else "             "
             yield (Span(label, Style.WARNING), Span(words, Style.WARNING))
-    elif context.snapshot.leaks is not None:
+    elif is_judged(row, context):
         yield (Span("  leak?      ", Style.LABEL), Span("no: it does not grow as a leak does"))
     if fragments is not None:
         for words in fragments_words(fragments):

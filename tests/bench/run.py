@@ -20,6 +20,7 @@ import connections
 import dashboard
 import disks
 import kernel_memory
+import mappings
 import opens
 import pipe
 import profile_run
@@ -42,6 +43,7 @@ SECTIONS = {
     "opens": opens.run,
     "connections": connections.run,
     "disks": disks.run,
+    "mappings": mappings.run,
     "refresh": refresh.run,
     "run": profile_run.run,
     "start": start.run,

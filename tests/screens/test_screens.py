@@ -129,9 +129,12 @@ MACHINES = {
     "threads": _threads, "big": _big, "calling": _calling, "filtered": _filtered,
     "losing": _losing, "denied": _denied, "storing": _storing, "disks-denied": _disks_denied,
     "talking": synthetic.talking, "waiting": synthetic.waiting,
+    "remembering": synthetic.remembering,
 }  # fmt: skip
 
 _SELECTED = (501, 501 * 1_000_003, 501)
+_PIECES, _FILTERED = ((pid, pid * 1_000_003) for pid in (77, 90))
+_MEMORY = ViewState(looked_at=(501, 501 * 1_000_003), looked_at_memory=True)
 _CLOSER = ViewState(looked_at=(500, 500 * 1_000_003))
 _SLOW = Pace(4.0, 2.0, 0.5, 10.0, "machine busy")
 SCREENS = (
@@ -228,6 +231,24 @@ SCREENS = (
     Screen("closer-off", (80, 30), _CLOSER),
     Screen("closer-unknown", (80, 24), ViewState(looked_at=(5, 0)), "unknown"),
     Screen("closer-gone", (80, 24), ViewState(looked_at=(77, 1)), "waiting"),
+    Screen("memory-columns", (160, 24), ViewState(column_set=7, sort="leak"), "remembering"),
+    Screen("memory", (120, 44), _MEMORY, "remembering"),
+    Screen("memory-usual", (80, 24), _MEMORY.with_(ascii=True), "remembering"),
+    Screen("memory-small", (40, 10), _MEMORY, "remembering"),
+    Screen(
+        "memory-pieces",
+        (80, 30),
+        ViewState(looked_at=_PIECES, looked_at_memory=True),
+        "remembering",
+    ),
+    Screen(
+        "memory-filtered",
+        (80, 24),
+        ViewState(looked_at=_FILTERED, looked_at_memory=True),
+        "remembering",
+    ),
+    Screen("memory-off", (80, 24), _MEMORY),
+    Screen("memory-gone", (80, 24), ViewState(looked_at=(5, 1), looked_at_memory=True)),
     Screen("events", (100, 30), ViewState(focus=4)),
     Screen("events-small", (40, 10), ViewState(focus=4)),
     Screen("zoom", (80, 24), ViewState(zoom=True)),

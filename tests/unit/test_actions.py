@@ -187,5 +187,8 @@ def test_enter_looks_closer_at_the_selected_process_and_esc_goes_back() -> None:
     back = apply(closer, Action.GO_BACK)
     assert back == selected
     assert apply(closer, Action.FOCUS_SYSCALLS).looked_at is None
+    memory = apply(closer, Action.NEXT_COLUMNS)
+    assert memory == closer.with_(looked_at_memory=True)
+    assert apply(memory, Action.NEXT_COLUMNS) == closer
     elsewhere = ViewState(focus=2, selected=(501, 7, 502))
     assert apply(elsewhere, Action.CHOOSE).looked_at is None

@@ -37,6 +37,8 @@ def one_line(done):
         ("open -u no-such-user", "'no-such-user'"),
         ("open --buffer-size 3", "from 64K to 1G"),
         ("open --min-latency 5", "5ms"),
+        ("mem --min-size -1", "a number of bytes"),
+        ("mem --min-size 1T", "a number of bytes"),
         ("exec --batch", "ebtop exec --help"),
         ("--json exec", "the command comes first"),
         ("exec --descendants", "-p PID"),

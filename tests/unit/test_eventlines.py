@@ -129,6 +129,25 @@ def test_an_unknown_time_on_the_cpu_is_not_zero():
     assert as_json(ended(0, oncpu_ns=0))["oncpu_ns"] == 0
 
 
+@pytest.mark.parametrize("kind, allocated, freed, call, change, words", [
+    (0xA0, 8192, 0, "mmap", 8192, "mmap: 8192 bytes at 0x7f00\n"),
+    (0xE0, 8192, 4096, "mmap", 8192, "mmap: 8192 bytes at 0x7f00 over 4096 that were mapped\n"),
+    (0xB0, 0, 4096, "munmap", 4096, "munmap: 4096 bytes at 0x7f00\n"),
+    (0xC0, 0, 4096, "mremap", -4096, "mremap: -4096 bytes at 0x7f00\n"),
+    (0xC0, 12288, 0, "mremap", 12288, "mremap: 12288 bytes at 0x7f00\n"),
+    (0xD0, 0, 4096, "brk", -4096, "brk: -4096 bytes at 0x7f00\n"),
+    (0xD0, 0, 0, "brk", 0, "brk: 0 bytes at 0x7f00\n"),
+    (0x10, 0, 0, None, 0, "?: 0 bytes at 0x7f00\n"),
+])  # fmt: skip
+def test_a_change_of_memory_has_its_call_and_its_bytes(kind, allocated, freed, call, change, words):
+    event = row("mem", 7, b"x", open_flags=kind, address=0x7F00, allocated_bytes=allocated,
+                freed_bytes=freed)  # fmt: skip
+    told = as_json((event, b""))
+    assert list(told) == [*HEAD, "call", "bytes", "address", "allocated_bytes", "freed_bytes"]
+    assert (told["call"], told["bytes"], told["address"]) == (call, change, 0x7F00)
+    assert text_event(event, b"", TIME_NS, True).endswith("UID 1000 " + words)
+
+
 def test_errors_have_their_names():
     assert [error_name(code) for code in (0, 3, -2, -13, -4095)] == [
         None, None, "ENOENT", "EACCES", "E4095",

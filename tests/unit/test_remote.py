@@ -20,6 +20,7 @@ def asked(*words: str) -> Filter:
 def test_words_become_a_filter():
     own = os.getpid()
     assert asked(f"pid={own}", "min_latency=5ms") == Filter(pid=own, min_latency_ns=5_000_000)
+    assert asked("min_size=64K") == Filter(min_bytes=65536)
     assert asked("uid=7") == asked("user=7") == Filter(uid=7)
     assert asked("user=root", "min_latency=100us") == Filter(uid=0, min_latency_ns=100_000)
     assert asked(f"pid={own}", "descendants=1") == Filter(pid=own, descendants=True)
@@ -43,6 +44,7 @@ def test_nothing_named_clears(words):
         ("uid=1 user=root", "exclude"),
         ("min_latency=5", "5ms"),
         ("min_latency=x", "5ms"),
+        ("min_size=5q", "64K"),
         ("descendants=yes", "0 or 1"),
         ("descendants=1", "pid=PID"),
     ],
