@@ -204,7 +204,7 @@ def test_every_loss_has_a_name_and_a_full_buffer_has_advice() -> None:
     (ViewState(column_set=5), (160, 50), "tcp"),
     (ViewState(column_set=7), (160, 50), "mem"),
     (ViewState(looked_at=(5, 1), looked_at_memory=True), (80, 24), "mem"),
-    (ViewState(looked_at=(5, 1)), (80, 24), ""),
+    (ViewState(looked_at=(5, 1)), (80, 24), "block vfs"),
     (ViewState(search="port=443"), (160, 50), "tcp"),
     (ViewState(filter=Filter(port=443)), (160, 50), "tcp"),
     (ViewState(probes_off=frozenset({"tcp"}), focus=3), (80, 24), ""),
