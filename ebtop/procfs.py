@@ -31,6 +31,7 @@ from ebtop.proctask import (
     read_sched,
     totals,
 )
+from ebtop.proctcp import Owner, ProcConnections, with_counts
 from ebtop.snapshot import Filter, Host, ProbeStatus, Program, SelfCost, Snapshot, System
 
 PROBE_NAMES = ("sched", "life", "tasks")
@@ -80,7 +81,10 @@ class _Task:
 
 
 class ProcSource:
-    """A source of Snapshots; `reason` says why it stands in for the BPF session, if it does."""
+    """A source of Snapshots; `reason` says why it stands in for the BPF session, if it does.
+
+    `connections`: whether they are looked for until `switch` says otherwise.
+    """
 
     event_fd: int | None = None
 
@@ -89,8 +93,11 @@ class ProcSource:
         root: str = "/proc",
         reason: str | None = None,
         probes: Iterable[ProbeStatus] | None = None,
+        connections: bool = True,
     ) -> None:
         self.reason = reason
+        self._wants_connections = connections
+        self._connections = ProcConnections(root)
         self._root = root
         self._probes = tuple(probes) if probes is not None else _no_probes(reason)
         self._processes: dict[int, _Task] = {}
@@ -122,7 +129,8 @@ class ProcSource:
         return 0
 
     def switch(self, probes: Iterable[str]) -> None:
-        """There are no probes."""
+        """There are no probes; but looking for connections has its price."""
+        self._wants_connections = "tcp" in probes
 
     def look_at(self, pid: int) -> None:
         """No waits are seen."""
@@ -155,6 +163,8 @@ class ProcSource:
             self._since_ns = taken_ns
         disks = disk_rows(self._disk_stats.refresh(cumulative, reset))
         snapshot = replace(self._snapshot(interval_ns, cumulative, threads), disks=disks)
+        if self._wants_connections:
+            snapshot = self._with_connections(snapshot)
         if reset:
             self._since_ns = taken_ns
             for task in (*self._processes.values(), *self._threads.values()):
@@ -246,6 +256,14 @@ class ProcSource:
             since_ns=self._since_ns,
             users=users(self._uids()),
         )
+
+    def _with_connections(self, snapshot: Snapshot) -> Snapshot:
+        found = self._connections.refresh(
+            Owner(pid, task.sample.stat.start_ns, task.sample.stat.comm)
+            for pid, task in self._processes.items()
+        )
+        rows = with_counts(snapshot.processes.data, self._connections.counts)
+        return replace(snapshot, connections=found, processes=Table(ROW, rows))
 
     def _every_thread(self) -> Iterator[_Task]:
         yield from (task for task in self._processes.values() if task.sample.alone)

@@ -30,8 +30,9 @@ _SUDO_PATHS = ("/usr/bin/sudo", "/bin/sudo", "/usr/local/bin/sudo", "/run/wrappe
 
 def open_source(options: Options, verifier_stats: bool = False) -> Source:
     """Raises PermissionDenied or Unsupported only when BPF was insisted on."""
+    connections = "tcp" in (options.probes or PROBES)
     if options.source == "proc":
-        return ProcSource()
+        return ProcSource(connections=connections)
     try:
         return Session(
             options.probes,
@@ -44,7 +45,8 @@ def open_source(options: Options, verifier_stats: bool = False) -> Source:
     except EbtopError as error:
         if options.source == "bpf":
             raise refusal(error) from error
-        return ProcSource(reason=_reason(error), probes=_refused(options, error))
+        refused = _refused(options, error)
+        return ProcSource(reason=_reason(error), probes=refused, connections=connections)
 
 
 def refusal(error: EbtopError) -> EbtopError:

@@ -65,7 +65,7 @@ struct ring {
 
 static void open_ring(struct ring *ring)
 {
-	size_t size;
+	size_t size, requests;
 
 	ring->fd = (int)syscall(SYS_io_uring_setup, 4, &ring->is);
 	if (ring->fd < 0)
@@ -73,7 +73,9 @@ static void open_ring(struct ring *ring)
 	if (!(ring->is.features & IORING_FEAT_SINGLE_MMAP))
 		fail("two maps");
 	size = ring->is.cq_off.cqes + ring->is.cq_entries * sizeof(struct io_uring_cqe);
-	ring->queues = mmap(NULL, size + 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
+	requests = ring->is.sq_off.array + ring->is.sq_entries * sizeof(__u32);
+	size = size > requests ? size : requests;
+	ring->queues = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
 			    ring->fd, IORING_OFF_SQ_RING);
 	ring->requests = mmap(NULL, ring->is.sq_entries * sizeof(*ring->requests),
 			      PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring->fd,
