@@ -55,6 +55,7 @@ def _summary(
 ) -> Iterator[str]:
     words = " ".join(displayable(word, ascii) for word in run.words)
     yield f"ebtop run: {words or 'process ' + str(run.tree.pid)}"
+    yield _machine(run.machine)
     yield _line("exit status", _ended(run))
     yield _line("elapsed", units.latency(run.duration_ns, ascii))
     for label, key, write in (
@@ -221,7 +222,6 @@ def _foot(run: Run, ascii: bool) -> Iterator[str]:
         yield "not counted: " + ", ".join(f"{count} {cause}" for cause, count in lost.items())
     if not run.exact:
         yield "~ sampled from /proc: what lived shorter than a look is in no row; - not known here"
-    yield _machine(run.machine)
     yield from _measured(run, ascii)
 
 

@@ -234,6 +234,64 @@ def test_proc_alone_marks_what_it_does_not_know():
     assert root_of(report)["exit_code"] == 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_look_at_a_process_with_its_report(number, tmp_path):
+    samples = tmp_path / "samples"
+    with subprocess.Popen(["sleep", "60"]) as watched:
+        words = command("run", "--json", "--samples", str(samples), "-p", str(watched.pid))
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        end = time.monotonic() + allowed(20)
+        while not (samples.exists() and samples.stat().st_size) and time.monotonic() < end:
+            time.sleep(0.02)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=LONG)
+        alive = watched.poll() is None
+        watched.kill()
+    assert (process.returncode, err, alive) == (0, b"", True)
+    report = json.loads(out)
+    assert [one["pid"] for one in report["processes"]] == [watched.pid]
+    assert report["still_running"] == 1 and report["exit_code"] is None
+
+
+def test_a_reader_that_goes_ends_the_command_as_ever(tmp_path):
+    words = command("run", "--", "yes")
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None and process.stdout.readline() == b"y\n"
+    process.stdout.close()
+    assert process.wait(LONG) == 128 + signal.SIGPIPE
+    assert process.stderr is not None and process.stderr.read() == b""
+    process.stderr.close()
+
+
+def test_what_the_report_has_beside_processes(tmp_path):
+    """Connections, what the disks did, opens, and what all this cost."""
+    code = "import os, socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); s.listen()\n"
+    code += "c = socket.create_connection(s.getsockname()); d, _ = s.accept()\n"
+    code += "c.sendall(b'x' * 100003); c.close(); n = 0\n"
+    code += "while part := d.recv(65536): n += len(part)\n"
+    code += "print(n); d.close(); f = os.open('file', os.O_CREAT | os.O_WRONLY)\n"
+    code += "os.write(f, b'x' * 1000003); os.fsync(f)\n"
+    code += "for _ in range(211): os.close(os.open('file', os.O_RDONLY))"
+    words = ("run", "--json", "--output", "report", "--", sys.executable, "-I", "-S", "-c", code)
+    done = ebtop(*words, cwd=tmp_path, timeout=LONG)
+    assert done.returncode == 0 and done.stdout == b"100003\n", done.stderr
+    report = json.loads((tmp_path / "report").read_text())
+    total, cost = report["total"], report["self"]
+    assert {one["direction"]: one["tx_bytes"] for one in report["connections"]} == {
+        "out": 100003, "in": 0,
+    }  # fmt: skip
+    assert total["connections_opened"] == total["connections_accepted"] == 1
+    assert total["net_rx_bytes"] == 100003 and total["file_write_bytes"] == 1000003
+    calls = {one["name"]: one["calls"] for one in report["syscalls"]}
+    assert total["opens"] == sum(calls.get(name, 0) for name in ("open", "openat")) > 211
+    assert sum(disk["writes"] for disk in report["disks"]) >= total["disk_writes"]
+    assert cost["probe_ns"] > 0 and cost["events"] >= 2 and cost["cpu_ns"] > 0
+    on = [probe for probe in report["probes"] if probe["state"] == "on"]
+    assert sum(probe["run_ns"] for probe in on) == cost["probe_ns"]
+    assert {"sched", "life", "tasks", "syscall"} <= {probe["name"] for probe in on if probe["runs"]}
+    assert report["machine"]["kernel"] == os.uname().release and report["machine"]["cpus"] >= 1
+
+
 @pytest.mark.skipif(bool(why_not_as_nobody()), reason=why_not_as_nobody())
 def test_without_rights_each_figure_says_how_it_is_known(tmp_path):
     tmp_path.chmod(0o777)
