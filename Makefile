@@ -21,7 +21,7 @@ CHECK_PYTHON := import sys, venv, ensurepip, sysconfig, os; \
 	sys.exit(sys.version_info < (3, 9) or \
 	not os.path.exists(sysconfig.get_path("include") + "/Python.h"))
 TEST_PACKAGES := strace fio
-BENCH_PACKAGES := libbpf-tools htop procps atop linux-perf strace fio
+BENCH_PACKAGES := libbpf-tools htop procps atop linux-perf strace fio stress-ng iperf3
 LINT := ebtop tests csrc setup.py vendor/libbpf/fetch.py
 
 .DEFAULT_GOAL := help
@@ -111,7 +111,7 @@ screens: build $(VENV)/.test ## record the golden screens anew
 	EBTOP_RECORD_SCREENS=1 $(RUN) -m pytest -q tests/screens $(ARGS)
 
 bench: build $(VENV)/.test ## measure ebtop and its peers side by side (root)
-	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && { ! command -v atop || ! command -v strace || ! command -v fio; } >/dev/null; then \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && { ! command -v atop || ! command -v strace || ! command -v fio || ! command -v stress-ng; } >/dev/null; then \
 		apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
 			apt-get -qq -y --no-install-recommends install $(BENCH_PACKAGES) >/dev/null; \
 	fi

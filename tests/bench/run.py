@@ -29,6 +29,7 @@ import start
 import switch
 import syscalls
 import waits
+import whole
 from machine import CPUS, busy_percent
 from report import Report
 
@@ -37,6 +38,7 @@ from bpf import PATH
 SECTIONS = {
     "switch": switch.run,
     "waits": waits.run,
+    "whole": whole.run,
     "pipe": pipe.run,
     "syscall": syscalls.run,
     "memory": kernel_memory.run,
@@ -51,7 +53,7 @@ SECTIONS = {
 }
 NEEDED = ("perf", "htop", "top", "atop", "bpftool", "cc", "taskset", "opensnoop")
 NEEDED += ("syscount", "strace", "unshare", "tcplife", "tcpstates", "ss")
-NEEDED += ("fio", "biolatency")
+NEEDED += ("fio", "biolatency", "offcputime", "stress-ng")
 
 
 def main(arguments: list[str]) -> int:
