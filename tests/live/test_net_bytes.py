@@ -6,7 +6,9 @@ Picosnitch's public list, as docs/network.md has them.
 from __future__ import annotations
 
 import ctypes
+import json
 import os
+import shutil
 import signal
 import socket
 import struct
@@ -157,6 +159,33 @@ def test_upload_and_download(session: Session, family: int) -> None:
             found = {r["sport"]: (r["tx_bytes"], r["pid"]) for r in rows(snapshot, port)}
             assert found[out.getsockname()[1]] == (TOTAL, up.pid)
             assert found[port] == (0, down.pid)
+
+
+def test_iperf3_agrees_with_its_own_account(session: Session) -> None:
+    """s02: what its two processes say that they wrote and read, to the byte."""
+    needs_sends(session)
+    if not shutil.which("iperf3"):
+        pytest.xfail("iperf3 is not here")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    words = ["iperf3", "-J", "-p", str(port)]
+    options: dict[str, Any] = {"stdout": subprocess.PIPE, "text": True}
+    server = subprocess.Popen([*words, "-s", "-1"], **options)
+    look(session, lambda s: port in s.connections.column("sport"))  # type: ignore[union-attr]
+    total = str(10_000_019)
+    client = subprocess.Popen([*words, "-c", "127.0.0.1", "-n", total], **options)
+    said = [json.loads(process.communicate()[0])["end"] for process in (client, server)]
+    carried = totals_at_end(session, [client.pid, server.pid], "net_tx_bytes", "net_rx_bytes")
+    # beside the stream, which begins with 37 bytes, there is a connection that controls it
+    found = [row for row in rows(session.refresh(), port) if is_closed(row)]
+    (control,) = (row for row in found if row["dport"] == port and row["rx_bytes"])
+    (stream,) = (row for row in found if row["dport"] == port and not row["rx_bytes"])
+    written, read = (each["streams"][0][end]["bytes"]
+                     for each, end in zip(said, ("sender", "receiver")))  # fmt: skip
+    assert carried[client.pid] == (written + 37 + control["tx_bytes"], control["rx_bytes"])
+    assert carried[server.pid] == (control["rx_bytes"], read + 37 + control["tx_bytes"])
+    # what was on its way when the server had enough is in neither
+    assert read + 37 <= stream["tx_bytes"] <= written + 37 and stream["pid"] == client.pid
 
 
 def test_both_ways_at_once(session: Session) -> None:
@@ -420,14 +449,14 @@ def test_frames_past_all_protocols(session: Session) -> None:
 # ---- who: s11 s17 s19 s20 ----
 
 
-def totals_at_end(session: Session, pids: Sequence[int]) -> dict[int, int]:
-    """What processes that ended had sent, by pid."""
-    found: dict[int, int] = {}
+def totals_at_end(session: Session, pids: Sequence[int], *names: str) -> dict[int, tuple[int, ...]]:
+    """These counters of processes that ended, by pid."""
+    found: dict[int, tuple[int, ...]] = {}
 
     def all_there(snapshot: Snapshot) -> bool:
         for row in snapshot.processes.rows():
             if row["flags"] & EXITED and row["pid"] in pids:
-                found[row["pid"]] = row["net_tx_bytes"]
+                found[row["pid"]] = tuple(row[name] for name in names)
         return len(found) == len(set(pids))
 
     look(session, all_there)
@@ -451,8 +480,8 @@ def test_processes_that_live_for_a_moment(session: Session) -> None:
                 assert drain(taken) == 1009 + number
             os.waitpid(pid, 0)
             pids.append(pid)
-        sent = totals_at_end(session, pids)
-        assert sent == {pid: 1009 + number for number, pid in enumerate(pids)}
+        sent = totals_at_end(session, pids, "net_tx_bytes")
+        assert sent == {pid: (1009 + number,) for number, pid in enumerate(pids)}
 
 
 def test_a_burst_of_processes(session: Session) -> None:
@@ -478,7 +507,7 @@ def test_a_burst_of_processes(session: Session) -> None:
         for pid in pids:
             os.waitpid(pid, 0)
         serving.join()
-        assert set(totals_at_end(session, pids).values()) == {2 * each}
+        assert set(totals_at_end(session, pids, "net_tx_bytes").values()) == {(2 * each,)}
         snapshot = session.refresh()
         mine = [r for r in rows(snapshot, where[1]) if r["dport"] == where[1] and is_closed(r)]
         assert {row["tx_bytes"] for row in mine} == {each} and len(mine) == 62
