@@ -14,6 +14,7 @@ from pathlib import Path
 
 MODULES = ("virtio", "virtio_ring", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci",
            "fuse", "virtiofs", "overlay", "virtio_blk", "sch_netem", "veth",
+           "inet_diag", "tcp_diag",
            "libcrc32c", "udp_tunnel", "ip6_udp_tunnel", "sctp")  # fmt: skip
 """In the order of their needs, as far as there is one; the first program tries several times.
 From netem on they are for tests of the network."""
