@@ -63,6 +63,8 @@ def _summary(
         ("kernel time", "kernel_ns", _time(ascii)),
         ("CPU", "cpu_percent", lambda value: units.percent(value) + "%"),
         ("peak memory, all at once", "peak_rss_bytes", units.size),
+        ("memory mapped", "allocated_bytes", units.size),
+        ("memory unmapped", "freed_bytes", units.size),
         ("page faults, no disk", "minor_faults", str),
         ("page faults, disk", "major_faults", str),
         ("voluntary switches", "voluntary_switches", str),
