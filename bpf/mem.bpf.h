@@ -105,6 +105,12 @@ static __always_inline bool has_one_thread(struct task_struct *task)
 	return BPF_CORE_READ(task, signal, nr_threads) == 1;
 }
 
+/* Neither directly nor by helper where that is refused: then nothing is counted. */
+static __always_inline bool memory_can_be_read(bool with_reads)
+{
+	return with_reads || has_current_task();
+}
+
 static __always_inline void memory_enter(const struct ebtop_config *now, struct task_struct *task,
 					 __u32 pid, const __u32 *index,
 					 const struct ebtop_slot *slot, __u32 kind)

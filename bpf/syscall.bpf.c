@@ -253,8 +253,8 @@ static __always_inline int account_enter(const struct pt_regs *regs, long id, bo
 		return 0;
 	number = number_of(regs, caller.task, id);
 	kind = kind_of(number);
-	if (is_memory(kind) && now->collect & EBTOP_COLLECT_MEMORY &&
-	    passes(now, caller.pid, caller.slot, with_reads))
+	if (memory_can_be_read(with_reads) && is_memory(kind) &&
+	    now->collect & EBTOP_COLLECT_MEMORY && passes(now, caller.pid, caller.slot, with_reads))
 		memory_enter(now, task_of(&caller), caller.pid, caller.index, caller.slot, kind);
 	if (!(now->collect & COLLECTED_HERE) || !find_calls(&caller))
 		return 0;
@@ -328,7 +328,8 @@ static __always_inline int account_return(const struct pt_regs *regs, long ret, 
 
 	if (!now)
 		return 0;
-	memory = now->collect & EBTOP_COLLECT_MEMORY && may_be_memory(current_call(regs));
+	memory = memory_can_be_read(with_reads) && now->collect & EBTOP_COLLECT_MEMORY &&
+		 may_be_memory(current_call(regs));
 	if ((!memory && !(now->collect & COLLECTED_HERE)) || !find_thread(&caller, now))
 		return 0;
 	if (memory)

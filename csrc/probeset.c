@@ -363,11 +363,15 @@ static __u32 mem_by_syscalls(struct probeset *set)
 {
 	const struct probe *through = &set->probes[EBTOP_SYSCALL];
 	struct probe *probe = &set->probes[EBTOP_MEM];
+	char *lacks;
 
 	open_syscall(set);
 	probe->state = through->state;
 	memcpy(probe->hook, through->hook, sizeof(probe->hook));
 	memcpy(probe->reason, through->reason, sizeof(probe->reason));
+	/* what those lack is no loss here */
+	if ((lacks = strstr(probe->hook, " (")))
+		*lacks = '\0';
 	if (probe->state == EBTOP_PROBE_ON && !can_read_mm(through)) {
 		probe->state = EBTOP_PROBE_UNSUPPORTED;
 		probe->hook[0] = '\0';

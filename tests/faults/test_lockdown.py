@@ -66,7 +66,10 @@ def test_confidentiality_is_named_with_what_it_takes() -> None:
             "tasks": None if RSS_KNOWN else "(without resident memory)",
             "syscall": "(without names of opened files)"}  # fmt: skip
     probes = doctor(ebtop("doctor", "--json"))
-    opens = probes.pop("open")
+    opens, memory = probes.pop("open"), probes.pop("mem")
+    # before, the current task is but an address
+    assert memory["state"] == ("on" if KERNEL >= (5, 11) else "unsupported")
+    assert "(without" not in memory["hook"]
     assert opens["state"] == "unsupported" and "nor file names read" in opens["reason"]
     assert "kernel lockdown (it is 'confidentiality')" in opens["help"]
     for name, probe in probes.items():

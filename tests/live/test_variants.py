@@ -21,7 +21,7 @@ from typing import Any, Callable
 import pytest
 import results
 from diskwork import place, read_direct, untold, write_direct
-from observe import named, row_of, start, until_done, value, watch, workload
+from observe import named, row_of, start, until_asleep, until_done, value, watch, workload
 
 from ebtop.calllines import unpack
 from ebtop.connectiontable import LISTEN, close_reason, counted, is_closed
@@ -113,6 +113,29 @@ def syscall_is_right(session: Session, programs: set[str]) -> None:
     row = row_of(snapshot, os.getpid())
     assert row["syscalls"] >= 312 and row["syscall_errors"] >= 101
     assert row["user_ns"] + row["kernel_ns"] == row["oncpu_ns"]
+    memory_is_right(session, "enter_bare_btf" in programs)
+
+
+def memory_is_right(session: Session, bare: bool) -> None:
+    """It is counted by the programs of system calls."""
+    session.set_filter(Filter())
+    session.switch(SPINE | {"syscall", "mem"})
+    (status,) = (probe for probe in session.refresh().probes if probe.name == "mem")
+    if status.state != "on":
+        assert bare and "how much is mapped" in (status.reason or "")
+        return
+    line, pipe = [workload("memory"), "sequence", "97"], subprocess.PIPE
+    with subprocess.Popen(line, stdin=pipe, stdout=pipe, text=True, bufsize=1) as worker:
+        assert worker.stdin is not None and worker.stdout is not None
+        until_asleep(worker.pid)
+        session.refresh()
+        worker.stdin.write("\n")
+        done = tuple(map(int, worker.stdout.readline().split()))
+        until_asleep(worker.pid)
+        row = row_of(session.refresh(), worker.pid)
+        worker.stdin.write("\n")
+    names = ("mmap_calls", "munmap_calls", "brk_calls", "allocated_bytes", "freed_bytes")
+    assert tuple(row[name] for name in names) == done
 
 
 def open_is_right(session: Session, programs: set[str]) -> None:
