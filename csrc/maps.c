@@ -237,6 +237,26 @@ int maps_share(const struct maps *maps, struct bpf_object *object)
 	return 0;
 }
 
+static __u32 id_of(int fd)
+{
+	struct bpf_map_info info = {};
+	__u32 size = sizeof(info);
+
+	return fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) ? 0 : info.id;
+}
+
+int maps_are_shared(const struct maps *maps, struct bpf_object *object)
+{
+	for (int i = 0; i < SHARED_MAPS; i++) {
+		struct bpf_map *map = bpf_object__find_map_by_name(object, shapes[i].name);
+		__u32 id = map ? id_of(maps->fd[i]) : 0;
+
+		if (map && (!id || id != id_of(bpf_map__fd(map))))
+			return 0;
+	}
+	return 1;
+}
+
 int maps_losses(const struct maps *maps, __u64 losses[EBTOP_LOSSES])
 {
 	__u64 *values = calloc(maps->cpus, sizeof(*values));

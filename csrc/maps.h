@@ -50,6 +50,8 @@ int maps_add(struct maps *maps, enum shared_map which, struct ebtop_error *err);
 void maps_drop(struct maps *maps, enum shared_map which);
 /* Makes every map of `object` that is shared use the shared one; 0 or -errno. */
 int maps_share(const struct maps *maps, struct bpf_object *object);
+/* Whether all of them that a loaded object has are those that there are now. */
+int maps_are_shared(const struct maps *maps, struct bpf_object *object);
 /* Losses since the start by cause, summed over possible CPUs; 0 or -errno. */
 int maps_losses(const struct maps *maps, __u64 losses[EBTOP_LOSSES]);
 /* What stacks have cost since the start, of all CPUs; 0 or -errno. */

@@ -283,6 +283,9 @@ void probe_open(struct probe *probe, const struct probe_kind *kind, const struct
 	int ret = -ENOENT;
 
 	probe->kind = kind;
+	/* a map that it was loaded with has been made anew since */
+	if (probe->ahead && !maps_are_shared(maps, probe->object))
+		release(probe);
 	for (int i = probe->ahead ? probe->ahead - 1 : 0; kind->variants[i].programs[0]; i++) {
 		struct ebtop_settings plain = *settings;
 

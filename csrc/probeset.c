@@ -286,7 +286,8 @@ static int open_vfs(struct probeset *set)
 	open_one(set, EBTOP_VFS);
 	if (probe->state == EBTOP_PROBE_ON && probe->variant->through_syscalls)
 		return 1;
-	if (!set->syscalls.on)
+	/* it was for that variant alone, unless the probe syscall runs or waits to be attached */
+	if (!set->syscalls.on && !set->probes[EBTOP_SYSCALL].ahead)
 		maps_drop(set->maps, MAP_SYSCALL_SLOTS);
 	return 0;
 }

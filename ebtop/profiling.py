@@ -146,6 +146,7 @@ class _Course:
             self._tree.floor_rss_bytes = _MARGIN_BYTES + _high_water(
                 read_small(f"/proc/{pid}/status")
             )
+        self._held_ns = _oncpu(read_small(f"/proc/{pid}/schedstat")) if command else None
         self._source.refresh(cost=True, cumulative=True, reset=True)
         self._cost = RunCost()
         self._own_began_ns = time.process_time_ns()
@@ -258,7 +259,7 @@ class _Course:
             _, status, usage = os.wait4(self._command.pid, 0)
             code = os.WTERMSIG(status) + 128 if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
             self._signals.pid = None
-            self._usage = _usage(usage)
+            self._usage = _usage(usage, self._held_ns)
         if self._options.wait:
             self._signals.asked = False
             self._pidfd = None
@@ -359,7 +360,7 @@ def _open_source(options: Options, pid: int) -> Any:
     return open_source(replace(options, pids=(pid,), descendants=True))
 
 
-def _usage(usage: Any) -> Usage:
+def _usage(usage: Any, held_ns: Optional[int]) -> Usage:
     from ebtop.runreport import Usage
 
     return Usage(
@@ -372,6 +373,7 @@ def _usage(usage: Any) -> Usage:
         blocks_out=usage.ru_oublock,
         voluntary_switches=usage.ru_nvcsw,
         involuntary_switches=usage.ru_nivcsw,
+        held_ns=held_ns,
     )
 
 
@@ -382,6 +384,12 @@ def _high_water(status: Optional[bytes]) -> int:
         if words[:1] == [b"VmHWM:"]:
             return int(words[1]) * 1024
     return 0
+
+
+def _oncpu(schedstat: Optional[bytes]) -> Optional[int]:
+    """A process's time on a CPU, by its /proc/PID/schedstat."""
+    words = (schedstat or b"").split()
+    return int(words[0]) if words else None
 
 
 def _pidfd(pid: int) -> Optional[int]:

@@ -47,6 +47,8 @@ class Usage:
     blocks_out: int
     voluntary_switches: int
     involuntary_switches: int
+    held_ns: Optional[int] = None
+    """Of its CPU time what our own fork used before it was the command."""
 
 
 @dataclass(frozen=True)
