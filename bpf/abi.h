@@ -39,6 +39,9 @@ enum ebtop_collect {
 	EBTOP_COLLECT_ALLOCATIONS = 1024, /* an event for each such call */
 };
 
+#define EBTOP_ALL_WATCHED                                                                          \
+	0xffffffffu /* looked_at_pid: the filter's process, and who descends from it */
+
 /* Written by user space alone, field by field; what it says holds from the next event on. */
 struct ebtop_config {
 	__u64 min_latency_ns; /* calls that took less are in no histogram and no stream */

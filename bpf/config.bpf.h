@@ -58,6 +58,15 @@ static __always_inline bool passes(const struct ebtop_config *now, __u32 pid,
 	return now->uid == EBTOP_ANY_UID || now->uid == current_euid(with_reads);
 }
 
+/* Whether somebody looks at this process, or at all that the filter is about. */
+static __always_inline bool is_looked_at(const struct ebtop_config *now, __u32 pid,
+					 const struct ebtop_slot *slot)
+{
+	if (now->looked_at_pid != EBTOP_ALL_WATCHED)
+		return now->looked_at_pid && now->looked_at_pid == pid;
+	return now->pid == pid || is_followed(now, slot);
+}
+
 /* What a thread that the current one starts has from it. */
 static __always_inline __u32 flags_for_child(void)
 {

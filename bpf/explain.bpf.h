@@ -66,18 +66,11 @@ static __always_inline void wait_add(struct ebtop_wait_slot *wait, __u32 reason,
 		wait->ns[reason] += ns;
 }
 
-/* Whether somebody looks at the stacks of this thread's process. */
-static __always_inline bool is_looked_at(const struct ebtop_config *now,
-					 const struct ebtop_slot *slot)
-{
-	return now->looked_at_pid && now->looked_at_pid == slot->pid;
-}
-
 static __always_inline bool wants_stack(const struct ebtop_slot *slot, __u32 evidence)
 {
 	const struct ebtop_config *now = config_for(EBTOP_COLLECT_STACKS);
 
-	return now && (evidence & EBTOP_WAIT_UNSURE || is_looked_at(now, slot));
+	return now && (evidence & EBTOP_WAIT_UNSURE || is_looked_at(now, slot->pid, slot));
 }
 
 static __always_inline void wait_end(const struct ebtop_slot *slot, __u32 index, __u64 waited)
@@ -158,7 +151,7 @@ static __always_inline void wait_explain(struct task_struct *task, const struct 
 	reason = wait->evidence & 7;
 	wait->pending_ns = 0;
 	taken = take_stack_timed(task);
-	if (taken.id && now && is_looked_at(now, slot))
+	if (taken.id && now && is_looked_at(now, slot->pid, slot))
 		count_stack(&taken, wait->evidence, ns);
 	if (taken.id && wait->evidence & EBTOP_WAIT_UNSURE) {
 		if (taken.reason == EBTOP_STACK_UNRESOLVED &&

@@ -161,7 +161,7 @@ void ebtop_switch(ebtop_session *session, __u32 probes);
 /* Fills in the names of addresses, which have to be in order. */
 void ebtop_symbols(ebtop_session *session, struct ebtop_symbol *symbols, __u32 count);
 /* From now on waits of that process are counted by stack, its bytes by file, and of no other; 0: of
- * none. */
+ * none; EBTOP_ALL_WATCHED: of the filter's process and its descendants. */
 void ebtop_look_at(ebtop_session *session, __u32 pid);
 /* Sets the filter, from the next event on. */
 void ebtop_filter(ebtop_session *session, const struct ebtop_config *filter);

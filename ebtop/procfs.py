@@ -133,7 +133,14 @@ class ProcSource:
         self._wants_connections = "tcp" in probes
 
     def look_at(self, pid: int) -> None:
-        """No waits are seen."""
+        """No waits are seen, nor files."""
+
+    def look_at_watched(self) -> None:
+        """Likewise."""
+
+    def named(self, snapshot: Snapshot) -> Snapshot:
+        """It has no stacks."""
+        return snapshot
 
     def programs(self) -> list[Program]:
         """There are none."""
@@ -150,6 +157,7 @@ class ProcSource:
         cumulative: bool = False,
         reset: bool = False,
         window: str = "interval",  # no table of system calls either
+        symbols: bool = True,  # nor stacks
     ) -> Snapshot:
         """Ends the interval that the refresh before began."""
         taken_ns = time.monotonic_ns()

@@ -147,6 +147,7 @@ class _Course:
                 read_small(f"/proc/{pid}/status")
             )
         self._held_ns = _oncpu(read_small(f"/proc/{pid}/schedstat")) if command else None
+        self._source.look_at_watched()
         self._source.refresh(cost=True, cumulative=True, reset=True)
         self._cost = RunCost()
         self._own_began_ns = time.process_time_ns()
@@ -229,7 +230,7 @@ class _Course:
                     return
 
     def _look(self) -> None:
-        snapshot = self._source.refresh(cost=True, cumulative=True, window="reset")
+        snapshot = self._source.refresh(cost=True, cumulative=True, window="reset", symbols=False)
         self._tree.absorb(snapshot)
         self._cost.absorb(snapshot)
         self._last = snapshot
@@ -296,7 +297,7 @@ class _Course:
             exit_code=code,
             duration_ns=self._ended_ns - self._began_ns,
             tree=self._tree,
-            last=self._last,
+            last=self._source.named(self._last),
             machine=machine(),
             usage=self._usage,
             began=self._began,

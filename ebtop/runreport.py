@@ -19,8 +19,10 @@ from ebtop.kintree import KinTree
 from ebtop.layout import EXITED
 from ebtop.runcost import RunCost
 from ebtop.snapshot import Snapshot
+from ebtop.stacks import frames
 from ebtop.syscallnames import name_of
 from ebtop.text import data_text
+from ebtop.waitreasons import REASONS
 
 _NOT_SUMMED = ("pid", "ppid", "uid", "user", "comm", "cmdline", "start_ns", "state", "cgroup",
                "container", "exited", "exit_code", "disk_latency_p99_ns", "allocation_histogram",
@@ -180,6 +182,8 @@ def json_pieces(run: Run) -> Iterator[str]:
         "usage": None if run.usage is None else dict(vars(run.usage)),
         "syscalls": _syscalls(run),
         "connections": [jsonlines.connection(row, now) for row in run.tree.connection_rows()],
+        "waits": [_wait(row, run.last.symbols) for row in wait_rows(run.last)],
+        "files": [_file(row) for row in file_rows(run.last)],
         "disks": [jsonlines.disk(row, whole.counted_s) for row in disk_rows(whole)],
         "self": _self(run),
         "probes": jsonlines.probes(whole),
@@ -198,6 +202,32 @@ def disk_rows(snapshot: Snapshot) -> Iterator[Row]:
     for row in () if snapshot.disks is None else snapshot.disks.rows():
         if row["reads"] or row["writes"] or row["discards"] or row["busy_ns"]:
             yield row
+
+
+def wait_rows(snapshot: Snapshot) -> list[Row]:
+    """Stacks that it waited in, the longest first."""
+    rows = [] if snapshot.waits is None else list(snapshot.waits.rows())
+    return sorted(rows, key=lambda row: -int(row["ns"]))
+
+
+def _wait(row: Row, symbols: dict[int, bytes]) -> dict[str, Any]:
+    return {
+        "wait_ns": row["ns"],
+        "waits": row["count"],
+        "reason": REASONS[row["reason"]],
+        "stack": [data_text(name) for name in frames(row, symbols)],
+    }
+
+
+def file_rows(snapshot: Snapshot) -> list[Row]:
+    """Files that it read or wrote by calls, those with most bytes first."""
+    rows = [] if snapshot.files is None else list(snapshot.files.rows())
+    return sorted(rows, key=lambda row: (-row["read_bytes"] - row["write_bytes"], row["path"]))
+
+
+def _file(row: Row) -> dict[str, Any]:
+    numbers = {key: row[key] for key in ("read_bytes", "write_bytes", "reads", "writes")}
+    return {"path": data_text(row["path"]) or None, **numbers}
 
 
 def _self(run: Run) -> dict[str, Any]:

@@ -12,13 +12,15 @@ from typing import Any, Optional
 from ebtop import disktable, units
 from ebtop.connectiontable import LISTEN, counted, place, rtt_ns, state_text
 from ebtop.eventlines import signal_name
-from ebtop.runreport import Run, disk_rows
+from ebtop.runreport import Run, disk_rows, file_rows, wait_rows
+from ebtop.stacks import frames
 from ebtop.syscalltable import call_name, order, percentiles
 from ebtop.text import displayable, fit
+from ebtop.waitreasons import REASONS
 
 _TOP = 10
 _LABEL = 26
-_WAITS = ("disk", "network", "lock", "sleep", "pipe", "poll", "other")
+_STACK = 120
 
 
 def text_report(run: Run, ascii: bool) -> str:
@@ -26,7 +28,8 @@ def text_report(run: Run, ascii: bool) -> str:
     figures = run.figures(total)
     lines = [*_summary(run, total, figures, ascii), *_times(run, total, figures, ascii)]
     lines += [*_processes(run, ascii), *_syscalls(run, ascii), *_rest(total, figures)]
-    lines += [*_connections(run, ascii), *_disks(run, ascii), *_foot(run, ascii)]
+    lines += [*_files(run, ascii), *_connections(run, ascii), *_disks(run, ascii)]
+    lines += [*_waits(run, ascii), *_foot(run, ascii)]
     return "".join(line.rstrip() + "\n" for line in lines)
 
 
@@ -173,6 +176,34 @@ def _rest(total: dict[str, Any], figures: dict[str, str]) -> Iterator[str]:
         ("connections accepted", "connections_accepted", str),
     ):
         yield _line(label, _of(total, figures, key, write))
+
+
+def _files(run: Run, ascii: bool) -> Iterator[str]:
+    """Those with most bytes."""
+    rows = file_rows(run.last)
+    if not rows:
+        return
+    yield ""
+    yield f"files read and written: {len(rows)}"
+    yield "    READ   CALLS  WRITTEN   CALLS  FILE"
+    for row in rows[:_TOP]:
+        reads = f"{units.size(row['read_bytes']):>6}  {units.count(row['reads']):>6}"
+        writes = f"{units.size(row['write_bytes']):>7}  {units.count(row['writes']):>6}"
+        yield f"  {reads}  {writes}  {displayable(row['path'], ascii) or units.UNKNOWN}"
+
+
+def _waits(run: Run, ascii: bool) -> Iterator[str]:
+    """Those that took longest."""
+    rows = wait_rows(run.last)
+    if not rows:
+        return
+    yield ""
+    yield "waits of 50 us and more, by kernel stack"
+    yield "    TIME   WAITS  WHY      STACK"
+    for row in rows[:_TOP]:
+        stack = " < ".join(displayable(name, ascii) for name in frames(row, run.last.symbols))
+        numbers = f"{units.duration(row['ns']):>6}  {units.count(row['count']):>6}"
+        yield f"  {numbers}  {REASONS[row['reason']]:<7}  {fit(stack, _STACK)}"
 
 
 def _connections(run: Run, ascii: bool) -> Iterator[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import time
+from dataclasses import replace
 from typing import Any, Iterable, Optional
 
 from ebtop import host, syscallnames, waitreasons
@@ -165,6 +166,10 @@ class Session:
         other; 0: of none."""
         lib.ebtop_look_at(self._handle, pid)
 
+    def look_at_watched(self) -> None:
+        """The same for the filter's process and all that descend from it, together."""
+        lib.ebtop_look_at(self._handle, lib.EBTOP_ALL_WATCHED)
+
     def programs(self) -> list[Program]:
         """The BPF programs that run now; with `verifier_stats` they know their instructions."""
         table = ffi.new("struct ebtop_table *")
@@ -201,13 +206,15 @@ class Session:
         cumulative: bool = False,
         reset: bool = False,
         window: str = "interval",
+        symbols: bool = True,
     ) -> Snapshot:
         """Ends the interval and returns it. The first call of a session only begins counting.
 
         `threads` adds rows for threads, `cost` the run time of the probes (which makes each of
         them dearer by two clock reads), `cumulative` gives totals since the start or the last
         `reset` instead of the interval's values. `window` is what the table of system calls
-        covers: `interval`, `ten_seconds` or `reset`.
+        covers: `interval`, `ten_seconds` or `reset`. Without `symbols` the functions in stacks
+        have no names, see `named`: new ones cost tens of milliseconds.
         """
         flags = (
             threads * lib.EBTOP_WANT_THREADS
@@ -220,6 +227,8 @@ class Session:
         if self._since_ns is None:
             self._since_ns = self._ret.taken_ns
         snapshot = self._snapshot(self._ret, cumulative, reset)
+        if symbols and snapshot.waits:
+            snapshot = self.named(snapshot)
         if reset:
             self._since_ns = snapshot.taken_ns
         return snapshot
@@ -258,7 +267,6 @@ class Session:
             sizes=_table(SIZES, raw.sizes) if _is_on(probes, "mem") else None,
             files=_table(FILE, raw.files) if _is_on(probes, "vfs") else None,
             looked_at=raw.looked_at,
-            symbols=self._named(_table(WAIT, raw.waits)),
         )
 
     def _disks(self, raw: Any, cumulative: bool, reset: bool) -> Table:
@@ -266,18 +274,20 @@ class Session:
             self._disk_stats = DiskStats()
         return joined(_table(DISK, raw.disks), self._disk_stats.refresh(cumulative, reset))
 
-    def _named(self, waits: Table) -> dict[int, bytes]:
-        """The functions of all addresses in these stacks; those that are new cost a look at the
-        kernel's symbols."""
+    def named(self, snapshot: Snapshot) -> Snapshot:
+        """The same with the functions of all addresses in its stacks; those that are new cost a
+        look at the kernel's symbols."""
+        waits = snapshot.waits or Table(WAIT, b"")
         frames = [name for name in WAIT.names if name.startswith("frame_")]
         met = {address for name in frames for address in waits.column(name)}
         new = sorted(met.difference(self._symbols, (0,)))
         if new:
-            symbols = ffi.new("struct ebtop_symbol[]", [{"address": address} for address in new])
-            lib.ebtop_symbols(self._handle, symbols, len(new))
-            for symbol in symbols:
+            asked = ffi.new("struct ebtop_symbol[]", [{"address": address} for address in new])
+            lib.ebtop_symbols(self._handle, asked, len(new))
+            for symbol in asked:
                 self._symbols[symbol.address] = ffi.string(symbol.name) if symbol.start else b""
-        return {address: self._symbols[address] for address in met if address}
+        symbols = {address: self._symbols[address] for address in met if address}
+        return replace(snapshot, symbols=symbols)
 
     def _cost(
         self,

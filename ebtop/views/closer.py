@@ -13,6 +13,7 @@ from ebtop.columns import BY_NAME, Context, Row, command, wait_bar, wait_shares
 from ebtop.layout import KNOWN_BIT
 from ebtop.model import column_view
 from ebtop.snapshot import Snapshot
+from ebtop.stacks import frames
 from ebtop.text import displayable, fit
 from ebtop.units import UNKNOWN
 from ebtop.views.filelist import top_files
@@ -151,7 +152,7 @@ def _stacks(snapshot: Snapshot, state: ViewState, pid: int, width: int) -> Itera
         reason = REASONS[row["reason"]]
         style = WAIT_STYLES.get(LETTERS[reason], Style.NORMAL)
         numbers = f"{units.duration(row['ns']):>9} {units.count(row['count']):>7} "
-        yield (Span(numbers), Span(f"{reason:<8}", style), Span(_frames(row, snapshot, state)))
+        yield (Span(numbers), Span(f"{reason:<8}", style), Span(_stack(row, snapshot, state)))
     if not rows:
         yield line("  none yet", Style.DIM)
 
@@ -166,7 +167,5 @@ def _missing(snapshot: Snapshot, state: ViewState, pid: int) -> str:
     return "counting from now on" if snapshot.looked_at != pid else ""
 
 
-def _frames(row: Row, snapshot: Snapshot, state: ViewState) -> str:
-    addresses = [row[f"frame_{index}"] for index in range(row["frames"])]
-    names = [snapshot.symbols.get(address) or b"%#x" % address for address in addresses]
-    return " < ".join(displayable(name, state.ascii) for name in names)
+def _stack(row: Row, snapshot: Snapshot, state: ViewState) -> str:
+    return " < ".join(displayable(name, state.ascii) for name in frames(row, snapshot.symbols))

@@ -295,6 +295,24 @@ def test_what_the_report_has_beside_processes(tmp_path):
 
 
 @pytest.mark.skipif(bool(why_not_as_nobody()), reason=why_not_as_nobody())
+def test_files_and_stacks_are_those_of_the_whole_tree(tmp_path):
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(bytes(70001))
+    line = "dd if=$0 of=$1 bs=1009 2>/dev/null; (sleep 0.307)"
+    report, _ = run("sh", "-c", line, str(source), str(target))
+    files = {one["path"]: one for one in report["files"]}
+    moved = {"read_bytes": 70001, "write_bytes": 0, "reads": 70, "writes": 0}
+    assert files[str(source)] == {"path": str(source), **moved}
+    assert files[str(target)]["write_bytes"] == 70001
+    assert files[str(target)]["writes"] == 70
+    total = report["total"]["file_read_bytes"]
+    assert sum(one["read_bytes"] for one in report["files"]) == total
+    naps = [wait for wait in report["waits"] if wait["reason"] == "sleep"]
+    assert sum(wait["wait_ns"] for wait in naps) >= 307_000_000
+    assert any("nanosleep" in name for wait in naps for name in wait["stack"])
+    assert all(wait["waits"] > 0 and wait["stack"] for wait in report["waits"])
+
+
 def test_without_rights_each_figure_says_how_it_is_known(tmp_path):
     tmp_path.chmod(0o777)
     words = ("sh", "-c", "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; sleep 0.3; exit 3")
