@@ -64,17 +64,3 @@ void block_prepare(struct bpf_object *object, const struct maps *maps,
 	constants->cfg_shared = shards < maps->cpus;
 	constants->cfg_notes_kept = NOTES_MAX / 2;
 }
-
-__u64 block_missed(const struct probe *probe)
-{
-	__u64 missed = 0;
-
-	for (int i = 0; i < probe->programs; i++) {
-		struct bpf_prog_info info = {};
-		__u32 size = sizeof(info);
-
-		if (!bpf_obj_get_info_by_fd(probe->program_fds[i], &info, &size))
-			missed += info.recursion_misses;
-	}
-	return missed;
-}

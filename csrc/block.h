@@ -2,7 +2,7 @@
 
 /*
  * Owns what the probe block needs beyond other probes: its constants, which depend on the kernel and
- * the machine, and the events that the kernel did not tell it of.
+ * the machine.
  */
 #ifndef EBTOP_BLOCK_H
 #define EBTOP_BLOCK_H
@@ -12,7 +12,5 @@
 /* As in struct probe_kind. */
 void block_prepare(struct bpf_object *object, const struct maps *maps,
 		   const struct ebtop_settings *settings);
-/* Events since the start that programs did not run for. */
-__u64 block_missed(const struct probe *probe);
 
 #endif

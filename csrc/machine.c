@@ -113,6 +113,7 @@ void machine_pack_losses(struct machine *machine, const struct accounts *account
 	lost[EBTOP_LOST_EVENT_ROWS] = machine->lost_rows;
 	lost[EBTOP_LOST_MEMORY] = accounts->lost_memory;
 	lost[EBTOP_LOST_CALLS] += machine->missed_calls;
+	lost[EBTOP_LOST_SYSCALLS] += machine->missed_syscalls;
 	lost[EBTOP_LOST_DISK_REQUESTS] += machine->missed_requests;
 	if (accounts->connections)
 		machine->forgotten_connections = accounts->connections->forgotten;

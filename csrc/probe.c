@@ -322,6 +322,20 @@ void probe_close(struct probe *probe)
 	probe->state = EBTOP_PROBE_OFF;
 }
 
+__u64 probe_missed(const struct probe *probe)
+{
+	__u64 missed = 0;
+
+	for (int i = 0; i < probe->programs; i++) {
+		struct bpf_prog_info info = {};
+		__u32 size = sizeof(info);
+
+		if (!bpf_obj_get_info_by_fd(probe->program_fds[i], &info, &size))
+			missed += info.recursion_misses;
+	}
+	return missed;
+}
+
 void probe_programs(const struct probe *probe, struct buffer *rows)
 {
 	for (int i = 0; i < probe->programs; i++) {

@@ -74,6 +74,8 @@ void probe_open(struct probe *probe, const struct probe_kind *kind, const struct
 void probe_close(struct probe *probe);
 /* The constants of an object, as its skeleton describes them; NULL when it has none. */
 void *object_constants(struct bpf_object *object, size_t *size);
+/* How often the kernel did not run its programs, for they ran on that CPU already. */
+__u64 probe_missed(const struct probe *probe);
 /* One row for each program that is loaded. */
 void probe_programs(const struct probe *probe, struct buffer *rows);
 /* State and cost since the last call; `stats`: the kernel's BPF statistics were on all the time. */

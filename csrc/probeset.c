@@ -161,6 +161,7 @@ static int make_syscall_maps(struct probeset *set)
 
 static void close_syscall(struct probeset *set)
 {
+	set->missed_syscalls = probeset_missed_syscalls(set);
 	probe_close(&set->probes[EBTOP_SYSCALL]);
 	if (set->syscalls.on)
 		syscalls_close(&set->syscalls);
@@ -532,7 +533,14 @@ __u64 probeset_missed_requests(const struct probeset *set)
 {
 	const struct probe *probe = &set->probes[EBTOP_BLOCK];
 
-	return set->missed_requests + (probe->state == EBTOP_PROBE_ON ? block_missed(probe) : 0);
+	return set->missed_requests + (probe->state == EBTOP_PROBE_ON ? probe_missed(probe) : 0);
+}
+
+__u64 probeset_missed_syscalls(const struct probeset *set)
+{
+	const struct probe *probe = &set->probes[EBTOP_SYSCALL];
+
+	return set->missed_syscalls + (probe->state == EBTOP_PROBE_ON ? probe_missed(probe) : 0);
 }
 
 void probeset_switch(struct probeset *set, __u32 wanted)

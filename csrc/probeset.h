@@ -27,6 +27,7 @@ struct probeset {
 	struct syscalls syscalls;
 	struct disks disks;
 	__u64 missed_requests; /* until the probe was closed last */
+	__u64 missed_syscalls; /* likewise */
 	struct files files;
 	struct memory memory;
 	struct connections connections;
@@ -40,6 +41,8 @@ void probeset_switch(struct probeset *set, __u32 wanted);
 void probeset_close(struct probeset *set);
 /* Calls of the hooked function that the kernel itself did not tell the probe of. */
 __u64 probeset_missed_calls(const struct probeset *set);
+/* System calls likewise: on preemptible kernels, where another thread was in the same program. */
+__u64 probeset_missed_syscalls(const struct probeset *set);
 /* Disk requests likewise. */
 __u64 probeset_missed_requests(const struct probeset *set);
 int probeset_has(const struct probeset *set, enum ebtop_probe probe);

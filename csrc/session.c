@@ -303,6 +303,7 @@ int ebtop_stream(ebtop_session *session, struct ebtop_snapshot *ret, struct ebto
 				 strerror(-drained));
 	session->machine.missed_calls = probeset_missed_calls(&session->set);
 	session->machine.missed_requests = probeset_missed_requests(&session->set);
+	session->machine.missed_syscalls = probeset_missed_syscalls(&session->set);
 	machine_pack_losses(&session->machine, &session->accounts, &session->events,
 			    &session->maps);
 	ret->system = (struct ebtop_table){ &session->machine.system, 1,
@@ -529,6 +530,7 @@ int ebtop_refresh(ebtop_session *session, __u32 flags, struct ebtop_snapshot *re
 	rows_pack(&session->rows, accounts, &session->events, flags);
 	session->machine.missed_calls = probeset_missed_calls(&session->set);
 	session->machine.missed_requests = probeset_missed_requests(&session->set);
+	session->machine.missed_syscalls = probeset_missed_syscalls(&session->set);
 	machine_pack(&session->machine, accounts, &session->events, &session->rows, &session->maps);
 	pack_probes(session, !!(flags & EBTOP_WANT_COST));
 	give(session, ret);
