@@ -93,9 +93,13 @@ def test_calls_by_several_threads_are_exact() -> None:
         done = worker.work()
         assert done[0] == done[1] == 7 * rounds + 1
         snapshot = session.refresh(threads=True)
-        assert tuple(value(row_of(snapshot, worker.pid), name) for name in COUNTS) == done
+        found = [value(row_of(snapshot, worker.pid), name) for name in COUNTS]
         calls = [row["mmap_calls"] for row in snapshot.threads.rows() if row["pid"] == worker.pid]
-        assert sorted(calls) == [1, *[rounds] * 7]
+        lost = snapshot.self_cost.lost["syscalls"]
+        # a kernel that preempts our programs does not run them for the next thread on that CPU
+        missed = 2 * done[0] - (found[0] or 0) - (found[1] or 0)
+        assert 0 <= missed <= lost
+        assert lost or (tuple(found) == done and sorted(calls) == [1, *[rounds] * 7])
 
 
 def test_beside_threads_a_munmap_of_too_much_counts_what_was_there() -> None:
