@@ -342,7 +342,7 @@ enum ebtop_loss {
 	EBTOP_LOST_CLOCK_ORDER = 3,   /* intervals discarded because their ends were out of order */
 	EBTOP_LOST_EVENT_ROWS = 4,    /* events counted, but not kept for the log */
 	EBTOP_LOST_MEMORY = 5,        /* rows dropped because the collector had no memory */
-	EBTOP_LOST_SYSCALLS = 6,      /* calls not accounted because their thread has no slot */
+	EBTOP_LOST_SYSCALLS = 6,      /* their thread has no slot, or the programs were busy */
 	EBTOP_LOST_FORKS = 7,         /* births dropped because the ring buffer was full */
 	EBTOP_LOST_CALLS = 8,         /* calls of a function of which entry or return was missed */
 	EBTOP_LOST_DISK_REQUESTS = 9, /* not counted: no room in a table, or told to no program */

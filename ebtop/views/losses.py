@@ -14,7 +14,7 @@ CAUSES = {
     "clock_order": "clock out of order",
     "event_rows": "log full",
     "memory": "out of memory",
-    "syscalls": "calls of threads without a slot",
+    "syscalls": "calls of threads without a slot, or not told",
     "forks": "births, ring buffer full",
     "disk_requests": "disk requests, table full or untold",
     "disk_owners": "disk requests of threads without a slot",
