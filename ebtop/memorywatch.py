@@ -101,7 +101,8 @@ class MemoryWatch:
         if not counts:
             self._followed = {key: one for key, one in self._followed.items()
                               if key == self._looked_at}  # fmt: skip
-        self._take(snapshot, now_s, restarted, counts)
+        if counts or self._followed or self._looked_at:
+            self._take(snapshot, now_s, restarted, counts)
         leaks: dict[Identity, Leak] = {}
         for key, one in list(self._followed.items()):
             one.add(now_s)
