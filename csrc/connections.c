@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -215,9 +216,17 @@ static void forget_unseen(struct connections *connections)
 	}
 }
 
+static __u64 monotonic_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (__u64)now.tv_sec * 1000000000 + (__u64)now.tv_nsec;
+}
+
 void connections_find(struct connections *connections, __u64 now_ns)
 {
-	__u64 took;
+	__u64 took, began;
 	int fd;
 
 	took = connections->look_took_ns * LOOK_SHARE;
@@ -228,10 +237,12 @@ void connections_find(struct connections *connections, __u64 now_ns)
 	fd = bpf_iter_create(connections->files_link);
 	if (fd < 0)
 		return;
-	connections->looked_ns = now_ns;
+	began = monotonic_ns();
 	while (read(fd, connections->buffer, BUFFER_BYTES) > 0)
 		;
 	close(fd);
+	connections->looked_ns = now_ns;
+	connections->look_took_ns = monotonic_ns() - began;
 }
 
 void connections_refresh(struct connections *connections, __u64 now_ns, connection_visitor each,

@@ -357,7 +357,7 @@ def _open_source(options: Options, pid: int) -> Any:
         why = "in a pid namespace the kernel's own pids are not known"
         if options.source == "bpf":
             raise Unsupported(why)
-        return ProcSource(reason=why)
+        return ProcSource(reason=why, connections=False)
     return open_source(replace(options, pids=(pid,), descendants=True))
 
 

@@ -30,7 +30,8 @@ _SUDO_PATHS = ("/usr/bin/sudo", "/bin/sudo", "/usr/local/bin/sudo", "/run/wrappe
 
 def open_source(options: Options, verifier_stats: bool = False) -> Source:
     """Raises PermissionDenied or Unsupported only when BPF was insisted on."""
-    connections = "tcp" in (options.probes or PROBES)
+    # a report of those that happened to be open at a sample would mislead
+    connections = "tcp" in (options.probes or PROBES) and options.command != "run"
     if options.source == "proc":
         return ProcSource(connections=connections)
     try:
