@@ -554,6 +554,12 @@ struct ebtop_mem {
 	__u32 pad;
 };
 
+/* What came into the table of connections and what left it at its end: the rest was forgotten. */
+struct ebtop_connection_counts {
+	__u64 added;
+	__u64 removed;
+};
+
 /* Totals of a thread, beside its slot; it writes them itself. */
 struct ebtop_tcp_slot {
 	__u64 start_ns; /* whose these are: as in the slot of the same index */

@@ -10,14 +10,6 @@
 
 #include "tcp.bpf.h"
 
-/* As in tcp.bpf.c, whose map this is. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 1);
-	__type(key, __u64);
-	__type(value, struct ebtop_connection);
-} connections SEC(".maps");
-
 /*
  * The socket cannot be held, but its memory stays a TCP socket's. Where its end was missed, it is
  * closed or another one: then ports tell.
@@ -101,8 +93,7 @@ static __always_inline void add_found(__u64 key, const struct task_struct *task)
 	fresh.copied = read_so_far(tp, false);
 	read_ends(&fresh, tp, false);
 	set_owner_to(&fresh, task);
-	if (bpf_map_update_elem(&connections, &key, &fresh, BPF_NOEXIST))
-		count_loss(EBTOP_LOST_CONNECTIONS);
+	put_connection(&fresh, false);
 }
 
 SEC("?iter/task_file") int files_iter(struct bpf_iter__task_file *ctx)

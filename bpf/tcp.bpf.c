@@ -25,14 +25,6 @@ struct {
 	__type(value, struct ebtop_tcp_slot);
 } tcp_slots SEC(".maps");
 
-/* A hash, since addresses of sockets are no index; size is set before loading. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 1);
-	__type(key, __u64);
-	__type(value, struct ebtop_connection);
-} connections SEC(".maps");
-
 /* ---- the current thread ---- */
 
 static __always_inline struct ebtop_slot *slot_of_current(__u32 **index)
@@ -162,10 +154,8 @@ add_connection(const struct tcp_sock *tp, __u64 start_ns, __u32 flags, bool dire
 	fresh.flags = flags;
 	fresh.copied = read_so_far(tp, direct);
 	read_ends(&fresh, tp, direct);
-	if (bpf_map_update_elem(&connections, &key, &fresh, BPF_ANY)) {
-		count_loss(EBTOP_LOST_CONNECTIONS);
+	if (!put_connection(&fresh, true))
 		return NULL;
-	}
 	return bpf_map_lookup_elem(&connections, &key);
 }
 
@@ -232,7 +222,7 @@ static __always_inline int account_state(struct sock *sk, int old_state, int new
 		end(conn, tp, old_state, now_ns);
 	tell(now, conn, old_state, begins ? 0 : since_ns);
 	if (new_state == EBTOP_TCP_CLOSE)
-		bpf_map_delete_elem(&connections, &key);
+		remove_connection(key);
 	return 0;
 }
 

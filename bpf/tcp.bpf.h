@@ -17,6 +17,7 @@
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
 
+#define EEXIST 17
 #define EPIPE 32
 #define ENETUNREACH 101
 #define ECONNABORTED 103
@@ -27,6 +28,55 @@
 #define EHOSTUNREACH 113
 
 #define SOCK_STREAM 1
+
+/* A hash, since addresses of sockets are no index; size is set before loading. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1);
+	__type(key, __u64);
+	__type(value, struct ebtop_connection);
+} connections SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ebtop_connection_counts);
+} connection_counts SEC(".maps");
+
+static __always_inline struct ebtop_connection_counts *connection_count(void)
+{
+	__u32 key = 0;
+
+	return bpf_map_lookup_elem(&connection_counts, &key);
+}
+
+/* In place of one of the same socket, whose end was missed; false: there is no memory. */
+static __always_inline bool put_connection(const struct ebtop_connection *conn, bool replaces)
+{
+	struct ebtop_connection_counts *counts = connection_count();
+	__u64 key = conn->socket;
+
+	long error = bpf_map_update_elem(&connections, &key, conn, BPF_NOEXIST);
+
+	if (error == -EEXIST)
+		return !replaces || !bpf_map_update_elem(&connections, &key, conn, BPF_EXIST);
+	if (error) {
+		count_loss(EBTOP_LOST_CONNECTIONS);
+		return false;
+	}
+	if (counts)
+		__sync_fetch_and_add(&counts->added, 1);
+	return true;
+}
+
+static __always_inline void remove_connection(__u64 key)
+{
+	struct ebtop_connection_counts *counts = connection_count();
+
+	if (!bpf_map_delete_elem(&connections, &key) && counts)
+		__sync_fetch_and_add(&counts->removed, 1);
+}
 
 /* `direct` is a constant: of the two ways one is compiled. */
 #define GET(direct, from, field) ((direct) ? (from)->field : BPF_CORE_READ(from, field))

@@ -62,6 +62,7 @@ int connections_open(struct connections *connections, const struct maps *maps, i
 		(maps->slot_count * sizeof(struct ebtop_tcp_slot) + 4095) & ~4095ul;
 	connections->slots = mmap(NULL, connections->slots_bytes, PROT_READ, MAP_SHARED,
 				  maps->fd[MAP_TCP_SLOTS], 0);
+	connections->counts_fd = maps->fd[MAP_CONNECTION_COUNTS];
 	connections->list_link = link_iterator(list_program, maps->fd[MAP_CONNECTIONS]);
 	connections->files_link = link_iterator(files_program, -1);
 	connections->buffer = malloc(BUFFER_BYTES);
@@ -173,15 +174,16 @@ static void take(struct connections *connections, const struct ebtop_connection 
 	connections->unowned += !now->pid;
 }
 
-static void read_all(struct connections *connections, connection_visitor each, void *context)
+/* How many there are. */
+static size_t read_all(struct connections *connections, connection_visitor each, void *context)
 {
 	const size_t stride = sizeof(struct ebtop_connection);
 	int fd = bpf_iter_create(connections->list_link);
-	size_t have = 0;
+	size_t have = 0, count = 0;
 	ssize_t got;
 
 	if (fd < 0)
-		return;
+		return 0;
 	/* a read may end within a record: its beginning waits for the rest */
 	while ((got = read(fd, connections->buffer + have, BUFFER_BYTES - have)) > 0 ||
 	       (got < 0 && errno == EINTR)) {
@@ -190,28 +192,47 @@ static void read_all(struct connections *connections, connection_visitor each, v
 		if (got < 0)
 			continue;
 		have += (size_t)got;
-		for (; have - used >= stride; used += stride)
+		for (; have - used >= stride; used += stride, count++)
 			take(connections, (const void *)(connections->buffer + used), each,
 			     context);
 		memmove(connections->buffer, connections->buffer + used, have - used);
 		have -= used;
 	}
 	close(fd);
+	return count;
 }
 
-/* What is in the map no more, without an end: it was forgotten, if the map was full. */
-static void forget_unseen(struct connections *connections)
+static struct ebtop_connection_counts counts_now(const struct connections *connections)
+{
+	struct ebtop_connection_counts counts = { 0, 0 };
+	__u32 key = 0;
+
+	bpf_map_lookup_elem(connections->counts_fd, &key, &counts);
+	return counts;
+}
+
+/*
+ * What came and neither left nor is there: counted before, after and between, so that what comes and
+ * goes in the meantime is not taken for forgotten. A map with room forgets nothing.
+ */
+static void count_forgotten(struct connections *connections, __u64 added, size_t present)
 {
 	size_t slack = (size_t)LRU_BATCH * connections->cpus;
-	int full = connections->all.count + slack >= connections->room;
+	__u64 left = counts_now(connections).removed + present;
 
+	if (present + slack >= connections->room && added > left + connections->forgotten)
+		connections->forgotten = added - left;
+}
+
+/* What is in the map no more, without an end. */
+static void forget_unseen(struct connections *connections)
+{
 	for (size_t i = connections->all.count; i-- > 0;) {
 		struct open_connection *entry =
 			*(struct open_connection **)buffer_at(&connections->all, i);
 
 		if (entry->seen + UNSEEN_MAX > connections->refresh)
 			continue;
-		connections->forgotten += full;
 		drop(connections, entry);
 	}
 }
@@ -248,12 +269,15 @@ void connections_find(struct connections *connections, __u64 now_ns)
 void connections_refresh(struct connections *connections, __u64 now_ns, connection_visitor each,
 			 void *context)
 {
+	__u64 added;
+
 	connections->refresh++;
 	if (connections->unowned)
 		connections_find(connections, now_ns);
 	connections->unowned = 0;
+	added = counts_now(connections).added;
 	if (connections->list_link >= 0)
-		read_all(connections, each, context);
+		count_forgotten(connections, added, read_all(connections, each, context));
 	forget_unseen(connections);
 }
 

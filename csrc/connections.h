@@ -34,6 +34,7 @@ struct connections {
 	struct buffer closed; /* struct ebtop_connection, oldest first */
 	struct buffer rows;
 	__u64 refresh;
+	int counts_fd;
 	__u64 forgotten;               /* that the kernel dropped for want of room */
 	__u64 looked_ns, look_took_ns; /* when owners were looked for, and how long that took */
 	__u32 unowned;

@@ -62,13 +62,13 @@ static const struct {
 	{ EBTOP_BLOCK, 0, { 0 } },
 	{ EBTOP_TASKS, 0, { 0 } },
 	{ EBTOP_LIFE, 0, { 0 } },
-	{ EBTOP_TCP, 2, { MAP_TCP_SLOTS, MAP_CONNECTIONS } },
+	{ EBTOP_TCP, 3, { MAP_TCP_SLOTS, MAP_CONNECTIONS, MAP_CONNECTION_COUNTS } },
 	{ EBTOP_SCHED, 0, { 0 } },
 	{ EBTOP_SYSCALL,
 	  5,
 	  { MAP_FILE_SLOTS, MAP_FILE_COUNTS, MAP_MEM_SLOTS, MAP_SYSCALL_SLOTS,
 	    MAP_SYSCALL_LANES } },
-	{ EBTOP_SOCKETS, 2, { MAP_TCP_SLOTS, MAP_CONNECTIONS } },
+	{ EBTOP_SOCKETS, 3, { MAP_TCP_SLOTS, MAP_CONNECTIONS, MAP_CONNECTION_COUNTS } },
 	{ EBTOP_VFS, 3, { MAP_FILE_SLOTS, MAP_FILE_COUNTS, MAP_SYSCALL_SLOTS } },
 	{ EBTOP_OPEN, 3, { MAP_FILE_SLOTS, MAP_FILE_COUNTS, MAP_OPEN_CALLS } },
 };
@@ -393,6 +393,7 @@ static void close_tcp(struct probeset *set)
 	probe_close(&set->probes[EBTOP_SOCKETS]);
 	maps_drop(set->maps, MAP_TCP_SLOTS);
 	maps_drop(set->maps, MAP_CONNECTIONS);
+	maps_drop(set->maps, MAP_CONNECTION_COUNTS);
 	leave_off(&set->probes[EBTOP_TCP]);
 	leave_off(&set->probes[EBTOP_SOCKETS]);
 }
@@ -406,6 +407,8 @@ static int open_connections(struct probeset *set)
 	ret = maps_add(set->maps, MAP_TCP_SLOTS, &error);
 	if (!ret)
 		ret = maps_add(set->maps, MAP_CONNECTIONS, &error);
+	if (!ret)
+		ret = maps_add(set->maps, MAP_CONNECTION_COUNTS, &error);
 	if (ret)
 		return ret;
 	open_one(set, EBTOP_SOCKETS);
