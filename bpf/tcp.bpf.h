@@ -42,13 +42,13 @@ struct {
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct ebtop_connection_counts);
-} connection_counts SEC(".maps");
+} conn_counts SEC(".maps");
 
 static __always_inline struct ebtop_connection_counts *connection_count(void)
 {
 	__u32 key = 0;
 
-	return bpf_map_lookup_elem(&connection_counts, &key);
+	return bpf_map_lookup_elem(&conn_counts, &key);
 }
 
 /* In place of one of the same socket, whose end was missed; false: there is no memory. */

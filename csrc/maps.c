@@ -64,7 +64,7 @@ static const struct shape shapes[SHARED_MAPS] = {
 			    BPF_F_MMAPABLE },
 	[MAP_CONNECTIONS] = { "connections", BPF_MAP_TYPE_LRU_HASH, sizeof(struct ebtop_connection),
 			      0, sizeof(__u64) },
-	[MAP_CONNECTION_COUNTS] = { "connection_counts", BPF_MAP_TYPE_ARRAY,
+	[MAP_CONNECTION_COUNTS] = { "conn_counts", BPF_MAP_TYPE_ARRAY,
 				    sizeof(struct ebtop_connection_counts), 0 },
 };
 

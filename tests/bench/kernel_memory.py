@@ -25,7 +25,7 @@ PIDS_PER_PAGE = 16
 SYSCALL_NUMBERS = 1024
 NOTES, DISK_OWNERS, DISKS = 16384, 2048, 256
 """As in csrc/block.c and bpf/abi.h."""
-CONNECTIONS, STACKS = 65_536, 4_096
+CONNECTIONS, STACKS, FILES = 65_536, 4_096, 512
 """As in csrc/maps.c."""
 TCP_MAPS = ("connections", "tcp_slots")
 SHARDS_MAX = 16
@@ -75,6 +75,8 @@ def _entries(shape: dict[str, Any]) -> int:
         "syscall_slots": (1 + cpus + THREADS, 1 + CPUS + THREADS),
         "wait_slots": (1 + cpus + THREADS, 1 + CPUS + THREADS),
         "file_slots": (1 + cpus + THREADS, 1 + CPUS + THREADS),
+        "mem_slots": (1 + cpus + THREADS, 1 + CPUS + THREADS),
+        "file_counts": (FILES, FILES),
         "tcp_slots": (1 + cpus + THREADS, 1 + CPUS + THREADS),
         "connections": (CONNECTIONS, CONNECTIONS),
         "wait_stacks": (STACKS, STACKS),
@@ -83,7 +85,6 @@ def _entries(shape: dict[str, Any]) -> int:
         "block_owners": (DISK_OWNERS, DISK_OWNERS),
         "block_lanes": (DISKS * min(_shards(cpus), 4), DISKS * min(_shards(CPUS), 4)),
         "block_ends": (1 + cpus + THREADS, 1 + CPUS + THREADS),
-        "mem_slots": (1 + cpus + THREADS, 1 + CPUS + THREADS),
         "syscall_lanes": (_shards(cpus) * SYSCALL_NUMBERS, _shards(CPUS) * SYSCALL_NUMBERS),
     }
     if name in scaled:
