@@ -47,3 +47,12 @@ struct ebtop_table buffer_table(const struct buffer *buffer)
 		.stride = (__u32)buffer->stride,
 	};
 }
+
+struct ebtop_table buffer_give(struct buffer *buffer)
+{
+	struct ebtop_table table = buffer_table(buffer);
+
+	buffer->data = NULL;
+	buffer->count = buffer->capacity = 0;
+	return table;
+}

@@ -25,6 +25,8 @@ int buffer_reserve(struct buffer *buffer, size_t more);
 void *buffer_add(struct buffer *buffer);
 void buffer_free(struct buffer *buffer);
 struct ebtop_table buffer_table(const struct buffer *buffer);
+/* The same, and its memory is whoever's has the table now. */
+struct ebtop_table buffer_give(struct buffer *buffer);
 
 static inline void *buffer_at(const struct buffer *buffer, size_t index)
 {

@@ -175,9 +175,11 @@ int ebtop_poll(ebtop_session *session);
 /* Drains events and hands them out, with their texts, losses and probes: nothing else of *ret is
  * filled. For those who only want the stream. */
 int ebtop_stream(ebtop_session *session, struct ebtop_snapshot *ret, struct ebtop_error *err);
-/* Ends the interval. The tables stay valid until the next call. 0 or -errno. */
+/* Ends the interval. The tables stay valid until the next call; the rows of processes are the
+ * caller's, to be freed. 0 or -errno. */
 int ebtop_refresh(ebtop_session *session, __u32 flags, struct ebtop_snapshot *ret,
 		  struct ebtop_error *err);
+void ebtop_free_rows(void *rows);
 /* The programs that run now, as struct ebtop_program_row; valid until the next call. */
 void ebtop_programs(ebtop_session *session, struct ebtop_table *ret);
 /* The programs of variant 0, 1, ... of a probe, best first, comma separated: 0, or -ENOENT. */

@@ -180,6 +180,15 @@ static int open_session(struct ebtop_session *session, const struct ebtop_settin
 	return ret;
 }
 
+/* Large tables come and go with refreshes: each in memory of its own leaves no hole in the heap. By
+ * itself the C library stops doing that once the first has been freed. */
+static void keep_large_apart(void)
+{
+#ifdef __GLIBC__
+	mallopt(M_MMAP_THRESHOLD, 1 << 18);
+#endif
+}
+
 ebtop_session *ebtop_open(const struct ebtop_settings *settings, struct ebtop_error *err)
 {
 	struct ebtop_session *session = calloc(1, sizeof(*session));
@@ -188,6 +197,7 @@ ebtop_session *ebtop_open(const struct ebtop_settings *settings, struct ebtop_er
 		error_set(err, -ENOMEM, "session", "no memory");
 		return NULL;
 	}
+	keep_large_apart();
 	memset(session->maps.fd, -1, sizeof(session->maps.fd));
 	session->set.tasks.all_link = session->stats_fd = -1;
 	session->watched = BUFFER_OF(struct watch_entry);
@@ -246,6 +256,11 @@ void ebtop_programs(ebtop_session *session, struct ebtop_table *ret)
 void ebtop_filter(ebtop_session *session, const struct ebtop_config *filter)
 {
 	config_set_filter(session->config.now, filter);
+}
+
+void ebtop_free_rows(void *rows)
+{
+	free(rows);
 }
 
 void ebtop_symbols(ebtop_session *session, struct ebtop_symbol *symbols, __u32 count)
@@ -433,7 +448,8 @@ static void give(struct ebtop_session *session, struct ebtop_snapshot *ret)
 {
 	ret->system = (struct ebtop_table){ &session->machine.system, 1,
 					    sizeof(session->machine.system) };
-	ret->processes = buffer_table(&session->rows.processes);
+	/* of ten thousand rows a second copy would be six megabytes */
+	ret->processes = buffer_give(&session->rows.processes);
 	ret->threads = buffer_table(&session->rows.threads);
 	ret->cpus = buffer_table(&session->machine.cpus);
 	ret->events = buffer_table(&session->events.rows);

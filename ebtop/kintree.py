@@ -109,7 +109,7 @@ class KinTree:
         row = table.row(index)
         key = row["pid"], row["start_ns"]
         stride = table.layout.stride
-        data = table.data[index * stride : (index + 1) * stride]
+        data = bytes(table.data[index * stride : (index + 1) * stride])
         if row["text_bytes"]:
             args = text[row["text"] : row["text"] + row["text_bytes"]]
             self.args[key] = args + b" ..." if row["flags"] & ARGS_CUT else args
@@ -132,7 +132,7 @@ class KinTree:
                 continue
             row = table.row(index)
             if (pid, row["owner_start_ns"]) in self.members:
-                data = table.data[index * stride : (index + 1) * stride]
+                data = bytes(table.data[index * stride : (index + 1) * stride])
                 self.connections[row["socket"], row["start_ns"]] = data
 
     # ---- what is known at the end ----

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Any, Iterator
+from typing import Any, Iterator, Union
 
 from ebtop._core import ffi
 
@@ -56,7 +56,7 @@ class Layout:
         row = [values.get(name, d) for name, d in zip(self.names, defaults)]
         return self._struct.pack(*row)
 
-    def unpack(self, data: bytes, index: int) -> dict[str, Any]:
+    def unpack(self, data: Union[bytes, memoryview], index: int) -> dict[str, Any]:
         """Row `index` of packed rows as a dict; char arrays are bytes cut at the first NUL."""
         values = dict(zip(self.names, self._struct.unpack_from(data, index * self.stride)))
         for name, value in values.items():
@@ -64,7 +64,7 @@ class Layout:
                 values[name] = value.split(b"\0", 1)[0]
         return values
 
-    def column(self, data: bytes, name: str) -> list[int]:
+    def column(self, data: Union[bytes, memoryview], name: str) -> list[int]:
         """All values of one integer member, in row order."""
         field = self.fields[name]
         width = struct.calcsize("=" + field.code)
@@ -155,10 +155,10 @@ SYSTEM = Layout(
 
 @dataclass(frozen=True)
 class Table:
-    """Packed rows of one layout. Immutable; the bytes are copied from the collector once."""
+    """Packed rows of one layout. Immutable; the bytes are the collector's no more."""
 
     layout: Layout
-    data: bytes
+    data: Union[bytes, memoryview]
 
     def __len__(self) -> int:
         return len(self.data) // self.layout.stride

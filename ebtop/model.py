@@ -126,7 +126,7 @@ def _idle_are_zero(wanted: Wanted, context: Context) -> bool:
 def comm_of(table: Table, index: int) -> bytes:
     """The name of one row, which is not otherwise unpacked."""
     start = index * table.layout.stride + table.layout.fields["comm"].offset
-    return table.data[start : start + 16].split(b"\0", 1)[0]
+    return bytes(table.data[start : start + 16]).split(b"\0", 1)[0]
 
 
 def _sorted(table: Table, rows: Sequence[int], wanted: Wanted, context: Context) -> Sequence[int]:

@@ -270,7 +270,7 @@ class ProcSource:
             Owner(pid, task.sample.stat.start_ns, task.sample.stat.comm)
             for pid, task in self._processes.items()
         )
-        rows = with_counts(snapshot.processes.data, self._connections.counts)
+        rows = with_counts(bytes(snapshot.processes.data), self._connections.counts)
         return replace(snapshot, connections=found, processes=Table(ROW, rows))
 
     def _every_thread(self) -> Iterator[_Task]:

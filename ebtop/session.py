@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """Owns the boundary: the only module that calls the compiled collector, and the BPF source.
 
-One call a refresh; tables are copied to bytes at once and no cdata leaves this file. It turns
-error codes into exceptions, and knows nothing of how a snapshot is shown.
+One call a refresh; tables are copied to bytes at once, but the largest, whose memory changes hands.
+No other cdata leaves this file. It turns error codes into exceptions, and knows nothing of how a
+snapshot is shown.
 """
 
 from __future__ import annotations
@@ -86,6 +87,16 @@ def _table(layout: Layout, table: Any) -> Table:
     if table.count and table.stride != layout.stride:
         raise EbtopError(f"{layout.type_name}: the extension was built from another header")
     return Table(layout, bytes(ffi.buffer(table.rows, table.count * table.stride)))
+
+
+def _given(layout: Layout, table: Any) -> Table:
+    """A table that is ours from now on: it is not copied, and freed with its last reader."""
+    rows = ffi.gc(ffi.cast("void *", table.rows), lib.ebtop_free_rows)
+    if table.stride != layout.stride:
+        raise EbtopError(f"{layout.type_name}: the extension was built from another header")
+    if not table.count:
+        return Table(layout, b"")
+    return Table(layout, memoryview(ffi.buffer(rows, table.count * table.stride)).toreadonly())
 
 
 def _text(table: Any) -> bytes:
@@ -235,7 +246,7 @@ class Session:
 
     def _snapshot(self, raw: Any, cumulative: bool, reset: bool) -> Snapshot:
         interval_s = raw.interval_ns / 1e9
-        processes = _table(ROW, raw.processes)
+        processes = _given(ROW, raw.processes)
         cpus = _table(CPU, raw.cpus)
         system = _table(SYSTEM, raw.system).row(0)
         probes = tuple(_probe_status(row) for row in _table(PROBE, raw.probes).rows())
