@@ -93,6 +93,25 @@ def test_totals_since_the_start_say_the_same_and_a_reset_does_no_harm() -> None:
     assert found.leaks[key(7)].unreturned_bytes == pytest.approx(58 * MIB, abs=2 * MIB)
 
 
+def test_while_the_probe_is_shed_time_stands_still() -> None:
+    watch = MemoryWatch()
+    told(watch, range(30))
+    for second in range(30, 300, 5):
+        row = growing(second * 2, known=synthetic.ALL_KNOWN - synthetic.MEM_KNOWN)
+        off = replace(snapshot(second, [row]), probes=synthetic.PROBES)
+        assert watch.watch(off).leaks is None
+    for second in range(300, 317):
+        found = watch.watch(snapshot(second, [growing(second + 299)]))
+        assert found.leaks == {}
+    for second in range(317, 322):
+        found = watch.watch(snapshot(second, [growing(second + 299)]))
+    assert found.leaks is not None and found.leaks[key(7)].span_s == pytest.approx(50, abs=2)
+    assert found.leaks[key(7)].bytes_per_s == pytest.approx(MIB, rel=0.05)
+    for second in range(322, 1300, 50):
+        watch.watch(replace(snapshot(second, [growing(0)]), probes=synthetic.PROBES))
+    assert not watch._followed
+
+
 def test_without_the_probe_nothing_is_said() -> None:
     watch = MemoryWatch()
     for second in range(70):
