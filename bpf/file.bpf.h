@@ -83,19 +83,22 @@ static __always_inline void account_write(struct ebtop_file_slot *files, struct 
 	count_looked_at(file, bytes, true);
 }
 
-/* What a descriptor of the current thread stands for; by helper. `task` may be a bare address. */
-static __always_inline struct file *file_of(struct task_struct *task, __u32 descriptor)
+/* The files that the current thread has open; `task` may be a bare address. */
+static __always_inline struct fdtable *open_files(struct task_struct *task)
 {
-	struct fdtable *table;
+	return has_current_task() ? task->files->fdt : BPF_CORE_READ(task, files, fdt);
+}
+
+/* What a descriptor stands for there; by helper. */
+static __always_inline struct file *file_in(struct fdtable *table, __u32 descriptor)
+{
 	struct file **all, *file = NULL;
 	__u32 size;
 
 	if (has_current_task()) {
-		table = task->files->fdt;
 		size = table->max_fds;
 		all = table->fd;
 	} else {
-		table = BPF_CORE_READ(task, files, fdt);
 		size = BPF_CORE_READ(table, max_fds);
 		all = BPF_CORE_READ(table, fd);
 	}

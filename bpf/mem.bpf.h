@@ -83,19 +83,27 @@ static __always_inline struct ebtop_mem_slot *leaders_mem(__u32 pid)
 	return mem && mem->start_ns == slot->start_ns ? mem : NULL;
 }
 
-/* `task` is the current one; where it is but an address, it is read by helper. */
-static __always_inline __u64 pages_mapped(struct task_struct *task)
+/*
+ * `task` is the current one; where it is but an address, it is read by helper. Asked for once, before
+ * paths part: the verifier takes long over a pointer.
+ */
+static __always_inline struct mm_struct *memory_of(struct task_struct *task)
 {
-	if (has_current_task())
-		return task->mm ? task->mm->total_vm : 0;
-	return BPF_CORE_READ(task, mm, total_vm);
+	return has_current_task() ? task->mm : BPF_CORE_READ(task, mm);
 }
 
-static __always_inline __u64 end_of_heap(struct task_struct *task)
+static __always_inline __u64 pages_mapped(struct mm_struct *mm)
 {
 	if (has_current_task())
-		return task->mm ? task->mm->brk : 0;
-	return BPF_CORE_READ(task, mm, brk);
+		return mm ? mm->total_vm : 0;
+	return BPF_CORE_READ(mm, total_vm);
+}
+
+static __always_inline __u64 end_of_heap(struct mm_struct *mm)
+{
+	if (has_current_task())
+		return mm ? mm->brk : 0;
+	return BPF_CORE_READ(mm, brk);
 }
 
 static __always_inline bool has_one_thread(struct task_struct *task)
@@ -115,14 +123,16 @@ static __always_inline void memory_enter(const struct ebtop_config *now, struct 
 					 __u32 pid, const __u32 *index,
 					 const struct ebtop_slot *slot, __u32 kind)
 {
-	struct ebtop_mem_slot *mem = mem_slot(index, slot), *leader;
+	struct ebtop_mem_slot *mem, *leader;
+	struct mm_struct *mm = memory_of(task);
 
+	mem = mem_slot(index, slot);
 	if (!mem)
 		return;
 	mem->generation = now->generation;
 	mem->call = kind & EBTOP_KIND_SPECIAL;
 	if (mem->call == EBTOP_KIND_BRK) {
-		mem->before = end_of_heap(task);
+		mem->before = end_of_heap(mm);
 		return;
 	}
 	if (has_one_thread(task)) {
@@ -136,7 +146,7 @@ static __always_inline void memory_enter(const struct ebtop_config *now, struct 
 			__sync_fetch_and_add(&leader->begun, 1);
 		}
 	}
-	mem->before = pages_mapped(task);
+	mem->before = pages_mapped(mm);
 }
 
 /* Its turn is over; whether any other call began meanwhile. */
@@ -215,14 +225,14 @@ static __always_inline bool of_brk(struct mem_change *change, const struct pt_re
 }
 
 /* What went, of what can have gone. */
-static __always_inline void find_freed(struct mem_change *change, struct task_struct *task,
+static __always_inline void find_freed(struct mem_change *change, struct mm_struct *mm,
 				       __u64 before, bool alone)
 {
 	__s64 gone;
 
 	if (!change->most)
 		return;
-	gone = change->allocated - (pages_mapped(task) - before) * cfg_page_bytes;
+	gone = change->allocated - (pages_mapped(mm) - before) * cfg_page_bytes;
 	if (!alone && change->asked)
 		gone = change->most;
 	change->freed = gone < 0 ? 0 : gone;
@@ -274,6 +284,7 @@ static __always_inline void memory_return(const struct ebtop_config *now, struct
 					  const struct ebtop_slot *slot, const struct pt_regs *regs,
 					  bool compat, long ret, bool with_reads)
 {
+	struct mm_struct *mm = memory_of(task);
 	struct ebtop_mem_slot *mem = bpf_map_lookup_elem(&mem_slots, index);
 	struct mem_change change = {};
 	__u32 call, kind;
@@ -302,7 +313,7 @@ static __always_inline void memory_return(const struct ebtop_config *now, struct
 	} else {
 		of_mmap(&change, regs, compat, kind == EBTOP_KIND_MMAP_OLD, ret);
 	}
-	find_freed(&change, task, mem->before, alone);
+	find_freed(&change, mm, mem->before, alone);
 	count_change(mem, kind, &change);
 	if (now->collect & EBTOP_COLLECT_ALLOCATIONS)
 		emit_change(now, kind, &change, with_reads);

@@ -247,20 +247,23 @@ static __always_inline int account_enter(const struct pt_regs *regs, long id, bo
 	struct caller caller = {};
 	__u32 number, kind;
 	__u64 now_ns;
+	bool watched;
 
 	if (!now || (!(now->collect & COLLECTED_HERE) && !may_be_memory(id)) ||
 	    !find_thread(&caller, now))
 		return 0;
 	number = number_of(regs, caller.task, id);
 	kind = kind_of(number);
-	if (memory_can_be_read(with_reads) && is_memory(kind) &&
-	    now->collect & EBTOP_COLLECT_MEMORY && passes(now, caller.pid, caller.slot, with_reads))
+	/* before paths part: the verifier takes long over the pointers in it */
+	watched = passes(now, caller.pid, caller.slot, with_reads);
+	if (watched && memory_can_be_read(with_reads) && is_memory(kind) &&
+	    now->collect & EBTOP_COLLECT_MEMORY)
 		memory_enter(now, task_of(&caller), caller.pid, caller.index, caller.slot, kind);
 	if (!(now->collect & COLLECTED_HERE) || !find_calls(&caller))
 		return 0;
 	calls = caller.calls;
 	claim(now, &caller);
-	if (!passes(now, caller.pid, caller.slot, with_reads)) {
+	if (!watched) {
 		calls->entered_ns = 0;
 		return 0;
 	}
@@ -303,6 +306,7 @@ static __always_inline void note_file(const struct caller *caller, const struct 
 	bool compat = caller->calls->number >= EBTOP_SYSCALL_COMPAT;
 	__u32 first = syscall_argument_at_return(regs, compat, 0), from = first, to = first;
 	struct ebtop_file_slot *files;
+	struct fdtable *table;
 
 	kind &= EBTOP_KIND_SPECIAL;
 	if (kind == EBTOP_KIND_COPY)
@@ -311,11 +315,12 @@ static __always_inline void note_file(const struct caller *caller, const struct 
 		from = syscall_argument_at_return(regs, compat, 1);
 	else if (kind != EBTOP_KIND_READ && kind != EBTOP_KIND_WRITE)
 		return;
+	table = open_files(task_of(caller));
 	files = file_slot(caller->index, caller->slot);
 	if (files && kind != EBTOP_KIND_WRITE)
-		account_read(files, file_of(task_of(caller), from), false, bytes);
+		account_read(files, file_in(table, from), false, bytes);
 	if (files && kind != EBTOP_KIND_READ)
-		account_write(files, file_of(task_of(caller), to), false, bytes);
+		account_write(files, file_in(table, to), false, bytes);
 }
 
 static __always_inline int account_return(const struct pt_regs *regs, long ret, bool with_reads)

@@ -100,7 +100,7 @@ int BPF_PROG(copy_fexit, struct file *from, __u64 from_at, struct file *to, __u6
 	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
 	__u32 first = syscall_argument_at_return(regs, is_compat_call(regs, task), 0);
 
-	if (result <= 0 || file_of(task, first) != from)
+	if (result <= 0 || file_in(open_files(task), first) != from)
 		return 0;
 	return account(from, to, true, result);
 }
@@ -108,11 +108,11 @@ int BPF_PROG(copy_fexit, struct file *from, __u64 from_at, struct file *to, __u6
 SEC("?fexit/do_sendfile")
 int BPF_PROG(sendfile_fexit, int to, int from, void *at, __u64 bytes, __u64 most, long result)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	struct fdtable *table = open_files(bpf_get_current_task_btf());
 
 	if (result <= 0)
 		return 0;
-	return account(file_of(task, from), file_of(task, to), false, result);
+	return account(file_in(table, from), file_in(table, to), false, result);
 }
 
 /* ---- io_uring ---- */
