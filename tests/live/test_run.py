@@ -340,6 +340,15 @@ def test_without_rights_each_figure_says_how_it_is_known(tmp_path):
     assert [one["pid"] for one in json.loads(done.stdout)["processes"]] == [process.pid]
 
 
+@pytest.mark.skipif(bool(why_not_as_nobody()), reason=why_not_as_nobody())
+def test_where_bpf_is_insisted_on_and_refused_the_command_never_begins(tmp_path):
+    tmp_path.chmod(0o777)
+    options = ("--source", "bpf", "--", "touch", "begun")
+    done = ebtop("run", *options, cwd=tmp_path, timeout=LONG, **NOBODY)
+    assert done.returncode == 77 and b"not root" in done.stderr
+    assert not (tmp_path / "begun").exists()
+
+
 def test_samples_are_close_at_first_and_reports_are_compared(tmp_path):
     sides = []
     for side, seconds in enumerate(("0.2", "0.8")):
