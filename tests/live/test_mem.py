@@ -110,6 +110,18 @@ def test_beside_threads_a_munmap_of_too_much_counts_what_was_there() -> None:
         assert counted(session, worker.pid) == done
 
 
+def test_32_bit_calls_count_too() -> None:
+    if os.uname().machine != "x86_64":
+        pytest.skip("only x86-64 lets a 64-bit program make them")
+    knows = " bpf_get_current_task_btf\n" in Path("/proc/kallsyms").read_text()
+    with working("compat", 211) as worker, Session(PROBES) as session:
+        session.refresh()
+        done = worker.work()
+        assert done == (212, 211, 0, (3 * 211 + 1) * PAGE, 3 * 211 * PAGE)
+        # before 5.11 they cannot be told from 64-bit calls, where 64-bit code makes them
+        assert counted(session, worker.pid) == (done if knows else (1, 0, 0, PAGE, 0))
+
+
 def test_switched_on_and_off_it_counts_what_happens_meanwhile() -> None:
     with several(3) as (first, second, third), Session(PROBES[:3]) as session:
         session.switch(("sched", "life", "tasks", "syscall"))

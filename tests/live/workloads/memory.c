@@ -4,6 +4,7 @@
  * Owns what a single process can be told to do with its memory. When it has read a line of input:
  *   sequence N (maps and unmaps in every way, some calls fail) | threads T N (as T at once) |
  *   beyond T (one of T threads unmaps more than there is, the others nothing meanwhile) |
+ *   compat N (pairs of 32-bit calls, of both kinds of mmap; x86 alone) |
  *   peak N (pages, then given back) | fragments N (mappings of a page)
  * prints how many calls of each kind went well and how many bytes came and went, and waits. All its
  * calls are direct, so that no library adds any. For whoever has to be watched longer, at once:
@@ -125,8 +126,8 @@ static void sequence(struct totals *totals, char *region, long count)
 	give(totals, region + 205 * page, 30 * page, 0);
 	/* over 7 pages that are there, and 4 that are not */
 	give(totals, region + 107 * page, 4 * page, 4);
-	expect(map_at(region + 100 * page, 11 * page, PROT_READ, MAP_FIXED) ==
-		       region + 100 * page, "mmap over others");
+	expect(map_at(region + 100 * page, 11 * page, PROT_READ, MAP_FIXED) == region + 100 * page,
+	       "mmap over others");
 	totals->mmaps++;
 	totals->allocated += 11 * page;
 	totals->freed += 7 * page;
@@ -176,6 +177,53 @@ static void add_up(struct totals *totals, int count)
 		totals->freed += totals[i].freed;
 	}
 }
+
+/* ---- 32-bit calls ---- */
+
+#ifdef __x86_64__
+static long call32(long number, long first, long second, long third, long fourth, long fifth)
+{
+	long result = number;
+
+	__asm__ volatile("int $0x80"
+			 : "+a"(result)
+			 : "b"(first), "c"(second), "d"(third), "S"(fourth), "D"(fifth)
+			 : "memory", "r8", "r9", "r10", "r11");
+	return (int)result < 0 && (int)result > -4096 ? (int)result : (long)(unsigned int)result;
+}
+
+static void compat(struct totals *totals, long count)
+{
+	/* the first mmap has its arguments in memory, which has to be where 32 bits reach */
+	unsigned int *arguments = (void *)map_at(NULL, page, PROT_READ | PROT_WRITE, MAP_32BIT);
+
+	expect(arguments != MAP_FAILED, "mmap");
+	totals->mmaps++;
+	totals->allocated += page;
+	arguments[1] = (unsigned int)(3 * page - 7);
+	arguments[2] = PROT_READ;
+	arguments[3] = MAP_PRIVATE | MAP_ANONYMOUS;
+	arguments[4] = ~0u;
+	for (long i = 0; i < count; i++) {
+		long got = i % 2 ? call32(90, (long)arguments, 0, 0, 0, 0) :
+				   call32(192, 0, 3 * page - 7, PROT_READ,
+					  MAP_PRIVATE | MAP_ANONYMOUS, -1);
+
+		expect(got > 0, "mmap of 32 bits");
+		expect(!call32(91, got, 3 * page, 0, 0, 0), "munmap of 32 bits");
+		totals->mmaps++;
+		totals->munmaps++;
+		totals->allocated += 3 * page;
+		totals->freed += 3 * page;
+	}
+}
+#else
+static void compat(struct totals *totals, long count)
+{
+	(void)totals;
+	(void)count;
+}
+#endif
 
 /* ---- for longer ---- */
 
@@ -316,6 +364,8 @@ int main(int argc, char **argv)
 	/* from now on all calls count; with threads, their leader has to make one first */
 	if (!strcmp(what, "sequence"))
 		sequence(totals, region, count);
+	if (!strcmp(what, "compat"))
+		compat(totals, count);
 	if (threads)
 		give(totals, take(totals, 2 * page), 2 * page, 2);
 	pthread_barrier_wait(&begin);
