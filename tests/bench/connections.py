@@ -3,11 +3,13 @@
 
 Short ones beside libbpf-tools' tcplife and tcpstates, which see the same connections at the same
 time; many idle ones beside `ss -tnpi`. The tools need tracefs; a private mount gives it to them.
+Then bad days: a storm of ten seconds, and more sockets than there is room for.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 import subprocess
 import tempfile
@@ -29,6 +31,9 @@ BULK_S = 1.0
 BULK_REPEATS = 7
 IDLE = 5_000
 """Connections, both of whose ends are here: 10,000 sockets."""
+STORM_S = 10
+HOLDERS, EACH = 11, 9_500
+"""Processes that hold 100,000 connections between them: one may have 20,000 files open."""
 
 
 def run(report: Report) -> None:
@@ -39,6 +44,8 @@ def run(report: Report) -> None:
         _short(report, connector)
         _bulk(report, connector)
         _idle(report, connector)
+        _storm(report, connector)
+        _too_many(report, connector)
 
 
 def _short(report: Report, connector: str) -> None:
@@ -104,7 +111,7 @@ def _idle(report: Report, connector: str) -> None:
     process = subprocess.Popen([connector, "idle", str(IDLE)], stdout=subprocess.PIPE)
     assert process.stdout is not None
     try:
-        assert process.stdout.readline() == b"ready\n"
+        assert process.stdout.readline().startswith(b"ready")
         before = set(bpf.maps())
         with Session(PROBES) as session:
             made = [shape for number, shape in bpf.maps().items() if number not in before]
@@ -134,3 +141,99 @@ def _idle(report: Report, connector: str) -> None:
         s.get("bytes_memlock", 0) for s in made if s.get("name") in ("connections", "tcp_slots")
     )
     report.goal("kernel memory for 65,536 connections", size / 2**20, 32, " MiB")
+
+
+def _resident() -> float:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+
+
+def _storm(report: Report, connector: str) -> None:
+    """Refreshed once a second, as a dashboard does it."""
+    count = 20_000 * STORM_S
+    report.heading(f"A storm: {count} connections, 20,000 a second")
+    with Session(PROBES) as session:
+        session.refresh()
+        before = _resident()
+        began, cpu = time.monotonic(), time.process_time()
+        load = [connector, "short", str(count), "20000"]
+        process = subprocess.Popen(load, stdout=subprocess.PIPE)
+        opened = accepted = 0
+        most = 0.0
+        while process.poll() is None or most == 0.0:
+            end = time.monotonic() + 1
+            while time.monotonic() < end:
+                session.poll()
+                time.sleep(0.02)
+            started = time.monotonic()
+            snapshot = session.refresh()
+            most = max(most, (time.monotonic() - started) * 1000)
+            for row in snapshot.processes.rows():
+                if row["pid"] == process.pid:
+                    opened += row["connections_opened"]
+                    accepted += row["connections_accepted"]
+        took, cpu = time.monotonic() - began, time.process_time() - cpu
+        lost = session.refresh().self_cost.lost_total
+        grown = _resident() - before
+        assert snapshot.connections is not None
+        rows = len(snapshot.connections)
+    report.say(
+        f"{count / took:.0f} a second; opened {opened}, accepted {accepted}, lost"
+        f" {sum(lost.values())}; slowest refresh {most:.1f} ms; {cpu * 100 / took:.1f} % of a CPU;"
+        f" {grown:.1f} MiB more"
+    )
+    report.goal("connections that a storm took from the count", 2 * count - opened - accepted, 0)
+    report.goal("rows that it left", rows, 4096 + 64)
+
+
+def _too_many(report: Report, connector: str) -> None:
+    total = HOLDERS * EACH
+    report.heading(f"{total} connections open, {2 * total} sockets")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (20_000, 20_000))
+    holders = [
+        subprocess.Popen([connector, "idle", str(EACH)], stdout=subprocess.PIPE)
+        for _ in range(HOLDERS)
+    ]
+    rows, ports = [], {}
+    try:
+        for holder in holders:
+            assert holder.stdout is not None
+            ports[int(holder.stdout.readline().split()[1])] = holder.pid
+        for room in (65_536, 262_144):
+            rows.append(_crowded(room, ports))
+    finally:
+        for holder in holders:
+            holder.kill()
+            holder.wait()
+    names = ("room", "shown", "wrong owners", "not shown, counted", "first ms", "refresh ms", "MiB")
+    report.table(names, [tuple(map(str, row)) for row in rows])
+    report.goal("owners that are wrong", sum(int(row[2]) for row in rows), 0)
+    shown, counted = int(rows[0][1]), int(rows[0][3])
+    listening = HOLDERS
+    report.goal("neither shown nor counted", 2 * total + listening - shown - counted, 0)
+    report.goal("all of them shown, refresh", float(rows[1][5]), 2000, " ms")
+
+
+def _crowded(room: int, owners: dict[int, int]) -> tuple[object, ...]:
+    os.environ["EBTOP_CONNECTIONS_MAX"] = str(room)
+    before = _resident()
+    try:
+        with Session(PROBES) as session:
+            began = time.monotonic()
+            session.refresh()
+            first = (time.monotonic() - began) * 1000
+            times = []
+            for _ in range(REPEATS):
+                time.sleep(0.5)
+                began = time.monotonic()
+                snapshot = session.refresh()
+                times.append((time.monotonic() - began) * 1000)
+            grown = _resident() - before
+    finally:
+        del os.environ["EBTOP_CONNECTIONS_MAX"]
+    assert snapshot.connections is not None
+    table = snapshot.connections
+    ends = zip(table.column("sport"), table.column("dport"), table.column("pid"))
+    mine = [(owners.get(s) or owners[d], pid) for s, d, pid in ends if s in owners or d in owners]
+    wrong = sum(pid != owner for owner, pid in mine)
+    lost = snapshot.self_cost.lost_total["connections"]
+    return room, len(mine), wrong, lost, f"{first:.0f}", f"{median(times):.1f}", f"{grown:.1f}"

@@ -2,8 +2,8 @@
 
 /*
  * Owns the load of connections: `connector short COUNT RATE` opens, uses and closes COUNT of them on
- * the loopback at RATE a second (0: as fast as it goes), `connector idle COUNT` holds so many open,
- * `connector bulk SECONDS` prints the bytes a second that one connection carries.
+ * the loopback at RATE a second (0: as fast as it goes), `connector idle COUNT` holds so many open and
+ * prints "ready PORT", `connector bulk SECONDS` prints the bytes a second that one connection carries.
  */
 #include <arpa/inet.h>
 #include <pthread.h>
@@ -82,7 +82,7 @@ static void idle_ones(long count)
 		if (accept(server, NULL, NULL) < 0)
 			exit(1);
 	}
-	printf("ready\n");
+	printf("ready %d\n", ntohs(place.sin_port));
 	fflush(stdout);
 	pause();
 }
