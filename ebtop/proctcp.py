@@ -23,7 +23,7 @@ _MOST_BYTES = 32 << 20
 _MOST_ROWS = 65_536
 _LOOK_SHARE = 50
 _LOOK_EVERY = 16  # refreshes after which other namespaces are looked for
-_TIME_WAIT, _NEW_SYN_RECV = 6, 12
+_NOBODYS = (b"06", b"0C")  # TIME_WAIT, NEW_SYN_RECV: before its handshake, after its end
 _MAPPED = int.from_bytes(b"\0\0\xff\xff", sys.byteorder)
 _LISTEN = 10
 _NAMED = b"socket:["
@@ -53,13 +53,13 @@ def parse_lines(data: bytes) -> Iterator[Line]:
     for text in data.split(b"\n")[1:]:
         words = text.split(None, 10)
         try:
+            if words[3] in _NOBODYS:
+                continue
             line = Line(words[1], words[2], int(words[3], 16), number(words[7]), number(words[9]))
             _end(line.local), _end(line.remote)
         except (IndexError, ValueError):
             continue
-        # before its handshake and after its end no process has it
-        if line.state not in (_TIME_WAIT, _NEW_SYN_RECV):
-            yield line
+        yield line
 
 
 def _end(text: bytes) -> tuple[tuple[int, ...], int]:
