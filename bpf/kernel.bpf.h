@@ -136,6 +136,10 @@ struct file {
 	unsigned int f_flags;
 };
 
+struct fs_struct {
+	struct path root;
+};
+
 /* a request of io_uring */
 struct io_cqe {
 	__s32 res;
@@ -161,6 +165,7 @@ struct task_struct {
 	unsigned int flags;
 	struct sched_entity se;
 	struct mm_struct *mm;
+	struct fs_struct *fs;
 	int exit_state;
 	int exit_code;
 	int pid;

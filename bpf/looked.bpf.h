@@ -20,14 +20,22 @@ struct {
 /* An entry is too large for the stack: it begins as this and is filled in where it lies. */
 const volatile struct ebtop_file_count cfg_no_file = {};
 
-/* Up to the root of the mount namespace; a mount's root has the name of the place it is mounted on. */
+/* Up to the root that the process sees; a mount's root has the name of the place it is mounted on. */
 static __noinline int name_file(struct ebtop_file_count *count, struct file *file)
 {
+	const __u64 offset = bpf_core_field_offset(struct mount, mnt);
 	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry), *parent;
 	struct vfsmount *inner = BPF_CORE_READ(file, f_path.mnt);
-	struct mount *mount = (void *)inner - bpf_core_field_offset(struct mount, mnt), *above;
+	struct mount *mount = (void *)inner - offset, *above;
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct dentry *root = BPF_CORE_READ(task, fs, root.dentry);
+	struct vfsmount *root_mount = BPF_CORE_READ(task, fs, root.mnt);
 
 	for (int i = 0; i < EBTOP_FILE_PARTS; i++) {
+		if (dentry == root && (void *)mount + offset == root_mount) {
+			count->whole = 1;
+			break;
+		}
 		parent = BPF_CORE_READ(dentry, d_parent);
 		if (dentry == BPF_CORE_READ(mount, mnt.mnt_root) || dentry == parent) {
 			above = BPF_CORE_READ(mount, mnt_parent);

@@ -8,7 +8,7 @@ import subprocess
 import time
 from typing import Any, Callable
 
-from observe import allowed, workload
+from observe import EMULATED, allowed, workload
 from running import command
 
 Sample = dict[str, Any]
@@ -48,7 +48,9 @@ def probe(sample: Sample, name: str) -> dict[str, Any]:
 
 def test_storm_of_system_calls_sheds_their_probe_and_calm_takes_it_back() -> None:
     storm = subprocess.Popen([workload("storm")], stdin=subprocess.PIPE)
-    words = ("--budget", "2", "--probes", "sched,life,tasks,syscall")
+    # ebtop alone is dearer than two percent where an emulator runs it
+    budget = "12" if EMULATED else "2"
+    words = ("--budget", budget, "--probes", "sched,life,tasks,syscall")
     try:
         with Watcher(*words) as watcher:
             before = watcher.until(lambda sample: probe(sample, "syscall")["state"] == "on")
@@ -65,12 +67,12 @@ def test_storm_of_system_calls_sheds_their_probe_and_calm_takes_it_back() -> Non
     finally:
         storm.kill()
         storm.wait()
-    assert before["self"]["budget_percent"] == 2.0
+    assert before["self"]["budget_percent"] == float(budget)
     assert stormy["self"]["machine_percent"] is not None
     assert stormy["self"]["shed"] == shed["self"]["shed"] == ["syscall"]
     off = probe(shed, "syscall")
     assert off["state"] == "off" and off["runs"] is None
-    assert off["reason"].startswith("shed: cost ") and " of 2% budget" in off["reason"]
+    assert off["reason"].startswith("shed: cost ") and f" of {budget}% budget" in off["reason"]
     assert off["reason"].endswith("; though --probes names it")
     assert shed["system"]["syscalls"] is None, "what is not counted is not known"
     assert all(process["oncpu_ns"] is not None for process in shed["processes"])
