@@ -17,6 +17,7 @@
 
 #include "accounts.h"
 #include "error.h"
+#include "clock.h"
 #include "events.h"
 #include "filecounts.h"
 #include "kernelbtf.h"
@@ -63,14 +64,6 @@ struct ebtop_session {
 	int stats_fd;
 	int stats_held; /* since before this interval */
 };
-
-static __u64 clock_ns(clockid_t clock)
-{
-	struct timespec time;
-
-	clock_gettime(clock, &time);
-	return (__u64)time.tv_sec * 1000000000ull + (__u64)time.tv_nsec;
-}
 
 /* ---- open and close ---- */
 
