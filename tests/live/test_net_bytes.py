@@ -177,7 +177,8 @@ def test_iperf3_agrees_with_its_own_account(session: Session) -> None:
     said = [json.loads(process.communicate()[0])["end"] for process in (client, server)]
     carried = totals_at_end(session, [client.pid, server.pid], "net_tx_bytes", "net_rx_bytes")
     # beside the stream, which begins with 37 bytes, there is a connection that controls it
-    found = [row for row in rows(session.refresh(), port) if is_closed(row)]
+    snapshot = look(session, lambda s: sum(map(is_closed, rows(s, port))) == 4)
+    found = [row for row in rows(snapshot, port) if is_closed(row)]
     (control,) = (row for row in found if row["dport"] == port and row["rx_bytes"])
     (stream,) = (row for row in found if row["dport"] == port and not row["rx_bytes"])
     written, read = (each["streams"][0][end]["bytes"]
@@ -508,7 +509,8 @@ def test_a_burst_of_processes(session: Session) -> None:
             os.waitpid(pid, 0)
         serving.join()
         assert set(totals_at_end(session, pids, "net_tx_bytes").values()) == {(2 * each,)}
-        snapshot = session.refresh()
+        # both have said that they are done a moment before the last answer is there
+        snapshot = look(session, lambda s: sum(map(is_closed, rows(s, where[1]))) >= 124)
         mine = [r for r in rows(snapshot, where[1]) if r["dport"] == where[1] and is_closed(r)]
         assert {row["tx_bytes"] for row in mine} == {each} and len(mine) == 62
         assert sorted(row["pid"] for row in mine) == sorted(pids * 2)

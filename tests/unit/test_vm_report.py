@@ -164,6 +164,12 @@ def test_a_program_that_cannot_be_read_is_no_program_less(tmp_path: Path) -> Non
         programs.declared(tmp_path)
 
 
+def test_programs_of_a_header_are_those_of_who_includes_it(tmp_path: Path) -> None:
+    (tmp_path / "x.bpf.c").write_text('#include "y.bpf.h"\nSEC("?kprobe/f") int own(void)\n')
+    (tmp_path / "y.bpf.h").write_text('SEC("?kprobe/g") int other(void)\n')
+    assert programs.declared(tmp_path) == [Program("x", "other"), Program("x", "own")]
+
+
 SWITCH, OPEN = (
     Program("sched", "switch_btf", "tp_btf/x"),
     Program("open", "open_kprobe", "kprobe/y"),

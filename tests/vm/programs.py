@@ -13,6 +13,7 @@ from typing import Optional
 
 MOST_INSTRUCTIONS = 100_000
 _SECTION = 'SEC("?'
+_INCLUDED = re.compile(r'^#include "(\w+\.bpf\.h)"$', re.MULTILINE)
 _PROGRAM = re.compile(r'SEC\("\?([^"]+)"\)\s*(?:static\s+)?int\s+(?:BPF_\w+\(\s*)?(\w+)')
 
 
@@ -33,10 +34,15 @@ Proofs = dict[Program, dict[str, Optional[int]]]
 
 
 def declared(folder: Path) -> list[Program]:
-    """All that the sources of `folder` define. A program that cannot be read is a ValueError."""
+    """All that the sources of `folder` define, and the headers they include themselves.
+
+    A program that cannot be read is a ValueError.
+    """
     found = []
     for path in sorted(folder.glob("*.bpf.c")):
         text = path.read_text("ascii")
+        headers = (folder / name for name in _INCLUDED.findall(text))
+        text += "".join(header.read_text("ascii") for header in headers if header.exists())
         here = [Program(path.name.split(".")[0], name, hook)
                 for hook, name in _PROGRAM.findall(text)]  # fmt: skip
         if len(here) != text.count(_SECTION):
