@@ -90,7 +90,8 @@ def fit(xs: Sequence[float], ys: Sequence[float]) -> tuple[float, float]:
     xy = sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys))
     if xx <= 0 or yy <= 0:
         return 0.0, 0.0
-    return xy / xx, min(1.0, xy * xy / (xx * yy))
+    # not xy * xy / (xx * yy): of tiny numbers the product is 0
+    return xy / xx, min(1.0, (xy / xx) * (xy / yy))
 
 
 def _all_along(points: Sequence[Point], grown: int) -> bool:
