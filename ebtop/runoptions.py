@@ -10,6 +10,7 @@ from ebtop.arguments import delay, pid, shown, wrong
 from ebtop.errors import UsageError
 from ebtop.options import CHOOSABLE, DEFAULT_PROBES, Options, Parser, unknown_option
 
+_THROUGH_SYSCALLS = ("vfs", "mem")
 _STATUS = (
     "Exit status: the command's own; 128+N when signal N ended it, 127 not found, 126 not"
     " executable, 2 wrong usage; 77 when --source bpf is not possible here."
@@ -56,7 +57,13 @@ def _describe(parser: argparse.ArgumentParser) -> None:
     add("-p", "--pid", type=pid, metavar="PID", help="no command: this process and its tree")
     add("--duration", type=delay, metavar="SECONDS", help="with -p: so long")
     add("--probes", type=_names, metavar="A,B", help=f"only these of: {', '.join(CHOOSABLE)}")
-    add("--no-probes", type=_names, default=(), metavar="A,B", help="all but these")
+    add(
+        "--no-probes",
+        type=_names,
+        default=(),
+        metavar="A,B",
+        help="all but these; without syscall also no vfs and mem, which see each call too",
+    )
     add("--source", choices=("auto", "bpf", "proc"), default="auto",
         help="bpf: fail where BPF cannot be used; proc: never try it (default: auto)")  # fmt: skip
     add = parser.add_argument_group("other").add_argument
@@ -85,6 +92,8 @@ def _options(given: Any, words: list[str]) -> Options:
 def _probes(only: Optional[tuple[str, ...]], without: tuple[str, ...]) -> Optional[tuple[str, ...]]:
     if only is None and not without:
         return None
+    if only is None and "syscall" in without:
+        without = (*without, *_THROUGH_SYSCALLS)  # or each call would go through its programs still
     # births and ends make the tree: without them there is no report
     left = [name for name in only or DEFAULT_PROBES if name not in without]
     return tuple(dict.fromkeys(["sched", "life", "tasks", *left]))

@@ -216,7 +216,10 @@ def test_options():
     assert parse(["run", "sh", "-c", "exit 1"]).words == ("sh", "-c", "exit 1")
     got = parse(["run", "-p", "7", "--duration", "2", "--no-probes", "syscall,sched"])
     assert (got.pids, got.duration_s) == ((7,), 2.0)
-    assert got.probes and "syscall" not in got.probes and {"sched", "life"} <= set(got.probes)
+    assert got.probes and {"sched", "life"} <= set(got.probes)
+    assert not {"syscall", "vfs", "mem"} & set(got.probes)
+    got = parse(["run", "--probes", "vfs,syscall", "--no-probes", "syscall", "--", "x"])
+    assert got.probes and "vfs" in got.probes and "syscall" not in got.probes
 
 
 @pytest.mark.parametrize(
