@@ -46,6 +46,7 @@ enum ebtop_collect {
 struct ebtop_config {
 	__u64 min_latency_ns; /* calls that took less are in no histogram and no stream */
 	__u64 min_bytes;      /* changes of memory by less are in no stream */
+	__u64 looked_at_ns;   /* since when: waits that began before are not counted by stack */
 	__u32 pid;            /* 0: every process */
 	__u32 uid;            /* effective; EBTOP_ANY_UID: every user */
 	__u32 flags;          /* EBTOP_FILTER_* */

@@ -58,6 +58,13 @@ static __always_inline bool passes(const struct ebtop_config *now, __u32 pid,
 	return now->uid == EBTOP_ANY_UID || now->uid == current_euid(with_reads);
 }
 
+/* As far as processes go. */
+static __always_inline bool is_watched(const struct ebtop_config *now, __u32 pid,
+				       const struct ebtop_slot *slot)
+{
+	return !now->pid || now->pid == pid || is_followed(now, slot);
+}
+
 /* Whether somebody looks at this process, or at all that the filter is about. */
 static __always_inline bool is_looked_at(const struct ebtop_config *now, __u32 pid,
 					 const struct ebtop_slot *slot)

@@ -70,7 +70,10 @@ static __always_inline bool wants_stack(const struct ebtop_slot *slot, __u32 evi
 {
 	const struct ebtop_config *now = config_for(EBTOP_COLLECT_STACKS);
 
-	return now && (evidence & EBTOP_WAIT_UNSURE || is_looked_at(now, slot->pid, slot));
+	if (!now)
+		return false;
+	return evidence & EBTOP_WAIT_UNSURE ? is_watched(now, slot->pid, slot) :
+					      is_looked_at(now, slot->pid, slot);
 }
 
 static __always_inline void wait_end(const struct ebtop_slot *slot, __u32 index, __u64 waited)
@@ -151,7 +154,8 @@ static __always_inline void wait_explain(struct task_struct *task, const struct 
 	reason = wait->evidence & 7;
 	wait->pending_ns = 0;
 	taken = take_stack_timed(task);
-	if (taken.id && now && is_looked_at(now, slot->pid, slot))
+	if (taken.id && now && is_looked_at(now, slot->pid, slot) &&
+	    bpf_ktime_get_ns() - ns >= now->looked_at_ns)
 		count_stack(&taken, wait->evidence, ns);
 	if (taken.id && wait->evidence & EBTOP_WAIT_UNSURE) {
 		if (taken.reason == EBTOP_STACK_UNRESOLVED &&

@@ -61,6 +61,14 @@ static __always_inline void copy_counts(struct ebtop_task *record, struct task_s
 	record->major_faults = task->maj_flt;
 }
 
+static __always_inline bool wants_stack(const struct ebtop_task *record)
+{
+	const struct ebtop_config *now = config_for(EBTOP_COLLECT_STACKS);
+	__u32 *index = slot_index(record->tid);
+
+	return now && is_watched(now, record->pid, index && *index ? slot_at(*index) : NULL);
+}
+
 /* Of one that waits: threads that sleep since before anybody watched are explained by this alone. */
 static __always_inline void copy_wait(struct ebtop_task *record, struct task_struct *task,
 				      bool with_reads)
@@ -69,7 +77,7 @@ static __always_inline void copy_wait(struct ebtop_task *record, struct task_str
 	if (record->on_cpu || record->task_state == TASK_RUNNING || task->exit_state)
 		return;
 	record->wait = evidence_of(task, record->task_state, with_reads);
-	if (record->wait & EBTOP_WAIT_UNSURE && config_for(EBTOP_COLLECT_STACKS))
+	if (record->wait & EBTOP_WAIT_UNSURE && wants_stack(record))
 		record->wait_stack = take_stack(task).id;
 }
 

@@ -269,6 +269,7 @@ void ebtop_look_at(ebtop_session *session, __u32 pid)
 	waits_forget(&session->waits);
 	filecounts_forget(&session->maps);
 	session->looked_at = pid;
+	session->config.now->looked_at_ns = clock_ns(CLOCK_MONOTONIC);
 	session->config.now->looked_at_pid = pid;
 }
 
