@@ -173,12 +173,16 @@ static int open_session(struct ebtop_session *session, const struct ebtop_settin
 	return ret;
 }
 
+#define APART_BYTES (1 << 22)
+
 /* Large tables come and go with refreshes: each in memory of its own leaves no hole in the heap. By
- * itself the C library stops doing that once the first has been freed. */
+ * itself the C library stops doing that once the first has been freed. What a stream is read into is
+ * smaller, and stays. */
 static void keep_large_apart(void)
 {
 #ifdef __GLIBC__
-	mallopt(M_MMAP_THRESHOLD, 1 << 18);
+	mallopt(M_MMAP_THRESHOLD, APART_BYTES);
+	mallopt(M_TRIM_THRESHOLD, 2 * APART_BYTES);
 #endif
 }
 
