@@ -67,6 +67,8 @@ struct ebtop_settings {
 	__u32 debug;          /* 1: all that libbpf and the verifier say goes to standard error */
 	__u32 transitions;    /* 1: an event for each change of a connection's state */
 	__u32 allocations;    /* 1: an event for each call that changes what is mapped */
+	__u32 symbols_ahead; /* 1: the kernel's symbols are read now, not when a stack needs them */
+	__u32 pad;
 	struct ebtop_hook hook;     /* for kfunc */
 	struct ebtop_config filter; /* pid, uid, flags, port, min_*; the rest is the session's */
 	char syscall_kinds[EBTOP_SYSCALL_NUMBERS]; /* EBTOP_KIND_* and category, by number */

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -115,6 +116,7 @@ int functions_open(struct functions *functions, const char *list)
 
 void functions_close(struct functions *functions)
 {
+	functions_wait(functions);
 	if (functions->symbols_fd >= 0)
 		close(functions->symbols_fd);
 	functions->symbols_fd = -1;
@@ -242,6 +244,32 @@ static void find_ranges(struct functions *functions)
 	end_ranges(functions, &search.addresses);
 	buffer_free(&search.addresses);
 	functions->found = 1;
+}
+
+static void *read_in_thread(void *context)
+{
+	find_ranges(context);
+	return NULL;
+}
+
+void functions_read_ahead(struct functions *functions)
+{
+	sigset_t all, before;
+
+	if (functions->symbols_fd < 0)
+		return;
+	/* signals are for the caller, who waits for them */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	functions->reading = !pthread_create(&functions->reader, NULL, read_in_thread, functions);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+void functions_wait(struct functions *functions)
+{
+	if (functions->reading)
+		pthread_join(functions->reader, NULL);
+	functions->reading = 0;
 }
 
 struct naming {

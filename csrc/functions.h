@@ -7,6 +7,8 @@
 #ifndef EBTOP_FUNCTIONS_H
 #define EBTOP_FUNCTIONS_H
 
+#include <pthread.h>
+
 #include "buffer.h"
 
 struct functions {
@@ -15,6 +17,8 @@ struct functions {
 	struct buffer names; /* struct function_name, in order */
 	struct buffer ranges; /* struct function_range, in order */
 	int found;
+	int reading; /* by `reader` */
+	pthread_t reader;
 	/* called now and then while the file is read, which takes tens of milliseconds */
 	void (*meanwhile)(void *context);
 	void *context;
@@ -23,6 +27,10 @@ struct functions {
 /* `list`: a line a function, `R name`, R a digit: enum ebtop_wait. */
 int functions_open(struct functions *functions, const char *list);
 void functions_close(struct functions *functions);
+/* Reads the symbols now, in a thread, instead of when they are asked for first; the other waits for its
+ * end. For those who have the time now and not later. */
+void functions_read_ahead(struct functions *functions);
+void functions_wait(struct functions *functions);
 /* Whether addresses can be told apart at all. */
 int functions_are_there(const struct functions *functions);
 /* Fills in names; the addresses are in order. The whole file is read for it. */

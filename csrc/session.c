@@ -146,8 +146,8 @@ static int open_parts(struct ebtop_session *session, const struct ebtop_settings
 	session->accounts.waits = &session->waits;
 	if (waits_open(&session->waits, &session->maps, settings->wait_functions))
 		return error_set(err, -ENOMEM, "waits", "no memory");
-	session->waits.functions.meanwhile = serve_slots;
-	session->waits.functions.context = session;
+	if (settings->symbols_ahead)
+		functions_read_ahead(&session->waits.functions);
 	ret = events_open(&session->events, &session->maps, &session->accounts, err);
 	if (ret)
 		return ret;
@@ -169,6 +169,9 @@ static int open_session(struct ebtop_session *session, const struct ebtop_settin
 
 	kernelbtf_share();
 	ret = open_parts(session, settings, err);
+	functions_wait(&session->waits.functions);
+	session->waits.functions.meanwhile = serve_slots;
+	session->waits.functions.context = session;
 	kernelbtf_drop();
 	return ret;
 }

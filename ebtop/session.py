@@ -120,6 +120,7 @@ class Session:
         debug: bool = False,
         hook: Optional[Hook] = None,
         transitions: bool = False,
+        symbols_ahead: bool = False,
         allocations: bool = False,
     ) -> None:
         error = ffi.new("struct ebtop_error *")
@@ -129,6 +130,7 @@ class Session:
         settings.verifier_stats = verifier_stats
         settings.debug = debug
         settings.transitions = transitions
+        settings.symbols_ahead = symbols_ahead
         settings.allocations = allocations
         if hook is not None:
             settings.hook = _hook(hook)

@@ -40,6 +40,8 @@ def open_source(options: Options, verifier_stats: bool = False) -> Source:
             events_bytes=options.buffer_bytes,
             filter=kernel_filter(options),
             verifier_stats=verifier_stats,
+            # a command should not have to share its CPUs with that
+            symbols_ahead=options.command == "run",
             # a screen would be written over
             debug=options.debug and options.command != "dashboard",
         )
