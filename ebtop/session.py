@@ -56,6 +56,8 @@ DEFAULT_PROBES = tuple(name for name in PROBES if name not in ("open", "kfunc"))
 """Those that account; a log of events runs when it is asked for."""
 WINDOWS = enum_names("enum ebtop_window", "EBTOP_WINDOW_", "EBTOP_WINDOWS")
 """What the table of system calls can cover."""
+_NAMES_NS = 5_000_000_000
+"""New stacks get their names once in so long: the kernel's symbols take 50 ms to read."""
 
 
 def _check(code: int, error: Any) -> None:
@@ -147,6 +149,7 @@ class Session:
         self._ret = ffi.new("struct ebtop_snapshot *")
         self._last_cpu_ns: Optional[int] = None
         self._symbols: dict[int, bytes] = {}
+        self._named_ns: Optional[int] = None
         self._since_ns: Optional[int] = None
         self._disk_stats: Optional[DiskStats] = None
         fd = lib.ebtop_event_fd(handle)
@@ -241,7 +244,9 @@ class Session:
             self._since_ns = self._ret.taken_ns
         snapshot = self._snapshot(self._ret, cumulative, reset)
         if symbols and snapshot.waits:
-            snapshot = self.named(snapshot)
+            now = snapshot.taken_ns
+            due = self._named_ns is None or now - self._named_ns >= _NAMES_NS
+            snapshot = self.named(snapshot, due)
         if reset:
             self._since_ns = snapshot.taken_ns
         return snapshot
@@ -287,20 +292,21 @@ class Session:
             self._disk_stats = DiskStats()
         return joined(_table(DISK, raw.disks), self._disk_stats.refresh(cumulative, reset))
 
-    def named(self, snapshot: Snapshot) -> Snapshot:
-        """The same with the functions of all addresses in its stacks; those that are new cost a
-        look at the kernel's symbols."""
+    def named(self, snapshot: Snapshot, look: bool = True) -> Snapshot:
+        """The same with the functions of all addresses in its stacks. Those that are new cost a
+        look at the kernel's symbols; without `look` they have no name yet."""
         waits = snapshot.waits or Table(WAIT, b"")
         frames = [name for name in WAIT.names if name.startswith("frame_")]
         met = {address for name in frames for address in waits.column(name)}
         new = sorted(met.difference(self._symbols, (0,)))
-        if new:
+        if new and look:
+            self._named_ns = snapshot.taken_ns
             asked = ffi.new("struct ebtop_symbol[]", [{"address": address} for address in new])
             lib.ebtop_symbols(self._handle, asked, len(new))
             for symbol in asked:
                 self._symbols[symbol.address] = ffi.string(symbol.name) if symbol.start else b""
-        symbols = {address: self._symbols[address] for address in met if address}
-        return replace(snapshot, symbols=symbols)
+        known = met.intersection(self._symbols)
+        return replace(snapshot, symbols={address: self._symbols[address] for address in known})
 
     def _cost(
         self,

@@ -125,13 +125,17 @@ def _pid(pid: int, snapshot: Snapshot) -> str:
     return f"{pid} (ended)" if ended else str(pid)
 
 
+_SILENT = frozenset((*SWITCHABLE, "kfunc", "sockets"))
+"""Nothing shows these, `ebtop kprobe` alone does, or they come with another: that is no fault."""
+
+
 def _probes(snapshot: Snapshot, state: ViewState) -> Line:
     """Those that run, then the others with why, said once for all that share it."""
     groups: dict[tuple[str, str], list[str]] = {}
     for probe in sorted(snapshot.probes, key=lambda probe: probe.state != "on"):
         shed = snapshot.spending is not None and probe.name in snapshot.spending.shed
-        if probe.state == "off" and probe.name in (*SWITCHABLE, "kfunc") and not shed:
-            continue  # nothing shows it now, or `ebtop kprobe` alone does; that is no fault
+        if probe.state == "off" and probe.name in _SILENT and not shed:
+            continue
         why = displayable(probe.reason or "", state.ascii)
         groups.setdefault((probe.state, why), []).append(displayable(probe.name, state.ascii))
     spans = [Span("  probes:", Style.LABEL)]
