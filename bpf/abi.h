@@ -613,7 +613,10 @@ struct ebtop_task {
 
 /* ---- rows: what Python sees ---- */
 
-/* Additive values of a process or thread; index into ebtop_row.counters, bit in ebtop_row.known. */
+/*
+ * Additive values of a process or thread; index into ebtop_row.counters. What is known together is
+ * in one group, and the groups follow one another: see enum ebtop_group_first.
+ */
 enum ebtop_counter {
 	EBTOP_ONCPU_NS = 0,
 	EBTOP_USER_NS = 1,
@@ -640,9 +643,9 @@ enum ebtop_counter {
 	EBTOP_DISK_WRITE_BYTES = 22,
 	EBTOP_DISK_READS = 23,
 	EBTOP_DISK_WRITES = 24,
-	EBTOP_DISK_WRITTEN_LATER_BYTES = 25, /* dirtied in the page cache, for others to write */
-	EBTOP_DISK_LATENCY_NS = 26,          /* of all requests, summed */
-	EBTOP_DISK_SEQUENTIAL = 27,
+	EBTOP_DISK_LATENCY_NS = 25, /* of all requests, summed */
+	EBTOP_DISK_SEQUENTIAL = 26,
+	EBTOP_DISK_WRITTEN_LATER_BYTES = 27, /* dirtied in the page cache, for others to write */
 	EBTOP_FILE_READ_BYTES = 28,
 	EBTOP_FILE_WRITE_BYTES = 29,
 	EBTOP_CACHED_READ_BYTES =
@@ -651,11 +654,11 @@ enum ebtop_counter {
 	EBTOP_OPENS = 32,
 	EBTOP_NET_TX_BYTES = 33,
 	EBTOP_NET_RX_BYTES = 34,
-	EBTOP_CONNECTIONS = 35, /* open now: no sum over time */
-	EBTOP_CONNECTIONS_OPENED = 36,
-	EBTOP_CONNECTIONS_ACCEPTED = 37,
-	EBTOP_RETRANSMITS = 38,
-	EBTOP_CONNECTION_ERRORS = 39,
+	EBTOP_RETRANSMITS = 35,
+	EBTOP_CONNECTION_ERRORS = 36,
+	EBTOP_CONNECTIONS = 37, /* open now: no sum over time */
+	EBTOP_CONNECTIONS_OPENED = 38,
+	EBTOP_CONNECTIONS_ACCEPTED = 39,
 	EBTOP_WAIT_DISK_NS = 40, /* in the order of enum ebtop_wait; their sum is EBTOP_OFFCPU_NS */
 	EBTOP_WAIT_NETWORK_NS = 41,
 	EBTOP_WAIT_LOCK_NS = 42,
@@ -672,7 +675,57 @@ enum ebtop_counter {
 	EBTOP_COUNTERS = 53,
 };
 
-/* The other values a source may not know; also bits in ebtop_row.known, from its end. */
+/*
+ * Bits of ebtop_row.known: what a source, a probe or a kernel can leave unknown alone. First the
+ * groups of counters, then single values.
+ */
+enum ebtop_known {
+	EBTOP_KNOWN_ONCPU = 0,
+	EBTOP_KNOWN_SPLIT = 1, /* user and kernel time apart */
+	EBTOP_KNOWN_OFFCPU = 2,
+	EBTOP_KNOWN_RUNQ_WAIT = 3,
+	EBTOP_KNOWN_SWITCHES = 4,
+	EBTOP_KNOWN_MIGRATIONS = 5,
+	EBTOP_KNOWN_FAULTS = 6,
+	EBTOP_KNOWN_SYSCALLS = 7,
+	EBTOP_KNOWN_DISK_BYTES = 8,
+	EBTOP_KNOWN_DISK_REQUESTS = 9,
+	EBTOP_KNOWN_WRITTEN_LATER = 10,
+	EBTOP_KNOWN_FILES = 11,
+	EBTOP_KNOWN_OPENS = 12,
+	EBTOP_KNOWN_NET_BYTES = 13,
+	EBTOP_KNOWN_NET_ERRORS = 14,
+	EBTOP_KNOWN_CONNECTIONS = 15,
+	EBTOP_KNOWN_CONNECTS = 16,
+	EBTOP_KNOWN_WAITS = 17,
+	EBTOP_KNOWN_MEMORY = 18,
+	EBTOP_KNOWN_GROUPS = 19,
+};
+
+/* Where each of those groups begins, in the order of its bit; it ends where the next one begins. */
+enum ebtop_group_first {
+	EBTOP_FIRST_ONCPU = EBTOP_ONCPU_NS,
+	EBTOP_FIRST_SPLIT = EBTOP_USER_NS,
+	EBTOP_FIRST_OFFCPU = EBTOP_OFFCPU_NS,
+	EBTOP_FIRST_RUNQ_WAIT = EBTOP_RUNQ_WAIT_NS,
+	EBTOP_FIRST_SWITCHES = EBTOP_VOLUNTARY_SWITCHES,
+	EBTOP_FIRST_MIGRATIONS = EBTOP_MIGRATIONS,
+	EBTOP_FIRST_FAULTS = EBTOP_MINOR_FAULTS,
+	EBTOP_FIRST_SYSCALLS = EBTOP_SYSCALLS,
+	EBTOP_FIRST_DISK_BYTES = EBTOP_DISK_READ_BYTES,
+	EBTOP_FIRST_DISK_REQUESTS = EBTOP_DISK_READS,
+	EBTOP_FIRST_WRITTEN_LATER = EBTOP_DISK_WRITTEN_LATER_BYTES,
+	EBTOP_FIRST_FILES = EBTOP_FILE_READ_BYTES,
+	EBTOP_FIRST_OPENS = EBTOP_OPENS,
+	EBTOP_FIRST_NET_BYTES = EBTOP_NET_TX_BYTES,
+	EBTOP_FIRST_NET_ERRORS = EBTOP_RETRANSMITS,
+	EBTOP_FIRST_CONNECTIONS = EBTOP_CONNECTIONS,
+	EBTOP_FIRST_CONNECTS = EBTOP_CONNECTIONS_OPENED,
+	EBTOP_FIRST_WAITS = EBTOP_WAIT_DISK_NS,
+	EBTOP_FIRST_MEMORY = EBTOP_MMAP_CALLS,
+};
+
+/* The other values a source may not know; bits in ebtop_row.known, from its end. */
 enum ebtop_fact {
 	EBTOP_FACT_START_NS = 54,
 	EBTOP_FACT_PPID = 55,
@@ -696,7 +749,7 @@ enum ebtop_fact {
 #define EBTOP_ROW_FOLLOWED 128 /* the filter names a process, and it is that or descends from it */
 
 struct ebtop_row {
-	__u64 known;    /* bit set: that counter or fact holds a value */
+	__u64 known;    /* bits: enum ebtop_known, enum ebtop_fact; set: it holds a value */
 	__u64 start_ns; /* boot-time clock; identity together with pid (or tid) */
 	__u64 counters[EBTOP_COUNTERS];
 	__u64 rss_bytes;

@@ -9,9 +9,8 @@
 #include "rows.h"
 
 #define KNOWN(bit) (1ull << (bit))
-#define WAITS_KNOWN                                                                                \
-	(KNOWN(EBTOP_OFFCPU_NS) | KNOWN(EBTOP_LIFETIME_NS) |                                       \
-	 (KNOWN(EBTOP_WAITS) - 1) << EBTOP_WAIT_DISK_NS)
+#define DISKS_KNOWN (KNOWN(EBTOP_KNOWN_DISK_BYTES) | KNOWN(EBTOP_KNOWN_DISK_REQUESTS))
+#define WAITS_KNOWN (KNOWN(EBTOP_KNOWN_OFFCPU) | KNOWN(EBTOP_KNOWN_WAITS))
 
 void rows_open(struct rows *rows)
 {
@@ -52,16 +51,13 @@ static __u64 known_of_slots(const struct accounts *accounts)
 	__u64 known = 0;
 
 	if (accounts->syscalls)
-		for (int c = EBTOP_SYSCALLS; c <= EBTOP_SYSCALLS_OTHER; c++)
-			known |= KNOWN(c);
+		known |= KNOWN(EBTOP_KNOWN_SYSCALLS);
 	if (accounts->files && accounts->files->bytes)
-		known |= KNOWN(EBTOP_FILE_READ_BYTES) | KNOWN(EBTOP_FILE_WRITE_BYTES) |
-			 KNOWN(EBTOP_CACHED_READ_BYTES) | KNOWN(EBTOP_CACHE_ADDED_BYTES);
+		known |= KNOWN(EBTOP_KNOWN_FILES);
 	if (accounts->files && accounts->files->opens)
-		known |= KNOWN(EBTOP_OPENS);
+		known |= KNOWN(EBTOP_KNOWN_OPENS);
 	if (accounts->memory)
-		for (int c = EBTOP_MMAP_CALLS; c <= EBTOP_FREED_BYTES; c++)
-			known |= KNOWN(c);
+		known |= KNOWN(EBTOP_KNOWN_MEMORY);
 	return known;
 }
 
@@ -71,23 +67,25 @@ static __u64 known_counters(const struct accounts *accounts, const struct proces
 	__u64 known = 0, divided = counters[EBTOP_USER_NS] + counters[EBTOP_KERNEL_NS];
 
 	if (process->flags & PROCESS_ACCOUNTED) {
-		known |= KNOWN(EBTOP_ONCPU_NS) | KNOWN(EBTOP_VOLUNTARY_SWITCHES) |
-			 KNOWN(EBTOP_INVOLUNTARY_SWITCHES) | KNOWN(EBTOP_MIGRATIONS);
+		known |= KNOWN(EBTOP_KNOWN_ONCPU) | KNOWN(EBTOP_KNOWN_SWITCHES) |
+			 KNOWN(EBTOP_KNOWN_MIGRATIONS);
 		if (accounts->have_sched && !(process->flags & PROCESS_UNTRACKED))
-			known |= WAITS_KNOWN | KNOWN(EBTOP_RUNQ_WAIT_NS);
+			known |= WAITS_KNOWN | KNOWN(EBTOP_KNOWN_RUNQ_WAIT);
 		if (divided * 100 >= counters[EBTOP_ONCPU_NS] * 99)
-			known |= KNOWN(EBTOP_USER_NS) | KNOWN(EBTOP_KERNEL_NS);
+			known |= KNOWN(EBTOP_KNOWN_SPLIT);
 	}
 	if (process->flags & PROCESS_ACCOUNTED && !(process->flags & PROCESS_UNTRACKED) &&
 	    accounts_passes(accounts, process))
 		known |= known_of_slots(accounts);
 	if (accounts->connections && process->flags & PROCESS_ACCOUNTED &&
-	    !(process->flags & PROCESS_UNTRACKED))
-		for (int c = EBTOP_NET_TX_BYTES; c <= EBTOP_CONNECTION_ERRORS; c++)
-			if (c != EBTOP_CONNECTIONS || accounts->connections->list_link >= 0)
-				known |= KNOWN(c);
+	    !(process->flags & PROCESS_UNTRACKED)) {
+		known |= KNOWN(EBTOP_KNOWN_NET_BYTES) | KNOWN(EBTOP_KNOWN_NET_ERRORS) |
+			 KNOWN(EBTOP_KNOWN_CONNECTS);
+		if (accounts->connections->list_link >= 0)
+			known |= KNOWN(EBTOP_KNOWN_CONNECTIONS);
+	}
 	if (process->flags & PROCESS_FAULTS)
-		known |= KNOWN(EBTOP_MINOR_FAULTS) | KNOWN(EBTOP_MAJOR_FAULTS);
+		known |= KNOWN(EBTOP_KNOWN_FAULTS);
 	return known;
 }
 
@@ -184,10 +182,9 @@ static void pack_disks(const struct accounts *accounts, struct ebtop_row *row,
 {
 	if (process->task_flags & PF_KTHREAD)
 		return;
-	for (int c = EBTOP_DISK_READ_BYTES; c <= EBTOP_DISK_SEQUENTIAL; c++)
-		row->known |= KNOWN(c);
-	if (process->flags & PROCESS_NO_DIRTIED || !(process->flags & PROCESS_FAULTS))
-		row->known &= ~KNOWN(EBTOP_DISK_WRITTEN_LATER_BYTES);
+	row->known |= DISKS_KNOWN;
+	if (!(process->flags & PROCESS_NO_DIRTIED) && process->flags & PROCESS_FAULTS)
+		row->known |= KNOWN(EBTOP_KNOWN_WRITTEN_LATER);
 	disks_pack_owner(accounts->disks, process->node.id, process->node.start_ns,
 			 !!(flags & EBTOP_CUMULATIVE), row);
 }
@@ -257,9 +254,8 @@ static void pack_thread(struct accounts *accounts, struct ebtop_row *row,
 		row->counters[EBTOP_WAIT_DISK_NS + thread->wait] = asleep;
 	}
 	row->known = known_counters(accounts, process, row->counters);
-	for (int c = EBTOP_CONNECTIONS; c <= EBTOP_CONNECTION_ERRORS; c++)
-		if (c != EBTOP_CONNECTIONS_OPENED && c != EBTOP_CONNECTIONS_ACCEPTED)
-			row->known &= ~KNOWN(c); /* of the process as a whole */
+	/* of the process as a whole */
+	row->known &= ~(KNOWN(EBTOP_KNOWN_CONNECTIONS) | KNOWN(EBTOP_KNOWN_NET_ERRORS));
 	if (flags & EBTOP_CUMULATIVE) /* sleep of untouched threads is summed by process */
 		row->known &= ~WAITS_KNOWN;
 	pack_facts(row, process);
@@ -344,9 +340,7 @@ static void add_rest_of_disks(struct rows *rows, struct accounts *accounts, __u3
 	if (!accounts->disks ||
 	    !disks_pack_rest(accounts->disks, !!(flags & EBTOP_CUMULATIVE), &rest))
 		return;
-	for (int c = EBTOP_DISK_READ_BYTES; c <= EBTOP_DISK_SEQUENTIAL; c++)
-		if (c != EBTOP_DISK_WRITTEN_LATER_BYTES)
-			rest.known |= KNOWN(c);
+	rest.known |= DISKS_KNOWN;
 	row = buffer_add(&rows->processes);
 	if (row)
 		*row = rest;

@@ -13,7 +13,7 @@ from typing import Any
 
 from ebtop import units
 from ebtop.errors import UsageError
-from ebtop.layout import ARGS_CUT, EXITED, KNOWN_BIT, NOT_COUNTED
+from ebtop.layout import ARGS_CUT, EXITED, KNOWN_BIT, NOT_COUNTED, known_mask
 from ebtop.leaks import Leak
 from ebtop.snapshot import Snapshot
 from ebtop.text import displayable
@@ -165,8 +165,7 @@ def leak_of(row: Row, context: Context) -> Leak | None:
 
 
 _ONCPU = 1 << KNOWN_BIT["oncpu_ns"]
-_WAITS = sum(1 << KNOWN_BIT[name] for name in KNOWN_BIT if name.startswith("wait_"))
-_WAITS |= 1 << KNOWN_BIT["lifetime_ns"] | 1 << KNOWN_BIT["offcpu_ns"]
+_WAITS = known_mask("offcpu_ns", "lifetime_ns", *(f"wait_{reason}_ns" for reason in REASONS))
 _SYSCALLS = 1 << KNOWN_BIT["syscalls"]
 _DISKS = 1 << KNOWN_BIT["disk_reads"]
 _CACHED = 1 << KNOWN_BIT["cached_read_bytes"]

@@ -19,20 +19,20 @@ from ebtop.layout import (
     EXITED,
     FACTS,
     FOLLOWED,
-    KNOWN_BIT,
     MEMORY_PARTS,
     NOT_COUNTED,
     RAN,
     ROW,
     Table,
+    known_mask,
 )
 from ebtop.snapshot import Snapshot
 
 Key = tuple[int, int]
-_COUNTERS_KNOWN = sum(1 << KNOWN_BIT[name] for name in COUNTERS)
+_COUNTERS_KNOWN = known_mask(*COUNTERS)
 _RSS = 1 << FACTS["rss_bytes"]
 _PEAK = 1 << FACTS["peak_rss_bytes"]
-_TIMES = 1 << KNOWN_BIT["user_ns"] | 1 << KNOWN_BIT["kernel_ns"]
+_TIMES = known_mask("user_ns", "kernel_ns")
 
 
 class Member(NamedTuple):

@@ -8,6 +8,7 @@ kernel and calls no collector: `ffi` here is only asked about types.
 from __future__ import annotations
 
 import struct
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Any, Iterator, Union
 
@@ -112,7 +113,19 @@ FACTS = {
     name[len("EBTOP_FACT_") :].lower(): bit
     for bit, name in ffi.typeof("enum ebtop_fact").elements.items()
 }
-KNOWN_BIT = {**{name: bit for bit, name in enumerate(COUNTERS)}, **FACTS}
+_GROUPS = sorted(ffi.typeof("enum ebtop_group_first").elements)
+"""The first counter of each group of those that are known together."""
+KNOWN_BIT = {**{n: bisect_right(_GROUPS, i) - 1 for i, n in enumerate(COUNTERS)}, **FACTS}
+"""The bit of `known` by counter and fact; those of one group share theirs."""
+
+
+def known_mask(*names: str) -> int:
+    """The bits of a row's `known` that say that all of these hold a value."""
+    mask = 0
+    for name in names:
+        mask |= 1 << KNOWN_BIT[name]
+    return mask
+
 
 RAN, BORN, EXITED, KERNEL, ARGS_CUT, DIVIDED, DISK_SLOW, FOLLOWED = (1, 2, 4, 8, 16, 32, 64, 128)
 TEXT_CUT, TEXT_UNREAD = (1, 2)

@@ -21,6 +21,7 @@ from ebtop.layout import (
     NOT_COUNTED,
     RAN,
     ROW,
+    known_mask,
 )
 from ebtop.procparse import (
     TICK_NS,
@@ -39,12 +40,7 @@ Counts = tuple[Optional[int], ...]  # one for each of COUNTERS, in their order
 NO_COUNTS: Counts = (None,) * len(COUNTERS)
 
 
-def mask(*names: str) -> int:
-    """The bits of `known` for these counters and facts."""
-    return sum(1 << KNOWN_BIT[name] for name in names)
-
-
-_ALWAYS_KNOWN = mask(*_ALWAYS)
+_ALWAYS_KNOWN = known_mask(*_ALWAYS)
 _COUNTER_BITS = tuple(1 << KNOWN_BIT[name] for name in COUNTERS)
 
 

@@ -41,21 +41,19 @@ from ebtop.layout import (
     TEXT_UNREAD,
     WAIT,
     Table,
+    known_mask,
 )
 from ebtop.leaks import Leak, Point
 from ebtop.snapshot import Host, ProbeStatus, SelfCost, Snapshot, System
 
 NET = ("net_tx_bytes", "net_rx_bytes", "connections", "connections_opened",
        "connections_accepted", "retransmits", "connection_errors")  # fmt: skip
-NET_KNOWN = sum(1 << KNOWN_BIT[name] for name in NET)
-DISK_KNOWN = sum(1 << bit for name, bit in KNOWN_BIT.items() if name.startswith("disk_"))
-ALL_KNOWN = sum(1 << bit for name, bit in KNOWN_BIT.items() if name != "exit_code") - DISK_KNOWN
-ALL_KNOWN -= NET_KNOWN
+NET_KNOWN = known_mask(*NET)
+DISK_KNOWN = known_mask(*(name for name in KNOWN_BIT if name.startswith("disk_")))
+ALL_KNOWN = known_mask(*(name for name in KNOWN_BIT if name != "exit_code"))
+ALL_KNOWN &= ~(DISK_KNOWN | NET_KNOWN)
 """But what comes from disks and the network, of which most of these machines know nothing."""
-MEM_KNOWN = sum(
-    1 << KNOWN_BIT[name]
-    for name in ("mmap_calls", "munmap_calls", "brk_calls", "allocated_bytes", "freed_bytes")
-)
+MEM_KNOWN = known_mask("mmap_calls", "munmap_calls", "brk_calls", "allocated_bytes", "freed_bytes")
 EXIT_KNOWN = 1 << KNOWN_BIT["exit_code"]
 MS = 1_000_000
 GIB = 1 << 30

@@ -71,10 +71,22 @@ def test_columns_read_the_member_they_name() -> None:
     assert (row["runq_wait_ns"], row["ppid"], row["exit_code"]) == (7, 5, -3)
 
 
-def test_known_bits_of_counters_and_facts_do_not_clash() -> None:
-    bits = list(layout.KNOWN_BIT.values())
-    assert len(set(bits)) == len(bits)
-    assert max(bits) < 64
+def test_known_bits_of_groups_and_facts_do_not_clash() -> None:
+    groups = {layout.KNOWN_BIT[name] for name in layout.COUNTERS}
+    assert groups == set(range(lib.EBTOP_KNOWN_GROUPS))
+    assert len(set(layout.FACTS.values())) == len(layout.FACTS)
+    assert not groups & set(layout.FACTS.values())
+    assert max(layout.FACTS.values()) < 64
+
+
+def test_each_group_begins_with_the_counter_that_the_header_names() -> None:
+    bits = ffi.typeof("enum ebtop_known").relements
+    firsts = ffi.typeof("enum ebtop_group_first").elements
+    for counter, name in firsts.items():
+        group = bits[name.replace("_FIRST_", "_KNOWN_")]
+        assert layout.KNOWN_BIT[layout.COUNTERS[counter]] == group
+        if counter:
+            assert layout.KNOWN_BIT[layout.COUNTERS[counter - 1]] == group - 1
 
 
 def test_constants_typed_in_python_are_those_of_the_header() -> None:
