@@ -80,6 +80,8 @@ def _run(options: Options) -> int:
         from ebtop import rundiff
 
         return rundiff.run(options)
+    if options.command == "selftest":
+        return _selftest(options)
     _check_exist(options)
     if options.command == "run":
         from ebtop import profiling
@@ -183,6 +185,15 @@ def _sample(options: Options) -> int:
                 say(about)
             write_samples(source, options, view_state(options), ending)
     return 0
+
+
+def _selftest(options: Options) -> int:
+    from ebtop.sampling import Ending
+
+    with Ending() as ending:
+        from ebtop.selftest import command
+
+        return command.run(options, ending)
 
 
 def _stream(options: Options) -> int:

@@ -33,6 +33,7 @@ COMMANDS = {
     "run": "runs a command and reports what it and all that it started did",
     "diff": "compares reports of `run`",
     "set": "changes the filter of an ebtop that runs",
+    "selftest": "makes known work, and holds what ebtop says of it against the truth",
 }
 NOT_YET = ("record", "replay", "export")
 _DEFAULT_MIN_S, _DEFAULT_MAX_S = 0.1, 10.0
@@ -88,6 +89,8 @@ class Options:
     buffer_bytes: int = 0
     """Of the ring buffer; 0: the collector's choice."""
     function: str = ""
+    directory: str = ""
+    """Where `selftest` makes the file that it reads and writes past the page cache."""
     """Of the kernel, for `kprobe`."""
     args: Optional[int] = None
     """How many of its arguments; None: those that are known."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 LIVE = ("tests/live",)
 KNOWN_WORK = tuple(
     f"tests/live/test_{name}.py"
-    for name in ("environment", "variants", "facts", "lives", "syscalls", "open_stream")
+    for name in ("environment", "variants", "facts", "lives", "syscalls", "open_stream", "selftest")
 )
 """Of each metric the tests that count known work; the others are about ebtop, not the kernel."""
 FAULTS = ("tests/faults",)
