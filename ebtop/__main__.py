@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """Owns `python -m ebtop`: refuses to run as root on code that others could have planted.
 
-The installed script starts Python with -I and needs no such check. Nothing but built-in modules
-may be imported before it.
+The installed script starts Python with -I and an environment of its own, and needs no such check.
+Nothing but built-in modules may be imported before it.
 """
 
 import posix
@@ -19,8 +19,14 @@ def _planted(folder: str, trusted: "set[int]") -> bool:
     return status.st_uid not in trusted or bool(status.st_mode & 0o022)
 
 
+def _is_chosen_by_caller() -> bool:
+    """Whether the caller had a say in where Python looks: some variables are in force under -I."""
+    names = (b"PYTHON", b"__PYVENV")
+    return not sys.flags.isolated or any(name.startswith(names) for name in posix.environ)
+
+
 def _refuse() -> None:
-    if posix.geteuid() != 0 or sys.flags.isolated:
+    if posix.geteuid() != 0 or not _is_chosen_by_caller():
         return
     sudo_uid = posix.environ.get(b"SUDO_UID", b"")
     trusted = {0} | ({int(sudo_uid)} if sudo_uid.isdigit() else set())

@@ -14,6 +14,7 @@ import signal
 import stat
 from typing import Optional
 
+from ebtop.environment import as_mapping, given
 from ebtop.privilege import User
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
@@ -79,7 +80,7 @@ def status_of(error: int) -> int:
 def _become(words: list[str], user: Optional[User], held: int, failed: int) -> int:
     """In the child. All that can be done before anybody watches is done before."""
     _default_signals()
-    environment = dict(os.environb)
+    environment = as_mapping(given() or ())
     try:
         if user is not None:
             _take_identity(user, environment)

@@ -1,20 +1,81 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 #
-# Installed as `ebtop`. Starts Python with -I, so that neither the current directory nor the
-# environment can put code into root's process. It calls nothing by a name that PATH could lead astray.
+# Installed as `ebtop`. Starts Python with -I and with an environment of its own, so that neither the
+# current directory nor a variable can put code into root's process: -I alone leaves some variables
+# in force. It calls nothing by a name that PATH could lead astray. The environment that it was
+# started with goes along as data; what becomes of it is ebtop/environment.py's.
+
+# bash, as sh, takes functions from the environment, and these names for them
+unset -f [ echo read 2>/dev/null
+# of the C library, for what is called here
+unset LD_PRELOAD LD_AUDIT LD_LIBRARY_PATH GCONV_PATH LOCPATH NLSPATH
 
 self=$(/usr/bin/readlink -f -- "$0")
 bin=${self%/*}
+set -- -I -m ebtop "$@"
 
 # a virtual environment, pipx: Python is beside this script
 if [ -e "$bin/../pyvenv.cfg" ]; then
-	exec "$bin/python3" -I -m ebtop "$@"
+	python=$bin/python3
+else
+	python=
+	for one in "$bin/python3" /usr/bin/python3 /usr/local/bin/python3 "$bin"/python3.[0-9]*; do
+		if [ -x "$one" ] && /usr/bin/env -i /bin/sh -c 'exec "$0" -I -c "import ebtop"' "$one" 2>/dev/null; then
+			python=$one
+			break
+		fi
+	done
+	if [ -z "$python" ]; then
+		echo "ebtop: no Python beside $bin or in /usr/bin has the package ebtop" >&2
+		exit 1
+	fi
 fi
-for python in "$bin/python3" /usr/bin/python3 /usr/local/bin/python3 "$bin"/python3.[0-9]*; do
-	if [ -x "$python" ] && "$python" -I -c 'import ebtop' 2>/dev/null; then
-		exec "$python" -I -m ebtop "$@"
+set -- "$python" "$@"
+case $python in
+*=*) set -- /bin/sh -c 'exec "$@"' sh "$@" ;; # env would take it for a variable
+esac
+
+# The environment as it was, by the kernel's copy: a shell drops the names that it cannot use. The
+# pid is that of this mount of /proc, whose pid namespace may be another.
+pid=
+if [ -r /proc/self/status ]; then
+	while read -r key value; do
+		case $key in
+		Pid:)
+			pid=$value
+			break
+			;;
+		esac
+	done </proc/self/status
+fi
+count=
+if [ -n "$pid" ] && [ -r "/proc/$pid/environ" ]; then
+	for encoder in /usr/bin/base64 /bin/base64; do
+		if [ -x "$encoder" ]; then
+			# in pieces, for one variable is at most 128 KiB
+			if pieces=$("$encoder" -w 65536 "/proc/$pid/environ" 2>/dev/null); then
+				count=0
+				for piece in $pieces; do
+					set -- "EBTOP_GIVEN_$count=$piece" "$@"
+					count=$((count + 1))
+				done
+			fi
+			break
+		fi
+	done
+fi
+set -- "EBTOP_GIVEN=$count" "$@"
+
+# What ebtop itself looks at, and what a library does that has no say in what code runs. TERMINFO
+# and HOME are not here: as root, a file of somebody else's would be read as a terminal's.
+for name in TERM COLORTERM NO_COLOR COLUMNS LINES TZ LANG \
+	LC_ALL LC_CTYPE LC_COLLATE LC_MESSAGES LC_MONETARY LC_NUMERIC LC_TIME \
+	XDG_CONFIG_HOME XDG_STATE_HOME XDG_DATA_HOME XDG_CACHE_HOME XDG_RUNTIME_DIR \
+	SUDO_UID SUDO_GID SUDO_USER SUDO_COMMAND PKEXEC_UID; do
+	eval "value=\${$name-} known=\${$name+1}"
+	if [ -n "$known" ]; then
+		set -- "$name=$value" "$@"
 	fi
 done
-echo "ebtop: no Python beside $bin or in /usr/bin has the package ebtop" >&2
-exit 1
+exec /usr/bin/env -i "$@"

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from ebtop import privilege
 from ebtop.command import Command, status_of
+from ebtop.environment import given
 from ebtop.errors import EbtopError, UsageError
 from ebtop.options import Options
 from ebtop.output import OutputClosed, say, write_all
@@ -43,6 +44,8 @@ def run(options: Options) -> int:
     user = privilege.caller(os.environ) if os.geteuid() == 0 else None
     if user is not None and privilege.obstacle(user):
         user = None
+    if options.words and given() is None:
+        raise EbtopError("the command's environment is not known: without /proc or /usr/bin/base64")
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     files = _Files(options, user)
     command = Command(list(options.words), user) if options.words else None

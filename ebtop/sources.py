@@ -11,6 +11,7 @@ import sys
 from typing import Optional, Union
 
 from ebtop.chosen import kernel_filter
+from ebtop.environment import as_mapping, given
 from ebtop.errors import EbtopError, PermissionDenied, Unsupported
 from ebtop.host import in_own_pid_namespace
 from ebtop.options import PROBES, Options
@@ -117,5 +118,6 @@ def become_root() -> None:
         command += ["--color", "never"]  # sudo does not hand the variable on
     for sudo in _SUDO_PATHS:
         if os.access(sudo, os.X_OK):
-            os.execv(sudo, [sudo, "--", *command])
+            # what sudo itself asks with, and keeps where it is set up to
+            os.execve(sudo, [sudo, "--", *command], as_mapping(given() or ()))
     raise EbtopError(f"there is no sudo in {', '.join(_SUDO_PATHS)}")

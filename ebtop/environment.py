@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns the environment that ebtop was started with, for what it starts in turn.
+
+ebtop itself runs in another one: launcher.sh keeps of it only what cannot put code into root's
+process, and hands over the whole as data, in variables that no program knows. What ebtop looks at
+for itself (TERM, SUDO_UID, ...) it finds in os.environ.
+"""
+
+from __future__ import annotations
+
+import binascii
+import os
+from collections.abc import Iterable
+from typing import Optional
+
+_COUNT = b"EBTOP_GIVEN"
+_PIECE = b"EBTOP_GIVEN_%d"
+_cached: Optional[list[bytes]] = None
+
+
+def given() -> Optional[list[bytes]]:
+    """Every string of it, as it came and in its order: `NAME=value`, as a rule. None: not known."""
+    global _cached
+    if _cached is None:
+        _cached = _handed_over() if _COUNT in os.environb else _own()
+    return _cached
+
+
+def as_mapping(strings: Iterable[bytes]) -> dict[bytes, bytes]:
+    """The variables among them; of several with one name the first, as getenv has it."""
+    variables: dict[bytes, bytes] = {}
+    for string in strings:
+        name, separator, value = string.partition(b"=")
+        if name and separator:
+            variables.setdefault(name, value)
+    return variables
+
+
+def _handed_over() -> Optional[list[bytes]]:
+    """By the launcher: the kernel's copy, in base64, in as many pieces as _COUNT says."""
+    try:
+        pieces = [os.environb[_PIECE % i] for i in range(int(os.environb[_COUNT]))]
+        return _strings(binascii.a2b_base64(b"".join(pieces)))
+    except (ValueError, KeyError):
+        return None
+
+
+def _own() -> list[bytes]:
+    """Without the launcher it is our own, but for what Python has changed since."""
+    try:
+        with open("/proc/self/environ", "rb") as file:
+            return _strings(file.read())
+    except OSError:
+        return [name + b"=" + value for name, value in os.environb.items()]
+
+
+def _strings(block: bytes) -> list[bytes]:
+    return block.split(b"\0")[:-1]
