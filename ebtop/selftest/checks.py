@@ -135,7 +135,7 @@ def _user_share(seen: Seen) -> Value:
     row = seen.row()
     if row is None or _known(row, "user_ns") is None or not row["oncpu_ns"]:
         return None
-    return 100 * float(row["user_ns"]) / max(1, row["user_ns"] + row["kernel_ns"])
+    return 100 * float(row["user_ns"]) / float(max(1, row["user_ns"] + row["kernel_ns"]))
 
 
 def _percent(name: str) -> Callable[[Seen], Value]:
