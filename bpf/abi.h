@@ -67,9 +67,8 @@ enum ebtop_slot_state {
 	EBTOP_SLOT_DEAD = 4, /* final; user space reads it and gives it back */
 };
 
-#define EBTOP_SLOT_BORN 1        /* flag: created while ebtop watched, so its totals are whole */
-#define EBTOP_SLOT_GROUP_DEAD 2  /* flag: no thread of the process was left when this one ended */
-#define EBTOP_SLOT_HANDED_OVER 4 /* flag: taken from another task: totals before are not its own */
+#define EBTOP_SLOT_BORN 1       /* flag: created while ebtop watched, so its totals are whole */
+#define EBTOP_SLOT_GROUP_DEAD 2 /* flag: no thread of the process was left when this one ended */
 #define EBTOP_SLOT_FOLLOWED_SHIFT 8 /* above: the generation of the filter it descends from, or 0 */
 
 /* Two cache lines; a context switch writes the first, and reads `owner` of the second. */
@@ -86,9 +85,9 @@ struct ebtop_slot {
 	__u32 task_state; /* the kernel's task state bits when it left the CPU */
 
 	__u64 owner;           /* which task_struct: exec hands tids over, and they are reused */
-	__u64 start_ns;        /* boot-time clock */
+	__u64 start_ns;        /* boot-time clock; what lies beside the slot is told by it */
 	__u64 leader_start_ns; /* the same of the process: (pid, this) names it */
-	__u32 tid;
+	__u32 tid;             /* equal to pid: (tid, leader_start_ns) names it, after exec too */
 	__u32 pid;
 	__u32 migrations;
 	__u32 cpu; /* where it was switched in last */
@@ -608,6 +607,7 @@ struct ebtop_task {
 	__s32 exit_code;
 	__u32 wait;       /* evidence, if it waits */
 	__u64 wait_stack; /* 0: it was not taken */
+	__u64 owner;      /* as in struct ebtop_slot */
 	char comm[EBTOP_COMM_BYTES];
 };
 

@@ -115,7 +115,7 @@ static __always_inline bool defer_wait(const struct ebtop_slot *slot, __u64 stac
 	event->head.size = sizeof(*event);
 	event->head.pid = slot->pid;
 	event->head.tid = slot->tid;
-	event->start_ns = slot->start_ns;
+	event->start_ns = slot->tid == slot->pid ? slot->leader_start_ns : slot->start_ns;
 	event->stack = stack;
 	event->ns = ns;
 	event->evidence = evidence;

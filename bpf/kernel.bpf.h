@@ -54,6 +54,7 @@ typedef struct {
 
 struct sched_entity {
 	__u64 sum_exec_runtime;
+	__u64 prev_sum_exec_runtime; /* the same when it was switched in */
 	__u64 nr_migrations;
 };
 
@@ -185,6 +186,7 @@ struct task_struct {
 	struct css_set *cgroups;
 	struct files_struct *files;
 	unsigned int in_iowait : 1;
+	unsigned int in_execve : 1;
 };
 
 struct linux_binprm {

@@ -53,18 +53,56 @@ static __always_inline void copy_name(struct ebtop_exec *event, struct linux_bin
 }
 
 /*
- * A thread that executes a program takes the pid of its leader, and its own tid is free: the slot
- * found by it would never end. It is the running thread's own, so nobody else writes it now.
+ * It may have been switched since its slot was written last, for under neither tid was it found then.
+ * The slice in progress began with the last switch of this CPU; what was not charged before was a wait.
  */
-static __always_inline void end_former_slot(struct task_struct *task, __u32 former_tid)
+static __always_inline void make_up_for_switches(struct ebtop_slot *slot, struct task_struct *task)
 {
-	__u32 *index = slot_index(former_tid);
-	struct ebtop_slot *slot = index && *index ? slot_at(*index) : NULL;
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct ebtop_slot *idle = slot_at(cpu + 1);
+	__u64 oncpu = task->se.prev_sum_exec_runtime, in_between, charged;
 
-	if (slot && slot->owner == (__u64)task)
-		slot_end(slot, index, bpf_ktime_get_ns(), 0);
-	else if (index && *index == EBTOP_SLOT_LOST)
-		*index = 0;
+	if ((slot->voluntary_switches == (__u32)task->nvcsw &&
+	     slot->involuntary_switches == (__u32)task->nivcsw) ||
+	    !idle || idle->since_ns < slot->since_ns || oncpu < slot->oncpu_ns)
+		return;
+	in_between = idle->since_ns - slot->since_ns;
+	charged = oncpu - slot->oncpu_ns;
+	slot->offcpu_ns += in_between > charged ? in_between - charged : 0;
+	slot->since_ns = idle->since_ns;
+	slot->oncpu_ns = oncpu;
+	slot->voluntary_switches = task->nvcsw;
+	slot->involuntary_switches = task->nivcsw;
+	slot->cpu = cpu;
+}
+
+/*
+ * A thread that executes a program takes the tid of its leader, who gets its own: slots follow, and
+ * all that lies beside them. The leader is dead; what is left of it to run ends its slot.
+ */
+static __always_inline void exchange_slots(struct task_struct *task, __u32 former_tid)
+{
+	__u32 *from = slot_index(former_tid), *to = slot_index(task->pid), of_leader;
+	struct ebtop_slot *slot = from ? known_slot(task, from) : NULL, *leader;
+
+	if (!from || !to)
+		return;
+	if (!slot) {
+		if (*from == EBTOP_SLOT_LOST)
+			*from = 0;
+		return;
+	}
+	of_leader = *to;
+	leader = of_leader ? slot_at(of_leader) : NULL;
+	if (leader && (leader->pid != slot->pid || leader->state == EBTOP_SLOT_DEAD))
+		leader = NULL;
+	if (leader)
+		leader->tid = former_tid;
+	*to = *from;
+	*from = leader ? of_leader : 0;
+	copy_comm(slot->comm, task);
+	make_up_for_switches(slot, task);
+	slot->tid = task->pid;
 }
 
 /* Without `program` neither arguments nor its path are read. */
@@ -74,7 +112,7 @@ static __always_inline int account_exec(struct task_struct *task, __u32 former_t
 	struct ebtop_exec *event;
 
 	if (former_tid != (__u32)task->pid)
-		end_former_slot(task, former_tid);
+		exchange_slots(task, former_tid);
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
 		count_loss(EBTOP_LOST_RING_BUFFER);

@@ -18,11 +18,20 @@ static __always_inline struct ebtop_slot *idle_slot(void)
 	return slot_at(bpf_get_smp_processor_id() + 1);
 }
 
-static __always_inline struct ebtop_slot *known_slot(struct task_struct *task, __u32 *index)
+/*
+ * Exec by a thread that is not the leader: it takes the leader's tid and gives it its own, some time
+ * before the event that tells. Until life.bpf.c has moved its slot it has none where its tid leads.
+ */
+static __always_inline bool takes_tid(const struct task_struct *task)
 {
-	struct ebtop_slot *slot = *index ? slot_at(*index) : NULL;
+	return task->pid == task->tgid && BPF_CORE_READ_BITFIELD(task, in_execve);
+}
 
-	return slot && slot->owner == (__u64)task ? slot : NULL;
+/* The leader that it was taken from: its last switch may come later. */
+static __always_inline bool gave_tid(const struct task_struct *task)
+{
+	return task->pid != task->tgid &&
+	       task->start_boottime == task->group_leader->start_boottime;
 }
 
 /* The slot of a task met for the first time, or after its tid had another owner. */
@@ -32,11 +41,8 @@ static __always_inline struct ebtop_slot *new_slot(struct task_struct *task, __u
 	struct ebtop_slot *old = *index ? slot_at(*index) : NULL;
 
 	/* a slot that user space took back may serve another thread by now: then leave it alone */
-	if (old && old->tid == (__u32)task->pid) {
+	if (old && old->tid == (__u32)task->pid)
 		slot_end(old, index, now, 0);
-		if (!(flags & EBTOP_SLOT_BORN))
-			flags |= EBTOP_SLOT_HANDED_OVER;
-	}
 	old = slot_create(task, index, state, now, flags);
 	if (old)
 		wait_begin(*index);
@@ -61,6 +67,19 @@ static __always_inline void stop_charging(struct ebtop_slot *slot, struct task_s
 	copy_kernel_counts(slot, task);
 }
 
+/* A dead leader whose tid was taken: its slot still is where that tid leads. */
+static __always_inline void leave_for_good(struct task_struct *task, __u32 state, __u64 now)
+{
+	__u32 *index = slot_index(task->tgid);
+	struct ebtop_slot *slot = index ? known_slot(task, index) : NULL;
+
+	if (!slot || !(state & TASK_DEAD))
+		return;
+	stop_charging(slot, task, now);
+	slot->task_state = state | task->exit_state;
+	slot_end(slot, index, now, 0);
+}
+
 static __always_inline void leave_cpu(struct task_struct *task, bool preempted, __u64 now,
 				      bool with_reads)
 {
@@ -73,6 +92,12 @@ static __always_inline void leave_cpu(struct task_struct *task, bool preempted, 
 	}
 	slot = known_slot(task, index);
 	if (!slot) {
+		if (takes_tid(task))
+			return;
+		if (gave_tid(task)) {
+			leave_for_good(task, state, now);
+			return;
+		}
 		slot = new_slot(task, index, EBTOP_SLOT_RUNNING, now, 0);
 		if (!slot) {
 			if (state & TASK_DEAD)
@@ -132,7 +157,8 @@ static __always_inline void enter_cpu(struct task_struct *task, __u64 now, bool 
 		return; /* counted when it leaves */
 	slot = known_slot(task, index);
 	if (!slot) {
-		new_slot(task, index, EBTOP_SLOT_RUNNING, now, 0);
+		if (!takes_tid(task) && !gave_tid(task))
+			new_slot(task, index, EBTOP_SLOT_RUNNING, now, 0);
 		return;
 	}
 	/* its switch away was not seen: it left when the time it was charged had passed */
@@ -203,7 +229,7 @@ static __always_inline int account_wakeup(struct task_struct *task)
 	now = bpf_ktime_get_ns();
 	if (!slot) {
 		/* a task that is on its CPU has not waited either; its next switch takes a slot */
-		if (!task_on_cpu(task))
+		if (!task_on_cpu(task) && !takes_tid(task))
 			new_slot(task, index, EBTOP_SLOT_RUNNABLE, now, 0);
 		return 0;
 	}

@@ -52,6 +52,14 @@ static __always_inline struct ebtop_slot *slot_at(__u32 index)
 	return bpf_map_lookup_elem(&slots, &index);
 }
 
+static __always_inline struct ebtop_slot *known_slot(const struct task_struct *task,
+						     const __u32 *index)
+{
+	struct ebtop_slot *slot = *index ? slot_at(*index) : NULL;
+
+	return slot && slot->owner == (__u64)task ? slot : NULL;
+}
+
 /* An entry is zeroed when taken: a stale read of `given` (arm64) then looks like an empty list. */
 static __always_inline __u32 free_slot_take(void)
 {

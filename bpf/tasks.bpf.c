@@ -93,6 +93,7 @@ static __always_inline int account_task(struct bpf_iter__task *ctx, bool with_re
 	/* once each, and before paths part: the verifier takes long over a pointer */
 	leader = task->group_leader;
 	mm = task->mm;
+	record.owner = (__u64)task;
 	record.start_ns = task->start_boottime;
 	record.leader_start_ns = leader->start_boottime;
 	record.cgroup_id = task->cgroups->dfl_cgrp->kn->id;

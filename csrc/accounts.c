@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the life of the entries: processes and threads as they are found, touched and dropped.
+ * Owns the life of the entries as they are found, touched and dropped; of threads see threads.c.
  * What their numbers become is in accrue_*.c and settle.c.
  */
 #include <errno.h>
@@ -15,6 +15,7 @@ int accounts_open(struct accounts *accounts, struct slots *slots)
 	accounts->slots = slots;
 	accounts->refresh = 1;
 	accounts->list = BUFFER_OF(struct process_entry);
+	accounts->moved = BUFFER_OF(struct moved_slot);
 	accounts->touched = BUFFER_OF(struct thread *);
 	accounts->active = BUFFER_OF(struct process *);
 	accounts->watch = BUFFER_OF(struct watch_entry);
@@ -52,38 +53,6 @@ struct process *accounts_process(struct accounts *accounts, __u32 pid, __u64 sta
 		process->born = accounts->refresh;
 	hash_insert(&accounts->processes, &process->node);
 	return process;
-}
-
-struct thread *accounts_thread(struct accounts *accounts, struct process *process, __u32 tid,
-			       __u64 start_ns, int *created)
-{
-	struct thread *thread = (void *)hash_find(&accounts->threads, tid, start_ns);
-
-	*created = 0;
-	if (thread && thread->process == process && !thread->dead)
-		return thread;
-	thread = calloc(1, sizeof(*thread));
-	if (!thread) {
-		accounts->lost_memory++;
-		return NULL;
-	}
-	*created = 1;
-	/* before it counts among those that have slept since the process is known */
-	if (process->threads)
-		accounts_touch(accounts, process);
-	thread->node.id = tid;
-	thread->node.start_ns = start_ns;
-	thread->process = process;
-	thread->next = process->threads;
-	thread->link = &process->threads;
-	if (thread->next)
-		thread->next->link = &thread->next;
-	process->threads = thread;
-	process->live++;
-	thread->wait = EBTOP_WAIT_OTHER;
-	process->asleep[thread->wait]++;
-	hash_insert(&accounts->threads, &thread->node);
-	return thread;
 }
 
 /* Makes the sums when there are none, and begins their interval; -ENOMEM without memory. */
@@ -149,48 +118,10 @@ void accounts_touch_thread(struct accounts *accounts, struct thread *thread)
 	thread->process->asleep[thread->wait]--;
 }
 
-/* Its numbers are final; the entry goes when the refresh has shown it. */
-void accounts_bury(struct accounts *accounts, struct thread *thread)
-{
-	if (thread->dead)
-		return;
-	thread->dead = 1;
-	if (thread->refresh != accounts->refresh)
-		thread->process->asleep[thread->wait]--;
-	thread->process->ended_oncpu_ns += thread->oncpu_ns;
-	thread->process->last_oncpu_ns = thread->oncpu_ns;
-	thread->process->last_tid = thread->node.id;
-	thread->process->live--;
-	thread->process->touched--;
-	if (thread->slot) {
-		thread->process->live_slots--;
-		accounts->by_slot[thread->slot] = NULL;
-		slots_recycle(accounts->slots, thread->slot);
-		thread->slot = 0;
-	}
-}
-
-static void free_thread(struct accounts *accounts, struct thread *thread)
-{
-	*thread->link = thread->next;
-	if (thread->next)
-		thread->next->link = thread->link;
-	hash_remove(&accounts->threads, &thread->node);
-	if (thread->slot)
-		accounts->by_slot[thread->slot] = NULL;
-	free(thread->sums);
-	free(thread->calls);
-	free(thread->files);
-	free(thread->net);
-	free(thread->memory);
-	free(thread->waits);
-	free(thread);
-}
-
 static void free_process(struct accounts *accounts, struct process *process)
 {
 	while (process->threads)
-		free_thread(accounts, process->threads);
+		accounts_free_thread(accounts, process->threads);
 	hash_remove(&accounts->processes, &process->node);
 	free(process->args);
 	free(process->sums);
@@ -208,6 +139,7 @@ void accounts_close(struct accounts *accounts)
 	hash_close(&accounts->threads);
 	hash_close(&accounts->processes);
 	buffer_free(&accounts->list);
+	buffer_free(&accounts->moved);
 	buffer_free(&accounts->touched);
 	buffer_free(&accounts->active);
 	buffer_free(&accounts->watch);
@@ -301,7 +233,7 @@ void accounts_next(struct accounts *accounts)
 
 	for (size_t i = 0; i < accounts->touched.count; i++)
 		if (touched[i]->dead)
-			free_thread(accounts, touched[i]);
+			accounts_free_thread(accounts, touched[i]);
 		else
 			touched[i]->process->asleep[touched[i]->wait]++;
 	for (size_t i = 0; i < accounts->active.count; i++) {

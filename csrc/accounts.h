@@ -22,6 +22,7 @@ struct process;
 
 /* Of task_state: EXIT_DEAD, EXIT_ZOMBIE, TASK_DEAD. */
 #define TASK_GONE (0x10 | 0x20 | 0x80)
+#define EXIT_DEAD 0x10
 
 #define PF_KTHREAD 0x00200000
 
@@ -85,7 +86,9 @@ struct thread {
 	struct process *process;
 	struct thread *next; /* of the process */
 	struct thread **link;
-	__u32 slot;                                                 /* 0: none */
+	__u64 owner;    /* which task_struct, as in struct ebtop_slot */
+	__u64 began_ns; /* its own beginning, also after exec gave it that of its leader */
+	__u32 slot;     /* 0: none */
 	__u32 migrations, voluntary_switches, involuntary_switches; /* low halves */
 	__u64 refresh;    /* the refresh that last touched it */
 	__u64 pass;       /* the pass over the tasks that last saw it */
@@ -165,6 +168,13 @@ struct process {
 	char comm[EBTOP_COMM_BYTES];
 };
 
+struct thread_identity {
+	__u64 start_ns; /* of a leader that of the process */
+	__u64 began_ns; /* its own */
+	__u64 owner;
+	__u32 tid;
+};
+
 struct process_entry { /* in order of pid */
 	__u32 pid;
 	__u32 pad;
@@ -174,6 +184,12 @@ struct process_entry { /* in order of pid */
 struct watch_entry {
 	__u64 start_ns;
 	__u32 pid;
+	__u32 pad;
+};
+
+struct moved_slot { /* of a thread that executed a program and so became its process's leader */
+	struct ebtop_slot slot;
+	__u32 index;
 	__u32 pad;
 };
 
@@ -193,7 +209,8 @@ struct accounts {
 	struct files *files;        /* NULL when neither bytes of files nor opens are counted */
 	struct ebtop_config filter; /* at the beginning of this refresh */
 	struct thread **by_slot;
-	struct buffer list; /* struct process_entry; the first `sorted` in order */
+	struct buffer moved; /* struct moved_slot, of the scan in progress */
+	struct buffer list;  /* struct process_entry; the first `sorted` in order */
 	size_t sorted;
 	struct buffer touched; /* struct thread *, of this refresh */
 	struct buffer active;  /* struct process *, of this refresh */
@@ -286,13 +303,19 @@ const struct process_entry *accounts_list(struct accounts *accounts, size_t *cou
 
 /* The entry, made when missing; NULL without memory. */
 struct process *accounts_process(struct accounts *accounts, __u32 pid, __u64 start_ns);
-struct thread *accounts_thread(struct accounts *accounts, struct process *process, __u32 tid,
-			       __u64 start_ns, int *created);
+struct thread *accounts_thread(struct accounts *accounts, struct process *process,
+			       struct thread_identity identity, int *created);
+/* Exec gave it its leader's tid, or it is the leader and has the thread's now. */
+void accounts_change_identity(struct accounts *accounts, struct thread *thread, __u32 tid,
+			      __u64 start_ns);
+/* It has another slot, with nothing beside it: the one that it had before will not end. */
+void accounts_leave_slot(struct accounts *accounts, struct thread *thread);
 /* It takes part in this refresh: its row comes among the first. */
 void accounts_touch(struct accounts *accounts, struct process *process);
 /* Adds that threads which this refresh does not visit have slept so long. */
 void accounts_add_asleep(const struct process *process, __u64 *counters, __u64 ns);
 void accounts_touch_thread(struct accounts *accounts, struct thread *thread);
 void accounts_bury(struct accounts *accounts, struct thread *thread);
+void accounts_free_thread(struct accounts *accounts, struct thread *thread);
 
 #endif

@@ -4,6 +4,7 @@
  * Owns how slots become numbers: which slots changed, what they say at the moment of the refresh,
  * and the threads that they stand for.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "accrue.h"
@@ -52,7 +53,7 @@ static __u64 adopt(struct accounts *accounts, struct thread *thread, const struc
 		thread->oncpu_ns = thread->offcpu_ns = thread->runq_wait_ns = 0;
 		return 0;
 	}
-	if (created || (slot->flags & EBTOP_SLOT_HANDED_OVER)) {
+	if (created) {
 		set_last(thread, slot, at);
 		thread->offcpu_ns = thread->runq_wait_ns = 0;
 		return 0;
@@ -67,28 +68,45 @@ static __u64 adopt(struct accounts *accounts, struct thread *thread, const struc
 	return explained;
 }
 
+/* Who executes a program is its process's leader from then on, and as old as that. */
+static int has_moved(const struct ebtop_slot *slot)
+{
+	return slot->tid == slot->pid && slot->start_ns != slot->leader_start_ns;
+}
+
+static __u64 start_of(const struct ebtop_slot *slot)
+{
+	return has_moved(slot) ? slot->leader_start_ns : slot->start_ns;
+}
+
+/* A slot is another thread's only after it was given back: until then it is the same one's. */
 static struct thread *thread_of_slot(struct accounts *accounts, __u32 index,
 				     const struct ebtop_slot *slot, int *fresh, int *created)
 {
+	const struct thread_identity identity = { start_of(slot), slot->start_ns, slot->owner,
+						  slot->tid };
 	struct thread *thread = accounts->by_slot[index];
 	struct process *process;
 
 	*fresh = *created = 0;
-	if (thread && thread->node.id == slot->tid && thread->node.start_ns == slot->start_ns)
+	if (thread) {
+		accounts_change_identity(accounts, thread, slot->tid, start_of(slot));
 		return thread;
+	}
 	process = accounts_process(accounts, slot->pid, slot->leader_start_ns);
 	if (!process)
 		return NULL;
 	if (!process->comm[0])
 		memcpy(process->comm, slot->comm, sizeof(process->comm));
-	thread = accounts_thread(accounts, process, slot->tid, slot->start_ns, created);
+	thread = accounts_thread(accounts, process, identity, created);
 	if (!thread)
 		return NULL;
-	if (!thread->slot)
-		process->live_slots++;
-	else
-		accounts->by_slot[thread->slot] = NULL;
+	if (thread->slot)
+		accounts_leave_slot(accounts, thread);
+	process->live_slots++;
 	thread->slot = index;
+	if (thread->began_ns == thread->node.start_ns)
+		thread->began_ns = slot->start_ns;
 	accounts->by_slot[index] = thread;
 	if (process->live_slots == process->live)
 		process->flags &= ~(__u32)PROCESS_UNTRACKED;
@@ -104,6 +122,15 @@ static struct reading not_behind(struct reading at, const struct thread *thread)
 				 at.runq_wait_ns + grown(thread->runq_wait_ns, at.runq_wait_ns) };
 }
 
+/*
+ * A thread that nobody waits for is summed up by the kernel before its last switch: that one is of the
+ * machine, but in no account of a process.
+ */
+static int is_beyond_rusage(const struct ebtop_slot *slot)
+{
+	return slot->state == EBTOP_SLOT_DEAD && slot->task_state & EXIT_DEAD;
+}
+
 static void take_slot(struct accounts *accounts, struct thread *thread, __u32 index,
 		      const struct ebtop_slot *slot, struct reading at)
 {
@@ -113,10 +140,10 @@ static void take_slot(struct accounts *accounts, struct thread *thread, __u32 in
 	add(thread, EBTOP_ONCPU_NS, grown(at.oncpu_ns, thread->oncpu_ns));
 	add(thread, EBTOP_OFFCPU_NS, grown(at.offcpu_ns, thread->offcpu_ns));
 	add(thread, EBTOP_RUNQ_WAIT_NS, grown(at.runq_wait_ns, thread->runq_wait_ns));
-	add(thread, EBTOP_VOLUNTARY_SWITCHES, voluntary);
+	accounts->switches += (__u64)voluntary + involuntary;
+	add(thread, EBTOP_VOLUNTARY_SWITCHES, voluntary - (voluntary && is_beyond_rusage(slot)));
 	add(thread, EBTOP_INVOLUNTARY_SWITCHES, involuntary);
 	add(thread, EBTOP_MIGRATIONS, grown_low(slot->migrations, thread->migrations));
-	accounts->switches += (__u64)voluntary + involuntary;
 	if (accounts->syscalls)
 		accounts_syscalls(accounts, thread, index, slot, at.oncpu_ns);
 	if (accounts->files)
@@ -184,6 +211,26 @@ static void close_missed_slice(struct accounts *accounts, struct ebtop_slot *slo
 		accounts->cpu_busy[slot->cpu] = accounts->refresh;
 }
 
+/* When all others have been visited, the leader that it took its tid from has ended. */
+static int defer(struct accounts *accounts, __u32 index, const struct ebtop_slot *slot)
+{
+	struct moved_slot *entry = buffer_add(&accounts->moved);
+
+	if (entry)
+		*entry = (struct moved_slot){ *slot, index, 0 };
+	return entry ? 0 : -ENOMEM;
+}
+
+static void take_deferred(struct accounts *accounts)
+{
+	for (size_t i = 0; i < accounts->moved.count; i++) {
+		const struct moved_slot *entry = buffer_at(&accounts->moved, i);
+
+		accounts_slot(accounts, entry->index, &entry->slot);
+	}
+	accounts->moved.count = 0;
+}
+
 void accounts_scan(struct accounts *accounts, int dead_only)
 {
 	struct slots *slots = accounts->slots;
@@ -205,6 +252,8 @@ void accounts_scan(struct accounts *accounts, int dead_only)
 		slots->seen_since[index] = copy.state == EBTOP_SLOT_OFF ? copy.since_ns : 0;
 		if (copy.state == EBTOP_SLOT_RUNNING)
 			close_missed_slice(accounts, &copy);
-		accounts_slot(accounts, index, &copy);
+		if (!has_moved(&copy) || defer(accounts, index, &copy))
+			accounts_slot(accounts, index, &copy);
 	}
+	take_deferred(accounts);
 }

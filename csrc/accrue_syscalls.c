@@ -69,7 +69,7 @@ void accounts_syscalls(struct accounts *accounts, struct thread *thread, __u32 i
 	struct ebtop_syscall_slot now;
 	int whole = last && last->boot_ns == accounts->syscalls->boot_ns ?
 			    last->generation == accounts->filter.generation :
-			    thread->node.start_ns > accounts->syscalls->boot_ns;
+			    thread->began_ns > accounts->syscalls->boot_ns;
 	__u64 kernel_ns;
 
 	if (syscalls_read(accounts->syscalls, index, &now))

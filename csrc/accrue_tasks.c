@@ -138,6 +138,8 @@ static void take_thread(struct accounts *accounts, struct thread *thread,
 
 void accounts_task(struct accounts *accounts, const struct ebtop_task *record)
 {
+	const struct thread_identity identity = { record->start_ns, record->start_ns, record->owner,
+						  record->tid };
 	struct process *process;
 	struct thread *thread;
 	int created;
@@ -158,11 +160,21 @@ void accounts_task(struct accounts *accounts, const struct ebtop_task *record)
 		}
 		return;
 	}
-	thread = accounts_thread(accounts, process, record->tid, record->start_ns, &created);
+	thread = accounts_thread(accounts, process, identity, &created);
 	if (!thread)
 		return;
 	take_thread(accounts, thread, record, created);
 	take_faults(accounts, thread, record, created);
+}
+
+/* Not so: its last switch is still to come, or has come since the scan and tells more. */
+static int is_at_rest(const struct accounts *accounts, __u32 index)
+{
+	const struct ebtop_slot *slot = slots_at(accounts->slots, index);
+
+	return __atomic_load_n(&slot->state, __ATOMIC_RELAXED) == EBTOP_SLOT_OFF &&
+	       __atomic_load_n(&slot->since_ns, __ATOMIC_RELAXED) ==
+		       accounts->slots->seen_since[index];
 }
 
 static void sweep_threads(struct accounts *accounts, struct process *process, __u64 pass_boot_ns)
@@ -174,8 +186,7 @@ static void sweep_threads(struct accounts *accounts, struct process *process, __
 		if (thread->dead || thread->pass == accounts->refresh ||
 		    thread->node.start_ns >= pass_boot_ns)
 			continue;
-		/* its slot was handed over or its last switch is still to come; the latter waits */
-		if (thread->slot && thread->slot_state != EBTOP_SLOT_OFF)
+		if (thread->slot && !is_at_rest(accounts, thread->slot))
 			continue;
 		accounts_touch_thread(accounts, thread);
 		accounts_bury(accounts, thread);

@@ -198,7 +198,7 @@ static void divide_all(struct thread_waits *waits, __u64 offcpu, __u64 *ret)
 static __u64 lifetime(const struct accounts *accounts, const struct thread *thread)
 {
 	/* the part of the interval that was over when it began, on the clock that beginnings are on */
-	__u64 late = grown(thread->node.start_ns, accounts->before_boot_ns);
+	__u64 late = grown(thread->began_ns, accounts->before_boot_ns);
 	__u64 to = thread->dead && thread->ended_ns ? thread->ended_ns : accounts->now_ns;
 
 	return accounts->before_boot_ns ? grown(to, accounts->before_ns + late) : 0;

@@ -123,6 +123,9 @@ void slots_recycle(struct slots *slots, __u32 index)
 {
 	struct ebtop_slot *slot = slots_at(slots, index);
 
+	/* a tid may still lead here: to nobody's slot */
+	slot->tid = 0;
+	slot->owner = 0;
 	__atomic_store_n(&slot->state, EBTOP_SLOT_FREE, __ATOMIC_RELEASE);
 	slots->seen_since[index] = 0;
 	slots->spare[slots->spare_count++] = index;
