@@ -117,12 +117,13 @@ struct ebtop_free_slots {
 enum ebtop_wait {
 	EBTOP_WAIT_DISK = 0,
 	EBTOP_WAIT_NETWORK = 1,
-	EBTOP_WAIT_LOCK = 2,
-	EBTOP_WAIT_SLEEP = 3,
-	EBTOP_WAIT_PIPE = 4,
-	EBTOP_WAIT_POLL = 5,
-	EBTOP_WAIT_OTHER = 6,
-	EBTOP_WAITS = 7,
+	EBTOP_WAIT_LOCK = 2,      /* that somebody holds: contention */
+	EBTOP_WAIT_CONDITION = 3, /* for another thread to say so, which may be idleness */
+	EBTOP_WAIT_SLEEP = 4,
+	EBTOP_WAIT_PIPE = 5,
+	EBTOP_WAIT_POLL = 6,
+	EBTOP_WAIT_OTHER = 7,
+	EBTOP_WAITS = 8,
 };
 
 /* Evidence of a wait: enum ebtop_wait, and this. */
@@ -131,14 +132,24 @@ enum ebtop_wait {
 #define EBTOP_WAIT_BY_FILE 0x10 /* the kind of the file of its descriptor decides */
 #define EBTOP_WAIT_ON_DISK                                                                         \
 	0x20 /* what is not to be interrupted waits for a disk, else for a lock */
+#define EBTOP_WAIT_BY_FUTEX 0x40 /* futex: the operation and the expected value decide */
+#define EBTOP_WAIT_BY_VALUE 0x80 /* futex_wait: the expected value does, the second argument */
 
 /* Written by the CPU that owns the thread, as its slot is. */
 struct ebtop_wait_slot {
 	__u64 ns[EBTOP_WAIT_OTHER]; /* in waits that ended; `other` is the rest of offcpu_ns */
-	__u64 pending_ns;           /* a wait that ended, and whose stack is taken at switch-in */
-	__u32 evidence;             /* of the wait in progress, or of the pending one */
-	__u32 explained;            /* the last evidence that a stack explained, and << 8 as what */
+	/*
+	 * In one word, so that all is one cache line, from its low end on: the evidence of the wait in
+	 * progress, or of the pending one; the last evidence that a stack explained, and as what; how
+	 * long a wait was that has ended and whose stack is taken at switch-in, 52 days at most.
+	 */
+	__u64 noted;
 };
+
+#define EBTOP_NOTED_EVIDENCE 0xf
+#define EBTOP_NOTED_EXPLAINED_SHIFT 4
+#define EBTOP_NOTED_EXPLAINED_AS_SHIFT 8
+#define EBTOP_NOTED_PENDING_SHIFT 12
 
 /* The kernel stacks of waits, by a hash of their frames. */
 #define EBTOP_STACK_FRAMES 20
@@ -662,17 +673,18 @@ enum ebtop_counter {
 	EBTOP_WAIT_DISK_NS = 40, /* in the order of enum ebtop_wait; their sum is EBTOP_OFFCPU_NS */
 	EBTOP_WAIT_NETWORK_NS = 41,
 	EBTOP_WAIT_LOCK_NS = 42,
-	EBTOP_WAIT_SLEEP_NS = 43,
-	EBTOP_WAIT_PIPE_NS = 44,
-	EBTOP_WAIT_POLL_NS = 45,
-	EBTOP_WAIT_OTHER_NS = 46,
-	EBTOP_LIFETIME_NS = 47, /* how long its threads lived in the interval */
-	EBTOP_MMAP_CALLS = 48,
-	EBTOP_MUNMAP_CALLS = 49,
-	EBTOP_BRK_CALLS = 50,
-	EBTOP_ALLOCATED_BYTES = 51,
-	EBTOP_FREED_BYTES = 52,
-	EBTOP_COUNTERS = 53,
+	EBTOP_WAIT_CONDITION_NS = 43,
+	EBTOP_WAIT_SLEEP_NS = 44,
+	EBTOP_WAIT_PIPE_NS = 45,
+	EBTOP_WAIT_POLL_NS = 46,
+	EBTOP_WAIT_OTHER_NS = 47,
+	EBTOP_LIFETIME_NS = 48, /* how long its threads lived in the interval */
+	EBTOP_MMAP_CALLS = 49,
+	EBTOP_MUNMAP_CALLS = 50,
+	EBTOP_BRK_CALLS = 51,
+	EBTOP_ALLOCATED_BYTES = 52,
+	EBTOP_FREED_BYTES = 53,
+	EBTOP_COUNTERS = 54,
 };
 
 /*

@@ -263,6 +263,29 @@ static __always_inline struct waiting_call waiting_call(struct task_struct *task
 }
 
 /*
+ * The second or the third argument (`which` 1 or 2) of the call that waiting_call() told of; 0 where it
+ * cannot be had. Apart from it: few calls ask for them, and before 5.15 each costs a read.
+ */
+static __always_inline __u64 waiting_argument(struct task_struct *task, __u64 size, bool compat,
+					      int which, bool with_reads)
+{
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
+		return syscall_argument((const void *)bpf_task_pt_regs(task), compat, which);
+	if (with_reads) {
+		__u64 top = (__u64)task->stack + size - bpf_core_type_size(struct pt_regs___x86);
+		const struct pt_regs___x86 *x86 = (const void *)top;
+		const struct pt_regs___arm64 *arm64 = (const void *)top;
+
+		if (!bpf_core_field_exists(x86->di))
+			return BPF_CORE_READ(arm64, regs[which]);
+		if (compat)
+			return which == 1 ? BPF_CORE_READ(x86, cx) : BPF_CORE_READ(x86, dx);
+		return which == 1 ? BPF_CORE_READ(x86, si) : BPF_CORE_READ(x86, dx);
+	}
+	return 0;
+}
+
+/*
  * Argument `which`, 0 to 5, of the function that a kprobe is on, as its calling convention has it. By
  * helper: the verifier does not let a relocated load go through the context.
  */

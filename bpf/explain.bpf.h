@@ -12,6 +12,7 @@
 
 /* A stack costs about half a microsecond: it is taken where that is a hundredth of the wait. */
 #define STACK_FROM_NS 50000
+#define PENDING_MAX_NS (~0ull >> EBTOP_NOTED_PENDING_SHIFT)
 
 /* beside the slots, same index; size is set before loading */
 struct {
@@ -49,7 +50,12 @@ static __always_inline void wait_begin(__u32 index)
 	if (!wait)
 		return;
 	__builtin_memset(wait, 0, sizeof(*wait));
-	wait->evidence = UNSURE(OTHER);
+	wait->noted = UNSURE(OTHER);
+}
+
+static __always_inline __u32 noted_evidence(const struct ebtop_wait_slot *wait)
+{
+	return wait->noted & EBTOP_NOTED_EVIDENCE;
 }
 
 static __always_inline void wait_note(__u32 index, __u32 evidence)
@@ -57,7 +63,7 @@ static __always_inline void wait_note(__u32 index, __u32 evidence)
 	struct ebtop_wait_slot *wait = wait_at(index);
 
 	if (wait)
-		wait->evidence = evidence;
+		wait->noted = (wait->noted & ~(__u64)EBTOP_NOTED_EVIDENCE) | evidence;
 }
 
 static __always_inline void wait_add(struct ebtop_wait_slot *wait, __u32 reason, __u64 ns)
@@ -82,10 +88,12 @@ static __always_inline void wait_end(const struct ebtop_slot *slot, __u32 index,
 
 	if (!wait)
 		return;
-	if (waited >= STACK_FROM_NS && wants_stack(slot, wait->evidence))
-		wait->pending_ns = waited;
+	if (waited >= STACK_FROM_NS && waited <= PENDING_MAX_NS &&
+	    wants_stack(slot, noted_evidence(wait)))
+		wait->noted = (wait->noted & ((1ull << EBTOP_NOTED_PENDING_SHIFT) - 1)) |
+			      waited << EBTOP_NOTED_PENDING_SHIFT;
 	else
-		wait_add(wait, wait->evidence & 7, waited);
+		wait_add(wait, noted_evidence(wait) & 7, waited);
 }
 
 static __always_inline void count_stack(const struct taken_stack *taken, __u32 evidence, __u64 ns)
@@ -145,25 +153,27 @@ static __always_inline void wait_explain(struct task_struct *task, const struct 
 	const struct ebtop_config *now = config_for(EBTOP_COLLECT_STACKS);
 	struct ebtop_wait_slot *wait = wait_at(index);
 	struct taken_stack taken;
-	__u32 reason;
+	__u32 evidence, reason;
 	__u64 ns;
 
-	if (!wait || !wait->pending_ns)
+	if (!wait || !(wait->noted >> EBTOP_NOTED_PENDING_SHIFT))
 		return;
-	ns = wait->pending_ns;
-	reason = wait->evidence & 7;
-	wait->pending_ns = 0;
+	ns = wait->noted >> EBTOP_NOTED_PENDING_SHIFT;
+	evidence = noted_evidence(wait);
+	reason = evidence & 7;
+	wait->noted &= (1ull << EBTOP_NOTED_PENDING_SHIFT) - 1;
 	taken = take_stack_timed(task);
 	if (taken.id && now && is_looked_at(now, slot->pid, slot) &&
 	    bpf_ktime_get_ns() - ns >= now->looked_at_ns)
-		count_stack(&taken, wait->evidence, ns);
-	if (taken.id && wait->evidence & EBTOP_WAIT_UNSURE) {
+		count_stack(&taken, evidence, ns);
+	if (taken.id && evidence & EBTOP_WAIT_UNSURE) {
 		if (taken.reason == EBTOP_STACK_UNRESOLVED &&
-		    defer_wait(slot, taken.id, wait->evidence, ns))
+		    defer_wait(slot, taken.id, evidence, ns))
 			return;
 		if (taken.reason < EBTOP_WAITS)
 			reason = taken.reason;
-		wait->explained = wait->evidence | reason << 8;
+		wait->noted = evidence | evidence << EBTOP_NOTED_EXPLAINED_SHIFT |
+			      reason << EBTOP_NOTED_EXPLAINED_AS_SHIFT;
 	}
 	wait_add(wait, reason, ns);
 }

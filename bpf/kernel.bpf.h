@@ -27,6 +27,14 @@
 #define S_IFCHR 0020000
 #define S_IFIFO 0010000
 #define AF_UNIX 1
+#define FUTEX_WAIT 0
+#define FUTEX_LOCK_PI 6
+#define FUTEX_WAIT_BITSET 9
+#define FUTEX_LOCK_PI2 13
+#define FUTEX_PRIVATE_FLAG 128
+#define FUTEX_CLOCK_REALTIME 256
+#define FUTEX_WAITERS 0x80000000u /* of the word of a lock that names its owner, as the next */
+#define FUTEX_OWNER_DIED 0x40000000u
 #define PROC_SUPER_MAGIC 0x9fa0
 #define SYSFS_MAGIC 0x62656572
 #define CGROUP2_SUPER_MAGIC 0x63677270
@@ -161,6 +169,10 @@ struct files_struct {
 	struct fdtable *fdt;
 };
 
+struct pid {
+	unsigned int level;
+};
+
 struct task_struct {
 	void *stack;
 	unsigned int flags;
@@ -185,6 +197,7 @@ struct task_struct {
 	struct signal_struct *signal;
 	struct css_set *cgroups;
 	struct files_struct *files;
+	struct pid *thread_pid;
 	unsigned int in_iowait : 1;
 	unsigned int in_execve : 1;
 };

@@ -51,6 +51,51 @@ static __always_inline __u32 evidence_of_file(struct task_struct *task, __u32 fd
 	}
 }
 
+#define PIDS_END 0x400000u /* PID_MAX_LIMIT */
+#define GLIBC_RWLOCK 3     /* a reader has it or waits, as a writer has it; and somebody sleeps */
+#define RUST_RWLOCK 0x7fffffffu
+
+/*
+ * Whether a thread that expects this value at a futex waits for a lock. 2 is a mutex that somebody
+ * holds and others wait for: in glibc, in Rust's standard library and in Go's runtime. A word that
+ * names its owner (robust ones of glibc, all of musl) has his pid, and a mark.
+ */
+static __always_inline bool is_contended(struct task_struct *task, __u32 operation, __u32 value)
+{
+	__u32 owner = value & ~(FUTEX_WAITERS | FUTEX_OWNER_DIED);
+	bool is_glibc_timed = (operation & FUTEX_CLOCK_REALTIME) != 0;
+
+	if (value & FUTEX_WAITERS)
+		return owner && owner < PIDS_END;
+	if (!is_glibc_timed)
+		return value == 2 || value == RUST_RWLOCK;
+	if (value != 2 && value != GLIBC_RWLOCK)
+		return false;
+	/* or it joins a thread, whose tid is as small in a pid namespace alone */
+	return operation & FUTEX_PRIVATE_FLAG || !task->thread_pid->level;
+}
+
+static __always_inline __u32 evidence_of_futex(struct task_struct *task, bool compat, __u32 kind,
+					       bool with_reads)
+{
+	__u32 operation = FUTEX_WAIT, value, command;
+
+	value = waiting_argument(task, cfg_thread_size, compat, 1, with_reads);
+	if (kind & EBTOP_WAIT_BY_FUTEX) {
+		operation = value;
+		value = waiting_argument(task, cfg_thread_size, compat, 2, with_reads);
+	}
+	command = operation & ~(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME);
+	if (command >= FUTEX_LOCK_PI && command < FUTEX_WAIT_BITSET)
+		return EBTOP_WAIT_LOCK;
+	if (command == FUTEX_LOCK_PI2)
+		return EBTOP_WAIT_LOCK;
+	/* whoever waits to be moved to a PI lock waits for a condition first */
+	if (command != FUTEX_WAIT && command != FUTEX_WAIT_BITSET)
+		return EBTOP_WAIT_CONDITION;
+	return is_contended(task, operation, value) ? EBTOP_WAIT_LOCK : EBTOP_WAIT_CONDITION;
+}
+
 /* A kernel thread that can be interrupted, or does not count as load, waits for work. */
 static __always_inline __u32 evidence_of_worker(__u32 state)
 {
@@ -79,6 +124,9 @@ static __always_inline __u32 evidence_of(struct task_struct *task, __u32 state, 
 	kind = cfg_waits[(__u32)call.number % EBTOP_SYSCALL_NUMBERS];
 	if (state & TASK_UNINTERRUPTIBLE)
 		return kind & EBTOP_WAIT_ON_DISK ? UNSURE(DISK) : UNSURE(LOCK);
+	if (kind & (EBTOP_WAIT_BY_FUTEX | EBTOP_WAIT_BY_VALUE))
+		return evidence_of_futex(task, call.number >= EBTOP_SYSCALL_COMPAT, kind,
+					 with_reads);
 	if (with_reads && kind & EBTOP_WAIT_BY_FILE)
 		return evidence_of_file(task, call.first);
 	return kind & (7 | EBTOP_WAIT_UNSURE);

@@ -39,7 +39,7 @@ void accounts_waits(struct accounts *accounts, struct thread *thread, __u32 inde
 {
 	struct thread_waits *waits = waits_of(accounts, thread, fresh);
 	struct ebtop_wait_slot now;
-	__u32 before = thread->wait;
+	__u32 before = thread->wait, evidence, explained;
 	__u64 open = 0;
 
 	if (!waits || waits_read(accounts->waits, index, &now))
@@ -60,14 +60,17 @@ void accounts_waits(struct accounts *accounts, struct thread *thread, __u32 inde
 	if (slot->state == EBTOP_SLOT_OFF)
 		open = grown(accounts->now_ns, slot->since_ns);
 	else
-		open = now.pending_ns;
+		open = now.noted >> EBTOP_NOTED_PENDING_SHIFT;
 	if (open) {
 		/* of a guess its stack will tell later; meanwhile it waits as it did the last time */
+		evidence = now.noted & EBTOP_NOTED_EVIDENCE;
+		explained = now.noted >> EBTOP_NOTED_EXPLAINED_SHIFT & EBTOP_NOTED_EVIDENCE;
 		accounts_set_wait(accounts, thread,
-				  (now.explained & 0xff) == now.evidence ? now.explained >> 8 :
-									   now.evidence & 7);
+				  evidence & EBTOP_WAIT_UNSURE && explained == evidence ?
+					  now.noted >> EBTOP_NOTED_EXPLAINED_AS_SHIFT & 7 :
+					  evidence & 7);
 		waits->grown[thread->wait] += open;
-		waits->open_unsure = !!(now.evidence & EBTOP_WAIT_UNSURE);
+		waits->open_unsure = !!(evidence & EBTOP_WAIT_UNSURE);
 	}
 	waits->open = open;
 }

@@ -465,12 +465,14 @@ COLUMNS: tuple[Column, ...] = (
     _net("neterr", "NETERR", 6, "connection_errors", 65, "connections that failed or were cut"),
     Column(
         "wait", "WAIT", WAIT_CELLS, "offcpu_ns", _wait,
-        "why it does not run, in tenths: D disk, N network, L lock, s sleep, p pipe, e poll,"
-        " ? other, . it runs or is ready to", "sched", counter=True, text=True, importance=72,
+        "why it does not run, in tenths: D disk, N network, L lock, c condition, s sleep, p pipe,"
+        " e poll, ? other, . it runs or is ready to",
+        "sched", counter=True, text=True, importance=72,
     ),
     _share_of_waits("wdisk", "disk", "DISK%", 68, "waiting for a disk"),
     _share_of_waits("wnet", "network", "NET%", 67, "waiting for a socket"),
-    _share_of_waits("wlock", "lock", "LOCK%", 69, "waiting for a futex, or a lock in the kernel"),
+    _share_of_waits("wlock", "lock", "LOCK%", 69, "waiting for a lock that somebody holds"),
+    _share_of_waits("wcond", "condition", "COND%", 64, "waiting until another thread says so"),
     _share_of_waits("wsleep", "sleep", "SLEEP%", 61, "asleep for a time, or without work"),
     _share_of_waits("wpipe", "pipe", "PIPE%", 66, "waiting for a pipe, a terminal, AF_UNIX"),
     _share_of_waits("wpoll", "poll", "POLL%", 63, "waiting for any of many events, or a child"),
@@ -500,7 +502,8 @@ SETS: tuple[tuple[Column, ...], ...] = tuple(
         "pid user cpu diskr diskw later iolat iomax reads writes seq state rss cmd",
         "pid user cpu filer filew hit opens fileio majflt state rss cmd",
         "pid user cpu nettx netrx retx conn opened accepted neterr cmd",
-        "pid user cpu runq wait wdisk wnet wlock wpipe wpoll wsleep wother offcpu thr state cmd",
+        "pid user cpu runq wait wdisk wnet wlock wcond wpipe wpoll wsleep wother offcpu thr state"
+        " cmd",
         "pid user cpu rss virt peak alloc free mmap munmap brk minflt majflt leak state cmd",
     )
 )

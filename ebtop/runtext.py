@@ -199,11 +199,11 @@ def _waits(run: Run, ascii: bool) -> Iterator[str]:
         return
     yield ""
     yield "waits of 50 us and more, by kernel stack"
-    yield "    TIME   WAITS  WHY      STACK"
+    yield "    TIME   WAITS  WHY        STACK"
     for row in rows[:_TOP]:
         stack = " < ".join(displayable(name, ascii) for name in frames(row, run.last.symbols))
         numbers = f"{units.duration(row['ns']):>6}  {units.count(row['count']):>6}"
-        yield f"  {numbers}  {REASONS[row['reason']]:<7}  {fit(stack, _STACK)}"
+        yield f"  {numbers}  {REASONS[row['reason']]:<9}  {fit(stack, _STACK)}"
 
 
 def _connections(run: Run, ascii: bool) -> Iterator[str]:

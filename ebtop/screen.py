@@ -48,6 +48,7 @@ _LOOKS: dict[Style, tuple[Optional[int], int]] = {
     Style.WAIT_DISK: (curses.COLOR_YELLOW, curses.A_BOLD),
     Style.WAIT_NETWORK: (curses.COLOR_CYAN, curses.A_BOLD),
     Style.WAIT_LOCK: (curses.COLOR_RED, curses.A_BOLD),
+    Style.WAIT_CONDITION: (None, curses.A_DIM),
     Style.WAIT_SLEEP: (None, curses.A_DIM),
     Style.WAIT_PIPE: (curses.COLOR_GREEN, 0),
     Style.WAIT_POLL: (curses.COLOR_BLUE, 0),

@@ -6,8 +6,9 @@ harm. How evidence is weighed is in bpf/wait.bpf.h; it goes from the cheapest on
 
 1. the kernel counts it as waiting for I/O (in_iowait): disk;
 2. a kernel thread that waits for work: sleep; a stopped or traced thread: other;
-3. it can be interrupted: what CALLS says of its system call, and of a descriptor's file the kind
-   (a pipe, a terminal, an AF_UNIX socket: pipe; another socket: network);
+3. it can be interrupted: what CALLS says of its system call, of a descriptor's file the kind (a
+   pipe, a terminal, an AF_UNIX socket: pipe; another socket: network), and of a futex what value it
+   is expected to have, which tells a lock that somebody holds from a condition;
 4. else its stack, if it waited for 50 us or more: the innermost of FUNCTIONS decides;
 5. else it waits for a lock, or in DISK_CALLS for a disk, if it cannot be interrupted. The kernel
    leaves functions of its section .sched.text out of stacks, mutexes and semaphores among them:
@@ -18,20 +19,20 @@ from __future__ import annotations
 
 from ebtop import syscallnames
 
-REASONS = ("disk", "network", "lock", "sleep", "pipe", "poll", "other")
+REASONS = ("disk", "network", "lock", "condition", "sleep", "pipe", "poll", "other")
 """enum ebtop_wait, in its order."""
-LETTERS = {"disk": "D", "network": "N", "lock": "L", "sleep": "s", "pipe": "p", "poll": "e",
-           "other": "?"}  # fmt: skip
+LETTERS = {"disk": "D", "network": "N", "lock": "L", "condition": "c", "sleep": "s", "pipe": "p",
+           "poll": "e", "other": "?"}  # fmt: skip
 """What stands for a reason in a bar; capitals for what is worth a second look."""
-UNSURE, BY_FILE, ON_DISK = (0x08, 0x10, 0x20)
+UNSURE, BY_FILE, ON_DISK, BY_FUTEX, BY_VALUE = (0x08, 0x10, 0x20, 0x40, 0x80)
 """EBTOP_WAIT_*: bits beside the reason."""
 
 CALLS = {
     "disk": "io_getevents io_pgetevents io_pgetevents_time64",
     "network": "accept accept4 connect recvmmsg recvmmsg_time64 sendmmsg",
-    "lock": """
-        futex futex_time64 futex_wait futex_waitv semop semtimedop semtimedop_time64 flock fcntl
-        fcntl64
+    "lock": "flock fcntl fcntl64",
+    "condition": """
+        futex futex_time64 futex_wait futex_waitv semop semtimedop semtimedop_time64
     """,
     "sleep": """
         nanosleep clock_nanosleep clock_nanosleep_time64 pause rt_sigsuspend sigsuspend
@@ -53,6 +54,10 @@ FILE_CALLS = """
     send
 """
 """Those whose first argument is the descriptor that they wait on."""
+FUTEX_CALLS = "futex futex_time64"
+"""Those whose second argument is an operation, and the third the value that is expected."""
+VALUE_CALLS = "futex_wait"
+"""Whose second argument is that value."""
 DISK_CALLS = """
     fsync fdatasync sync syncfs sync_file_range sync_file_range2 arm_sync_file_range msync
     io_getevents io_pgetevents io_pgetevents_time64 io_submit
@@ -83,14 +88,17 @@ FUNCTIONS = {
         vsock_accept synchronize_net
     """,
     "lock": """
-        copy_process dup_mmap rt_mutex_slowlock __ww_mutex_lock percpu_rwsem_wait futex_wait
-        __futex_wait futex_wait_queue futex_wait_queue_me futex_wait_multiple futex_lock_pi
-        futex_wait_requeue_pi btrfs_tree_lock btrfs_tree_read_lock flock_lock_inode_wait
-        locks_lock_inode_wait fcntl_setlk __break_lease do_semtimedop __do_semtimedop
+        copy_process dup_mmap rt_mutex_slowlock __ww_mutex_lock percpu_rwsem_wait futex_lock_pi
+        btrfs_tree_lock btrfs_tree_read_lock flock_lock_inode_wait
+        locks_lock_inode_wait fcntl_setlk __break_lease
         d_alloc_parallel __wait_on_freeing_inode tty_ldisc_ref_wait synchronize_rcu
         synchronize_rcu_normal synchronize_rcu_expedited __wait_rcu_gp exp_funnel_lock
         synchronize_srcu __synchronize_srcu rcu_barrier __flush_work flush_work
         __flush_workqueue flush_workqueue drain_workqueue stop_one_cpu stop_two_cpus __stop_cpus
+    """,
+    "condition": """
+        futex_wait __futex_wait futex_wait_queue futex_wait_queue_me futex_wait_multiple
+        futex_wait_requeue_pi do_semtimedop __do_semtimedop
     """,
     "sleep": """
         hrtimer_nanosleep common_nsleep usleep_range usleep_range_state msleep
@@ -123,12 +131,14 @@ FUNCTIONS = {
 def calls() -> bytes:
     """For the collector, a byte a number, as syscallnames.kinds()."""
     by_name = {name: REASONS.index(reason) for reason in CALLS for name in CALLS[reason].split()}
-    by_file, on_disk = frozenset(FILE_CALLS.split()), frozenset(DISK_CALLS.split())
+    marks = ((BY_FILE, FILE_CALLS), (ON_DISK, DISK_CALLS), (BY_FUTEX, FUTEX_CALLS),
+             (BY_VALUE, VALUE_CALLS))  # fmt: skip
     unknown = REASONS.index("other") | UNSURE
     table = bytearray([unknown] * syscallnames.NUMBERS)
     for number, name in syscallnames.numbered():
         table[number] = by_name.get(name, unknown)
-        table[number] |= BY_FILE * (name in by_file) | ON_DISK * (name in on_disk)
+        for mark, names in marks:
+            table[number] |= mark * (name in names.split())
     return bytes(table)
 
 

@@ -145,14 +145,14 @@ def _stacks(snapshot: Snapshot, state: ViewState, pid: int, width: int) -> Itera
     if why:
         yield line("  " + why, Style.DIM)
         return
-    yield (Span(fit(f"{'TIME':>9} {'COUNT':>7} WHY     STACK", width), Style.COLUMN_HEADER),)
+    yield (Span(fit(f"{'TIME':>9} {'COUNT':>7} WHY       STACK", width), Style.COLUMN_HEADER),)
     rows = list(snapshot.waits.rows()) if snapshot.waits is not None else []
     rows.sort(key=lambda row: int(row["ns"]), reverse=True)
     for row in rows:
         reason = REASONS[row["reason"]]
         style = WAIT_STYLES.get(LETTERS[reason], Style.NORMAL)
         numbers = f"{units.duration(row['ns']):>9} {units.count(row['count']):>7} "
-        yield (Span(numbers), Span(f"{reason:<8}", style), Span(_stack(row, snapshot, state)))
+        yield (Span(numbers), Span(f"{reason:<10}", style), Span(_stack(row, snapshot, state)))
     if not rows:
         yield line("  none yet", Style.DIM)
 

@@ -43,6 +43,7 @@ class Style(Enum):
     """In a bar of reasons to wait; letters say the same."""
     WAIT_NETWORK = auto()
     WAIT_LOCK = auto()
+    WAIT_CONDITION = auto()
     WAIT_SLEEP = auto()
     WAIT_PIPE = auto()
     WAIT_POLL = auto()

@@ -25,7 +25,7 @@ ON_TMPFS = Path("/dev/shm")
 """Where waits for a lock are not mixed with waits for a disk."""
 KINDS = {
     "nanosleep": "sleep", "timer": "sleep", "pipe": "pipe", "unix": "pipe", "socket": "network",
-    "epoll": "poll", "event": "pipe", "child": "poll", "futex": "lock", "writers": "lock",
+    "epoll": "poll", "event": "pipe", "child": "poll", "futex": "condition", "writers": "lock",
     "renamers": "lock",
 }  # fmt: skip
 

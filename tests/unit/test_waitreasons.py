@@ -13,7 +13,7 @@ from ebtop.model import Wanted, order_rows
 from ebtop.syscallnames import number_of
 from ebtop.views.line import Style, line_text
 from ebtop.views.table import wait_spans
-from ebtop.waitreasons import BY_FILE, LETTERS, ON_DISK, REASONS, UNSURE
+from ebtop.waitreasons import BY_FILE, BY_FUTEX, LETTERS, ON_DISK, REASONS, UNSURE
 
 
 def test_reasons_are_those_of_the_collector() -> None:
@@ -24,7 +24,8 @@ def test_reasons_are_those_of_the_collector() -> None:
 
 
 @pytest.mark.parametrize("name, reason, bits", [
-    ("futex", "lock", 0), ("poll", "poll", 0), ("wait4", "poll", 0),
+    ("futex", "condition", BY_FUTEX), ("flock", "lock", 0), ("poll", "poll", 0),
+    ("wait4", "poll", 0),
     ("read", "other", BY_FILE | UNSURE),
     ("nanosleep", "sleep", 0), ("fsync", "other", ON_DISK | UNSURE), ("rename", "other", UNSURE),
     ("accept4", "network", BY_FILE),
