@@ -54,7 +54,9 @@ struct ebtop_config {
 	__u32 collect;        /* enum ebtop_collect */
 	__u32 epoch;          /* 0, 1, 0, ...: which minimum and maximum a system call goes to */
 	__u32 port;           /* of connections, either end's; 0: every port */
-	__u32 looked_at_pid;  /* whose waits are counted by stack, and bytes by file; 0: nobody's */
+	__u32 watch;          /* another one whenever more is collected than before */
+	__u32 pad;
+	__u32 looked_at_pid; /* whose waits are counted by stack, and bytes by file; 0: nobody's */
 };
 
 /* ---- slots: one thread's running totals, written by the CPU that owns the thread ---- */
@@ -69,6 +71,8 @@ enum ebtop_slot_state {
 
 #define EBTOP_SLOT_BORN 1       /* flag: created while ebtop watched, so its totals are whole */
 #define EBTOP_SLOT_GROUP_DEAD 2 /* flag: no thread of the process was left when this one ended */
+#define EBTOP_SLOT_KILLED_IN                                                                       \
+	4 /* flag: SIGSYS ended it, in the call whose number `charged_wait_ns` is */
 #define EBTOP_SLOT_FOLLOWED_SHIFT 8 /* above: the generation of the filter it descends from, or 0 */
 
 /* Two cache lines; a context switch writes the first, and reads `owner` of the second. */
@@ -92,7 +96,7 @@ struct ebtop_slot {
 	__u32 migrations;
 	__u32 cpu; /* where it was switched in last */
 	__u32 flags;
-	__u32 charged_wait_ns; /* run-queue wait to come that oncpu_ns holds already */
+	__u32 charged_wait_ns; /* run-queue wait to come that oncpu_ns holds already; see KILLED_IN */
 	char comm[EBTOP_COMM_BYTES];
 };
 
@@ -212,14 +216,25 @@ struct ebtop_syscall_slot {
 	__u64 entered_oncpu_ns; /* the thread's on-CPU time then */
 	__u64 inside_ns;        /* in calls that returned */
 	__u64 kernel_ns;        /* on a CPU in calls that returned */
-	__u64 filename;         /* user address that the call in progress opens; 0: none */
+	__u64 filename;         /* user address of what the call in progress opens, see `opens` */
 	__u64 left_ns;          /* when a call was interrupted that may begin again; 0: none was */
 	__u32 number;           /* of the call in progress; EBTOP_SYSCALL_COMPAT is added to it */
 	__u32 open_flags;
 	__u32 errors;
 	__u32 generation; /* of the configuration; totals of another one have holes */
 	__u32 calls[EBTOP_CATEGORIES];
-	__u32 pad[6];
+	__u32 stage;   /* enum ebtop_call_stage */
+	__u32 watch;   /* ebtop_config.watch; `stage` of another one is unknown */
+	__u32 opens;   /* 1: the call in progress opens a file */
+	__u32 refused; /* 1 + number of the last call, if it was refused before it began */
+	__u32 pad[2];
+};
+
+/* What a thread did last as far as system calls go. A call that ends without having begun was refused. */
+enum ebtop_call_stage {
+	EBTOP_CALL_UNKNOWN = 0,
+	EBTOP_CALL_INSIDE = 1,
+	EBTOP_CALL_OUTSIDE = 2,
 };
 
 /* ---- files: of one thread beside its slot ---- */
@@ -279,9 +294,14 @@ struct ebtop_mem_slot {
 	__u32 sizes[EBTOP_SIZE_CLASSES]; /* of what was allocated, by call */
 };
 
-/* Numbers from here on are those of the 32-bit calls; what is too large shares the last one. */
+/*
+ * Numbers from here on are those of the 32-bit calls. Those beyond the tables of the kernel get one of
+ * the ODD ones each when they are first met; when all are given away, the rest shares the one after.
+ */
 #define EBTOP_SYSCALL_COMPAT 512
 #define EBTOP_SYSCALL_NUMBERS 1024
+#define EBTOP_SYSCALL_ODD 64
+#define EBTOP_SYSCALL_LANES 1089 /* NUMBERS + ODD + 1 */
 
 /*
  * Latencies below 32 ns are counted by powers of two, up to 2^36 ns in eight steps a power of two
@@ -297,8 +317,8 @@ struct ebtop_syscall_lane {
 	__u64 calls;
 	__u64 errors;
 	__u64 total_ns;
-	__u64 unreturned; /* calls that never return; the others are in `buckets` */
-	__u64 min_ns[2];  /* by epoch; 0: none. One more than the duration, so that 0 ns is one */
+	__u64 untimed;   /* calls that never return, or never began; the others are in `buckets` */
+	__u64 min_ns[2]; /* by epoch; 0: none. One more than the duration, so that 0 ns is one */
 	__u64 max_ns[2];
 	__u32 buckets[EBTOP_FINE_BUCKETS];
 };
@@ -846,8 +866,10 @@ struct ebtop_syscall_row {
 	__u64 p50_ns; /* at most 6.25 % off below 2^36 ns */
 	__u64 p95_ns;
 	__u64 p99_ns;
-	__u32 number;
-	__u32 compat;                        /* 1: a number of the machine's 32-bit calls */
+	__s32 number;
+	__u32 compat; /* 1: a number of the machine's 32-bit calls */
+	__u32 many;   /* 1: of several numbers that no table has, too many for a row each */
+	__u32 pad;
 	__u64 histogram[EBTOP_LOG2_BUCKETS]; /* element i: [2^i, 2^(i+1)) ns, element 0 also 0 */
 };
 

@@ -12,18 +12,23 @@
 /* EBTOP_KIND_* and category by number; from ebtop/syscallnames.py */
 const volatile unsigned char cfg_kinds[EBTOP_SYSCALL_NUMBERS] = {};
 
-static __always_inline __u32 number_of(const struct pt_regs *regs, struct task_struct *task,
-				       long id)
+static __always_inline bool is_compat_number(__u32 number)
 {
-	bool compat = is_compat_call(regs, task);
-	__u32 number = id < 0 || id >= EBTOP_SYSCALL_COMPAT ? EBTOP_SYSCALL_COMPAT - 1 : id;
-
-	return compat ? number + EBTOP_SYSCALL_COMPAT : number;
+	return number >= EBTOP_SYSCALL_COMPAT && number < EBTOP_SYSCALL_NUMBERS;
 }
 
+/* `number` is a lane's: of a number that is in no table, too. */
 static __always_inline __u32 kind_of(__u32 number)
 {
-	return cfg_kinds[number % EBTOP_SYSCALL_NUMBERS];
+	return number < EBTOP_SYSCALL_NUMBERS ? cfg_kinds[number] : EBTOP_CATEGORY_OTHER;
+}
+
+static __always_inline __u32 kind_of_call(const struct pt_regs *regs, struct task_struct *task,
+					  long id)
+{
+	if (id < 0 || id >= EBTOP_SYSCALL_COMPAT)
+		return EBTOP_CATEGORY_OTHER;
+	return kind_of(is_compat_call(regs, task) ? id + EBTOP_SYSCALL_COMPAT : id);
 }
 
 #endif

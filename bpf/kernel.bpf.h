@@ -16,6 +16,7 @@
 #define TASK_RTLOCK_WAIT 0x1000
 #define TASK_DEAD 0x80 /* set for the very last switch away, since 2.6.11 */
 #define SIGNAL_GROUP_EXIT 4
+#define SIGSYS 31
 #define PF_IO_WORKER 0x10
 #define PF_MEMALLOC_NOFS 0x00040000 /* read-ahead is under way, among others */
 #define PF_KTHREAD 0x00200000

@@ -80,6 +80,21 @@ static __always_inline void leave_for_good(struct task_struct *task, __u32 state
 	slot_end(slot, index, now, 0);
 }
 
+/* By seccomp, for one: then no program was told of the call that it died in. */
+static __always_inline void note_killed(struct ebtop_slot *slot, struct task_struct *task,
+					bool with_reads)
+{
+	struct waiting_call call;
+
+	if ((task->exit_code & 0x7f) != SIGSYS)
+		return;
+	call = waiting_call(task, cfg_thread_size, with_reads);
+	if (call.number < 0 || call.number >= EBTOP_SYSCALL_NUMBERS)
+		return;
+	slot->charged_wait_ns = call.number;
+	slot->flags |= EBTOP_SLOT_KILLED_IN;
+}
+
 static __always_inline void leave_cpu(struct task_struct *task, bool preempted, __u64 now,
 				      bool with_reads)
 {
@@ -108,6 +123,7 @@ static __always_inline void leave_cpu(struct task_struct *task, bool preempted, 
 	stop_charging(slot, task, now);
 	slot->task_state = state | task->exit_state;
 	if (state & TASK_DEAD) {
+		note_killed(slot, task, with_reads);
 		slot_end(slot, index, now, task->signal->live.counter ? 0 : EBTOP_SLOT_GROUP_DEAD);
 	} else if (preempted || state == TASK_RUNNING) {
 		slot->state = EBTOP_SLOT_RUNNABLE;

@@ -14,6 +14,7 @@
 #include "file.bpf.h"
 #include "latency.bpf.h"
 #include "mem.bpf.h"
+#include "numbers.bpf.h"
 #include "open.bpf.h"
 
 #define KIND_CATEGORY 0x07 /* enum ebtop_syscall_category */
@@ -119,7 +120,7 @@ static __always_inline void add64(__u64 *sum, __u64 amount)
 static __always_inline struct ebtop_syscall_lane *lane_of(__u32 number)
 {
 	__u32 shard = bpf_get_smp_processor_id() & (cfg_shards - 1);
-	__u32 key = shard * EBTOP_SYSCALL_NUMBERS + number % EBTOP_SYSCALL_NUMBERS;
+	__u32 key = shard * EBTOP_SYSCALL_LANES + number;
 
 	return bpf_map_lookup_elem(&syscall_lanes, &key);
 }
@@ -170,17 +171,20 @@ static __always_inline void finish(const struct ebtop_config *now, struct ebtop_
 	count_latency(now, number, ns, failed);
 }
 
-static __always_inline void count_unreturned(const struct ebtop_config *now,
-					     struct ebtop_syscall_slot *calls, __u32 number)
+static __always_inline void count_untimed(const struct ebtop_config *now,
+					  struct ebtop_syscall_slot *calls, __u32 number,
+					  bool failed)
 {
 	struct ebtop_syscall_lane *lane = lane_of(number);
 
 	if (!(now->collect & EBTOP_COLLECT_SYSCALLS))
 		return;
 	calls->calls[kind_of(number) & KIND_CATEGORY]++;
+	calls->errors += failed;
 	if (lane && !now->min_latency_ns) {
 		add64(&lane->calls, 1);
-		add64(&lane->unreturned, 1);
+		add64(&lane->errors, failed);
+		add64(&lane->untimed, 1);
 	}
 }
 
@@ -197,15 +201,21 @@ static __always_inline void claim(const struct ebtop_config *now, const struct c
 		calls->entered_ns = calls->left_ns = 0;
 		calls->generation = now->generation;
 	}
+	if (calls->watch != now->watch) {
+		calls->entered_ns = calls->left_ns = 0;
+		calls->stage = EBTOP_CALL_UNKNOWN;
+		calls->watch = now->watch;
+	}
 }
 
 static __always_inline void note_open(const struct pt_regs *regs, struct ebtop_syscall_slot *calls,
 				      __u32 kind)
 {
-	bool compat = calls->number >= EBTOP_SYSCALL_COMPAT;
+	bool compat = is_compat_number(calls->number);
 	__u64 first = syscall_argument(regs, compat, 0), second = syscall_argument(regs, compat, 1);
 	__u64 third = syscall_argument(regs, compat, 2), how = 0;
 
+	calls->opens = 1;
 	switch (kind & EBTOP_KIND_SPECIAL) {
 	case EBTOP_KIND_OPEN:
 		calls->filename = first;
@@ -225,6 +235,8 @@ static __always_inline void note_open(const struct pt_regs *regs, struct ebtop_s
 		calls->filename = second;
 		calls->open_flags = how;
 		break;
+	default:
+		calls->opens = 0;
 	}
 }
 
@@ -263,6 +275,8 @@ static __always_inline int account_enter(const struct pt_regs *regs, long id, bo
 		return 0;
 	calls = caller.calls;
 	claim(now, &caller);
+	calls->stage = EBTOP_CALL_INSIDE;
+	calls->refused = 0;
 	if (!watched) {
 		calls->entered_ns = 0;
 		return 0;
@@ -272,10 +286,10 @@ static __always_inline int account_enter(const struct pt_regs *regs, long id, bo
 	if (calls->left_ns && goes_on(now, calls, number, kind))
 		return 0;
 	calls->number = number;
-	calls->filename = 0;
+	calls->opens = 0;
 	calls->entered_ns = now_ns;
 	if (kind & EBTOP_KIND_NEVER_RETURNS)
-		count_unreturned(now, calls, number);
+		count_untimed(now, calls, number, false);
 	if (with_reads && now->collect & EBTOP_COLLECT_OPENS_BY_SYSCALLS &&
 	    kind & EBTOP_KIND_SPECIAL)
 		note_open(regs, calls, kind);
@@ -303,7 +317,7 @@ static __always_inline void note_opened(const struct ebtop_config *now, const st
 static __always_inline void note_file(const struct caller *caller, const struct pt_regs *regs,
 				      __u32 kind, __u64 bytes)
 {
-	bool compat = caller->calls->number >= EBTOP_SYSCALL_COMPAT;
+	bool compat = is_compat_number(caller->calls->number);
 	__u32 first = syscall_argument_at_return(regs, compat, 0), from = first, to = first;
 	struct ebtop_file_slot *files;
 	struct fdtable *table;
@@ -323,12 +337,31 @@ static __always_inline void note_file(const struct caller *caller, const struct 
 		account_write(files, file_in(table, to), false, bytes);
 }
 
+/*
+ * Its beginning was told to nobody: seccomp refused it (or a tracer took it away). One that was trapped
+ * has its registers back as they were, on x86 its number where the result would be.
+ */
+static __always_inline void account_refused(const struct ebtop_config *now,
+					    const struct caller *caller, const struct pt_regs *regs,
+					    long ret, bool with_reads)
+{
+	long id = current_call(regs);
+	__u32 number;
+
+	if (is_interrupted(ret) || !passes(now, caller->pid, caller->slot, with_reads))
+		return;
+	number = number_of(regs, caller->task, id);
+	count_untimed(now, caller->calls, number, ret == id || (ret < 0 && ret >= -ERRNO_MAX));
+	caller->calls->refused = number + 1;
+}
+
 static __always_inline int account_return(const struct pt_regs *regs, long ret, bool with_reads)
 {
 	const struct ebtop_config *now = config_for(COLLECTED_HERE | EBTOP_COLLECT_MEMORY);
 	struct ebtop_syscall_slot *calls;
 	struct caller caller = {};
 	__u64 now_ns, oncpu_ns;
+	__u32 stage;
 	bool memory;
 
 	if (!now)
@@ -343,9 +376,15 @@ static __always_inline int account_return(const struct pt_regs *regs, long ret, 
 	if (!(now->collect & COLLECTED_HERE) || !find_calls(&caller))
 		return 0;
 	calls = caller.calls;
+	claim(now, &caller);
+	stage = calls->stage;
+	calls->stage = EBTOP_CALL_OUTSIDE;
+	if (stage == EBTOP_CALL_OUTSIDE) {
+		account_refused(now, &caller, regs, ret, with_reads);
+		return 0;
+	}
 	/* it entered before we watched, or before the filter let it pass */
-	if (!calls->entered_ns || calls->start_ns != caller.slot->start_ns ||
-	    calls->generation != now->generation)
+	if (!calls->entered_ns)
 		return 0;
 	now_ns = bpf_ktime_get_ns();
 	oncpu_ns = oncpu_now(caller.slot, now_ns);
@@ -356,7 +395,7 @@ static __always_inline int account_return(const struct pt_regs *regs, long ret, 
 		calls->left_ns = now_ns;
 		return 0;
 	}
-	if (with_reads && calls->filename)
+	if (with_reads && calls->opens)
 		note_opened(now, &caller, ret);
 	else if (with_reads && ret > 0 && now->collect & EBTOP_COLLECT_FILES_BY_SYSCALLS)
 		note_file(&caller, regs, kind_of(calls->number), ret);

@@ -192,7 +192,7 @@ SEC("?tp_btf/mm_filemap_add_to_page_cache") int BPF_PROG(added_btf, const void *
 	/* they have no registers of a user */
 	if (task->flags & (PF_KTHREAD | PF_IO_WORKER) || number < 0)
 		return 0;
-	if (!is_reading(kind_of(number_of(regs, task, number)), task->flags))
+	if (!is_reading(kind_of_call(regs, task, number), task->flags))
 		return 0;
 	if (find_reader(&reader))
 		add_pages(folio, &reader);

@@ -50,6 +50,21 @@ static void end_interrupted(struct accounts *accounts, struct ebtop_syscall_slot
 		syscalls_add_interrupted(accounts->syscalls, calls->number, ns);
 }
 
+/* It was killed for a call that nobody was told of, neither as it began nor as it was refused. */
+static void end_killed(struct accounts *accounts, struct ebtop_syscall_slot *calls,
+		       const struct ebtop_slot *slot)
+{
+	__u32 number = slot->charged_wait_ns;
+
+	if (!(slot->flags & EBTOP_SLOT_KILLED_IN) || calls->stage != EBTOP_CALL_OUTSIDE ||
+	    calls->refused == number + 1 || calls->generation != accounts->filter.generation ||
+	    accounts->filter.min_latency_ns)
+		return;
+	calls->errors++;
+	calls->calls[syscalls_category(accounts->syscalls, number)]++;
+	syscalls_add_killed(accounts->syscalls, number);
+}
+
 /* What was counted of the thread last; nothing when counting has begun anew since. NULL: no memory. */
 static struct thread_calls *last_calls(struct accounts *accounts, struct thread *thread)
 {
@@ -83,8 +98,10 @@ void accounts_syscalls(struct accounts *accounts, struct thread *thread, __u32 i
 	last = last_calls(accounts, thread);
 	if (!last)
 		return;
-	if (slot->state == EBTOP_SLOT_DEAD)
+	if (slot->state == EBTOP_SLOT_DEAD) {
 		end_interrupted(accounts, &now);
+		end_killed(accounts, &now, slot);
+	}
 	take_growth(thread, last, &now);
 	kernel_ns = kernel_time(&now, oncpu_ns);
 	add(thread, EBTOP_KERNEL_NS, grown(kernel_ns, last->kernel_ns));

@@ -62,6 +62,9 @@ void config_set_filter(volatile struct ebtop_config *now, const struct ebtop_con
 
 void config_collect(struct config *config, __u32 collect)
 {
+	/* what was not told of meanwhile is not known */
+	if (collect & ~config->now->collect)
+		config->now->watch++;
 	config->now->collect = collect;
 }
 

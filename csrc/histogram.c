@@ -32,7 +32,7 @@ void histogram_add(struct histogram *sum, const struct histogram *more)
 	sum->calls += more->calls;
 	sum->errors += more->errors;
 	sum->total_ns += more->total_ns;
-	sum->unreturned += more->unreturned;
+	sum->untimed += more->untimed;
 	if (more->ranged)
 		histogram_widen(sum, more->min_ns, more->max_ns);
 	for (int i = 0; i < EBTOP_FINE_BUCKETS; i++)

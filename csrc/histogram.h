@@ -10,7 +10,7 @@
 #include "ebtop.h"
 
 struct histogram {
-	__u64 calls, errors, total_ns, unreturned;
+	__u64 calls, errors, total_ns, untimed;
 	__u64 min_ns, max_ns; /* when `ranged` */
 	__u64 ranged;
 	__u64 buckets[EBTOP_FINE_BUCKETS];

@@ -53,6 +53,7 @@ static const struct shape shapes[SHARED_MAPS] = {
 				sizeof(struct ebtop_syscall_slot), BPF_F_MMAPABLE },
 	[MAP_SYSCALL_LANES] = { "syscall_lanes", BPF_MAP_TYPE_ARRAY,
 				sizeof(struct ebtop_syscall_lane), BPF_F_MMAPABLE },
+	[MAP_ODD_NUMBERS] = { "odd_numbers", BPF_MAP_TYPE_HASH, sizeof(__u64), 0, sizeof(__u32) },
 	[MAP_FILE_SLOTS] = { "file_slots", BPF_MAP_TYPE_ARRAY, sizeof(struct ebtop_file_slot),
 			     BPF_F_MMAPABLE },
 	[MAP_FILE_COUNTS] = { "file_counts", BPF_MAP_TYPE_HASH, sizeof(struct ebtop_file_count), 0,
@@ -178,7 +179,9 @@ static __u32 entries_of(const struct maps *maps, enum shared_map which)
 	case MAP_FILE_COUNTS:
 		return FILES_MAX;
 	case MAP_SYSCALL_LANES:
-		return maps->shards * EBTOP_SYSCALL_NUMBERS;
+		return maps->shards * EBTOP_SYSCALL_LANES;
+	case MAP_ODD_NUMBERS:
+		return EBTOP_SYSCALL_ODD;
 	default:
 		return 1;
 	}

@@ -24,6 +24,7 @@ enum shared_map {
 	MAPS_AT_ONCE, /* those above are made when the session opens, the others when needed */
 	MAP_SYSCALL_SLOTS = MAPS_AT_ONCE,
 	MAP_SYSCALL_LANES,
+	MAP_ODD_NUMBERS,
 	MAP_OPEN_CALLS,
 	MAP_FILE_SLOTS,
 	MAP_FILE_COUNTS,

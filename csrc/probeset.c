@@ -39,7 +39,7 @@ void open_one(struct probeset *set, enum ebtop_probe which)
 
 /* ---- loading several at once; each is then attached when its turn comes ---- */
 
-#define MAPS_MAX 5
+#define MAPS_MAX 6
 
 /* Dearest first, so that no long one is left for the end; with the maps that must be there before. */
 static const struct {
@@ -48,9 +48,9 @@ static const struct {
 	enum shared_map map[MAPS_MAX];
 } ahead_of[] = {
 	{ EBTOP_SYSCALL,
-	  5,
-	  { MAP_FILE_SLOTS, MAP_FILE_COUNTS, MAP_MEM_SLOTS, MAP_SYSCALL_SLOTS,
-	    MAP_SYSCALL_LANES } },
+	  6,
+	  { MAP_FILE_SLOTS, MAP_FILE_COUNTS, MAP_MEM_SLOTS, MAP_SYSCALL_SLOTS, MAP_SYSCALL_LANES,
+	    MAP_ODD_NUMBERS } },
 	{ EBTOP_BLOCK, 0, { 0 } },
 	{ EBTOP_TASKS, 0, { 0 } },
 	{ EBTOP_LIFE, 0, { 0 } },

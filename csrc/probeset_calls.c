@@ -23,6 +23,8 @@ static int make_syscall_maps(struct probeset *set)
 	if (!ret)
 		ret = maps_add(set->maps, MAP_SYSCALL_LANES, &error);
 	if (!ret)
+		ret = maps_add(set->maps, MAP_ODD_NUMBERS, &error);
+	if (!ret)
 		ret = syscalls_open(&set->syscalls, set->maps, set->settings.syscall_kinds,
 				    clock_ns(CLOCK_MONOTONIC));
 	if (!ret)
@@ -38,6 +40,7 @@ void close_syscall(struct probeset *set)
 		syscalls_close(&set->syscalls);
 	maps_drop(set->maps, MAP_SYSCALL_SLOTS);
 	maps_drop(set->maps, MAP_SYSCALL_LANES);
+	maps_drop(set->maps, MAP_ODD_NUMBERS);
 	leave_off(&set->probes[EBTOP_SYSCALL]);
 }
 

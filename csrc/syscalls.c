@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include <bpf/bpf.h>
+
 #include "histogram.h"
 #include "syscalls.h"
 
@@ -36,11 +38,12 @@ static void *map_array(int fd, size_t bytes)
 int syscalls_open(struct syscalls *syscalls, const struct maps *maps, const char *kinds,
 		  __u64 now_ns)
 {
-	size_t lanes = (size_t)maps->shards * EBTOP_SYSCALL_NUMBERS;
+	size_t lanes = (size_t)maps->shards * EBTOP_SYSCALL_LANES;
 
 	memset(syscalls, 0, sizeof(*syscalls));
 	syscalls->rows = BUFFER_OF(struct ebtop_syscall_row);
 	syscalls->shards = maps->shards;
+	syscalls->odd_fd = maps->fd[MAP_ODD_NUMBERS];
 	memcpy(syscalls->kinds, kinds, sizeof(syscalls->kinds));
 	syscalls->lanes_bytes = whole_pages(lanes * sizeof(struct ebtop_syscall_lane));
 	syscalls->lanes = map_array(maps->fd[MAP_SYSCALL_LANES], syscalls->lanes_bytes);
@@ -67,7 +70,7 @@ void syscalls_close(struct syscalls *syscalls)
 	beside_close(&syscalls->slots);
 	if (syscalls->lanes)
 		munmap(syscalls->lanes, syscalls->lanes_bytes);
-	for (int number = 0; number < EBTOP_SYSCALL_NUMBERS; number++)
+	for (int number = 0; number < EBTOP_SYSCALL_LANES; number++)
 		free_sums(syscalls->sums[number]);
 	buffer_free(&syscalls->rows);
 	memset(syscalls, 0, sizeof(*syscalls));
@@ -98,7 +101,7 @@ static void take_lane(struct histogram *interval, struct ebtop_syscall_lane *lan
 	interval->calls += now.calls - last->calls;
 	interval->errors += now.errors - last->errors;
 	interval->total_ns += now.total_ns - last->total_ns;
-	interval->unreturned += now.unreturned - last->unreturned;
+	interval->untimed += now.untimed - last->untimed;
 	for (int i = 0; i < EBTOP_FINE_BUCKETS; i++)
 		interval->buckets[i] += now.buckets[i] - last->buckets[i];
 	if (now.min_ns[epoch])
@@ -116,7 +119,7 @@ static void sum_lanes(struct syscalls *syscalls, __u32 number, __u32 epoch)
 		histogram_clear(&sums->interval);
 	for (__u32 shard = 0; shard < syscalls->shards; shard++) {
 		struct ebtop_syscall_lane *lane =
-			&syscalls->lanes[shard * EBTOP_SYSCALL_NUMBERS + number];
+			&syscalls->lanes[shard * EBTOP_SYSCALL_LANES + number];
 
 		if (!lane->calls)
 			continue;
@@ -139,7 +142,7 @@ static void turn_slice(struct syscalls *syscalls, __u64 now_ns)
 	syscalls->slice = (syscalls->slice + 1) % SYSCALL_SLICES;
 	syscalls->slice_began_ns[syscalls->slice] = now_ns;
 	syscalls->slice_ended_ns[syscalls->slice] = 0;
-	for (int number = 0; number < EBTOP_SYSCALL_NUMBERS; number++)
+	for (int number = 0; number < EBTOP_SYSCALL_LANES; number++)
 		if (syscalls->sums[number] && syscalls->sums[number]->slices)
 			histogram_clear(&syscalls->sums[number]->slices[syscalls->slice]);
 }
@@ -169,6 +172,23 @@ static int in_ten_seconds(const struct syscalls *syscalls, int slice, __u64 now_
 	return syscalls->slice_ended_ns[slice] && now_ns - middle < TEN_SECONDS_NS;
 }
 
+static void name_row(const struct syscalls *syscalls, __u32 lane, struct ebtop_syscall_row *row)
+{
+	__u32 cell = lane - EBTOP_SYSCALL_NUMBERS;
+	__u64 odd;
+
+	if (lane < EBTOP_SYSCALL_NUMBERS) {
+		row->number = (__s32)(lane % EBTOP_SYSCALL_COMPAT);
+		row->compat = lane >= EBTOP_SYSCALL_COMPAT;
+	} else if (cell < EBTOP_SYSCALL_ODD &&
+		   !bpf_map_lookup_elem(syscalls->odd_fd, &cell, &odd)) {
+		row->number = (__s32)odd;
+		row->compat = odd >> 32 != 0;
+	} else {
+		row->many = 1;
+	}
+}
+
 static void pack(struct syscalls *syscalls, __u32 number, const struct histogram *histogram)
 {
 	struct ebtop_syscall_row *row;
@@ -179,8 +199,7 @@ static void pack(struct syscalls *syscalls, __u32 number, const struct histogram
 	if (!row)
 		return;
 	histogram_pack(histogram, row);
-	row->number = number % EBTOP_SYSCALL_COMPAT;
-	row->compat = number >= EBTOP_SYSCALL_COMPAT;
+	name_row(syscalls, number, row);
 }
 
 static void pack_ten_seconds(struct syscalls *syscalls, __u32 number, __u64 now_ns)
@@ -217,7 +236,7 @@ void syscalls_refresh(struct syscalls *syscalls, struct config *config, __u64 no
 	if (window == EBTOP_WINDOW_TEN_SECONDS)
 		begin_slices(syscalls);
 	syscalls->slice_ended_ns[syscalls->slice] = now_ns;
-	for (__u32 number = 0; number < EBTOP_SYSCALL_NUMBERS; number++) {
+	for (__u32 number = 0; number < EBTOP_SYSCALL_LANES; number++) {
 		struct syscall_sums *sums;
 
 		sum_lanes(syscalls, number, epoch);
@@ -240,12 +259,14 @@ void syscalls_refresh(struct syscalls *syscalls, struct config *config, __u64 no
 
 __u32 syscalls_category(const struct syscalls *syscalls, __u32 number)
 {
-	return (__u32)syscalls->kinds[number % EBTOP_SYSCALL_NUMBERS] & 7;
+	if (number >= EBTOP_SYSCALL_NUMBERS)
+		return EBTOP_CATEGORY_OTHER;
+	return (__u32)syscalls->kinds[number] & 7;
 }
 
 void syscalls_add_interrupted(struct syscalls *syscalls, __u32 number, __u64 ns)
 {
-	struct ebtop_syscall_lane *lane = &syscalls->lanes[number % EBTOP_SYSCALL_NUMBERS];
+	struct ebtop_syscall_lane *lane = &syscalls->lanes[number % EBTOP_SYSCALL_LANES];
 
 	__atomic_fetch_add(&lane->calls, 1, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&lane->errors, 1, __ATOMIC_RELAXED);
@@ -253,10 +274,19 @@ void syscalls_add_interrupted(struct syscalls *syscalls, __u32 number, __u64 ns)
 	__atomic_fetch_add(&lane->buckets[histogram_bucket(ns)], 1, __ATOMIC_RELAXED);
 }
 
+void syscalls_add_killed(struct syscalls *syscalls, __u32 number)
+{
+	struct ebtop_syscall_lane *lane = &syscalls->lanes[number % EBTOP_SYSCALL_LANES];
+
+	__atomic_fetch_add(&lane->calls, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&lane->errors, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&lane->untimed, 1, __ATOMIC_RELAXED);
+}
+
 void syscalls_reset(struct syscalls *syscalls, __u64 now_ns)
 {
 	syscalls->reset_ns = now_ns;
-	for (int number = 0; number < EBTOP_SYSCALL_NUMBERS; number++)
+	for (int number = 0; number < EBTOP_SYSCALL_LANES; number++)
 		if (syscalls->sums[number])
 			histogram_clear(&syscalls->sums[number]->total);
 }

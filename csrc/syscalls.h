@@ -21,8 +21,9 @@ struct syscalls {
 	struct ebtop_syscall_lane *lanes;
 	size_t lanes_bytes;
 	__u32 shards;
-	char kinds[EBTOP_SYSCALL_NUMBERS];                /* as given to the probe */
-	struct syscall_sums *sums[EBTOP_SYSCALL_NUMBERS]; /* of those that were ever called */
+	char kinds[EBTOP_SYSCALL_NUMBERS];              /* as given to the probe */
+	struct syscall_sums *sums[EBTOP_SYSCALL_LANES]; /* of those that were ever called */
+	int odd_fd; /* of the map of numbers that are in no table */
 	__u64 slice_began_ns[SYSCALL_SLICES], slice_ended_ns[SYSCALL_SLICES];
 	__u32 slice;       /* the one that is being filled */
 	int sliced;        /* somebody looked at the window of ten seconds */
@@ -46,6 +47,8 @@ void syscalls_refresh(struct syscalls *syscalls, struct config *config, __u64 no
 __u32 syscalls_category(const struct syscalls *syscalls, __u32 number);
 /* A call that was interrupted, and whose thread has ended, so that it will not go on. */
 void syscalls_add_interrupted(struct syscalls *syscalls, __u32 number, __u64 ns);
+/* A call that its thread was killed for before it began. */
+void syscalls_add_killed(struct syscalls *syscalls, __u32 number);
 void syscalls_reset(struct syscalls *syscalls, __u64 now_ns);
 
 #endif

@@ -253,8 +253,8 @@ def syscall(row: Row) -> dict[str, Any]:
     histogram = [row[f"histogram_{i}"] for i in range(LOG2_BUCKETS)]
     latencies = ("min_ns", "max_ns", "p50_ns", "p95_ns", "p99_ns")
     return {
-        "name": syscallnames.name_of(row["number"], bool(row["compat"])),
-        "number": row["number"],
+        "name": syscallnames.name_in(row),
+        "number": None if row["many"] else row["number"],
         "compat": bool(row["compat"]),
         "calls": row["calls"],
         "errors": row["errors"],

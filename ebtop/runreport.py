@@ -20,7 +20,7 @@ from ebtop.layout import EXITED
 from ebtop.runcost import RunCost
 from ebtop.snapshot import Snapshot
 from ebtop.stacks import frames
-from ebtop.syscallnames import name_of
+from ebtop.syscallnames import name_in
 from ebtop.text import data_text
 from ebtop.waitreasons import REASONS
 
@@ -141,7 +141,7 @@ def opens(last: Snapshot) -> Optional[int]:
     if last.syscalls is None:
         return None
     rows = last.syscalls.rows()
-    calls = [row for row in rows if name_of(row["number"], bool(row["compat"])) in _OPENING]
+    calls = [row for row in rows if name_in(row) in _OPENING]
     return sum(int(row["calls"]) for row in calls)
 
 

@@ -8,8 +8,9 @@ The names are data (`syscalldata.py`, generated), and so are the categories
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
+from typing import Any
 
 NATIVE_OF = {"x86_64": "x86_64", "i386": "x86_64", "i686": "x86_64", "aarch64": "aarch64",
              "armv8l": "aarch64"}  # fmt: skip
@@ -20,6 +21,8 @@ COMPAT = 512
 NUMBERS = 1024
 """The length of that table: EBTOP_SYSCALL_NUMBERS."""
 OTHER = "other"
+MANY = "syscall_?"
+"""Numbers that no table has, when there are too many of them for a row each."""
 NEVER_RETURNS, OPEN, CREAT, OPENAT, OPENAT2 = (0x08, 0x10, 0x20, 0x30, 0x40)
 READ, WRITE, COPY, RESTARTS, SEND = (0x50, 0x60, 0x70, 0x80, 0x90)
 MMAP, MUNMAP, MREMAP, BRK, MMAP_OLD = (0xA0, 0xB0, 0xC0, 0xD0, 0xE0)
@@ -39,13 +42,19 @@ def name_of(number: int, compat: bool = False) -> str:
     return names(_architecture(compat)).get(number) or f"syscall_{number}"
 
 
+def name_in(row: Mapping[str, Any]) -> str:
+    """Of a row of the table of system calls."""
+    return MANY if row["many"] else name_of(row["number"], bool(row["compat"]))
+
+
 def number_of(name: str, compat: bool = False) -> int | None:
     """The number, also of `syscall_N`; None for a name that there is not here."""
     known = _numbers(_architecture(compat)).get(name)
     if known is not None:
         return known
     prefix, _, digits = name.rpartition("_")
-    plain = prefix == "syscall" and digits.isascii() and digits.isdigit() and len(digits) <= 10
+    bare = digits[1:] if digits.startswith("-") else digits
+    plain = prefix == "syscall" and bare.isascii() and bare.isdigit() and len(bare) <= 10
     return int(digits) if plain else None
 
 

@@ -16,7 +16,7 @@ from ebtop.columns import Row
 from ebtop.eventlines import json_line, utc
 from ebtop.jsonlines import SCHEMA, syscall
 from ebtop.snapshot import Snapshot
-from ebtop.syscallnames import name_of
+from ebtop.syscallnames import name_in
 from ebtop.syscalltable import (
     COLUMNS,
     NAME_WIDTH,
@@ -64,11 +64,7 @@ def _rows(snapshot: Snapshot, names: tuple[str, ...]) -> list[Row]:
     if table is None:
         return []
     rows = (table.row(index) for index in order(table, "total"))
-    return [row for row in rows if not names or _name(row) in names]
-
-
-def _name(row: Row) -> str:
-    return name_of(row["number"], bool(row["compat"]))
+    return [row for row in rows if not names or name_in(row) in names]
 
 
 def _heading(snapshot: Snapshot, rows: list[Row], ascii: bool) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ebtop import units
 from ebtop.columns import Row
 from ebtop.layout import Table
-from ebtop.syscallnames import name_of
+from ebtop.syscallnames import name_in
 from ebtop.units import UNKNOWN
 
 BUCKETS = tuple(f"histogram_{index}" for index in range(64))
@@ -36,7 +36,7 @@ class SyscallColumn:
 
 def call_name(row: Row) -> str:
     """The name; a 32-bit call is marked as one."""
-    name = name_of(row["number"], bool(row["compat"]))
+    name = name_in(row)
     return name + " (32)" if row["compat"] else name
 
 

@@ -58,9 +58,11 @@ def test_average_is_total_by_calls() -> None:
 
 def test_names_mark_the_calls_of_32_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(syscallnames, "_architecture", lambda compat: ("x86_64", "i386")[compat])
-    assert call_name({"number": 257, "compat": 0}) == "openat"
-    assert call_name({"number": 295, "compat": 1}) == "openat (32)"
-    assert call_name({"number": 999, "compat": 0}) == "syscall_999"
+    assert call_name({"number": 257, "compat": 0, "many": 0}) == "openat"
+    assert call_name({"number": 295, "compat": 1, "many": 0}) == "openat (32)"
+    assert call_name({"number": -1, "compat": 0, "many": 0}) == "syscall_-1"
+    assert call_name({"number": 0, "compat": 0, "many": 1}) == "syscall_?"
+    assert call_name({"number": 999, "compat": 0, "many": 0}) == "syscall_999"
 
 
 @pytest.mark.parametrize("width", range(0, 120, 7))
