@@ -58,13 +58,13 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: $(VENV)/bin/python $(PACKAGING)
 	$(RUN) -m pip $(QUIET) install 'setuptools>=77' 'cffi>=1.17'
-	$(RUN) -m pip $(QUIET) install --no-build-isolation -e .
+	EBTOP_FOR_TESTS=1 $(RUN) -m pip $(QUIET) install --no-build-isolation -e .
 	touch $@ $(VENV)/.compiled
 
 $(VENV)/.compiled: $(VENV)/.installed $(SOURCES)
 	$(MAKE) --no-print-directory tools
 	log=$(VENV)/compile.log; \
-	$(RUN) setup.py $(QUIET) build_clib build_ext --inplace >$$log 2>&1 || { cat $$log; exit 1; }; \
+	EBTOP_FOR_TESTS=1 $(RUN) setup.py $(QUIET) build_clib build_ext --inplace >$$log 2>&1 || { cat $$log; exit 1; }; \
 	grep -A3 -E '(bpf|csrc)/[a-z_.]+:[0-9]+:.*warning:' $$log || true
 	touch $@
 

@@ -7,6 +7,7 @@ what cffi's parser does not read. `ffi` is what setup.py hands to cffi.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -70,21 +71,29 @@ def libbpf_library() -> tuple[str, dict[str, object]]:
     return "bpf", build
 
 
+def for_tests() -> bool:
+    """Whether the extension is to look at the switches of tests (csrc/testing.h)."""
+    return os.environ.get("EBTOP_FOR_TESTS") == "1"
+
+
 def make_ffi() -> FFI:
     tree = fetch()
     skeletons = build_skeletons(tree)
     headers = [*(ROOT / "csrc").glob("*.h"), ROOT / "bpf" / "abi.h", *skeletons]
     linked = [*ELF.iterdir(), ROOT / "vendor" / "libbpf" / "PIN", Path(__file__).resolve()]
+    macros = [("_GNU_SOURCE", None), ("_FILE_OFFSET_BITS", "64"), ("LIBBPF_API", "")]
+    macros += [("EBTOP_FOR_TESTS", None)] * for_tests()
     ffi = FFI()
     ffi.cdef(cdef_text())
     ffi.set_source(
         "ebtop._core",
-        '#include "ebtop.h"\n',
+        # the kind of build is in its text, for setuptools compiles anew what has another one
+        f'#include "ebtop.h"\n/* for {"tests" if for_tests() else "users"} */\n',
         sources=relative(sorted((ROOT / "csrc").glob("*.c"))),
         # without these setuptools would keep a stale extension
         depends=relative(headers + linked),
         include_dirs=["csrc", "bpf", *relative([tree, tree / "include" / "uapi"])],
-        define_macros=[("_GNU_SOURCE", None), ("_FILE_OFFSET_BITS", "64"), ("LIBBPF_API", "")],
+        define_macros=macros,
         extra_compile_args=["-std=gnu11", "-O2", "-g0", *WARNINGS, *LEAN],
         extra_link_args=["-pthread", "-Wl,--gc-sections", *WRAPS],
         py_limited_api=limited_api(),

@@ -11,6 +11,7 @@
 #include <bpf/libbpf.h>
 
 #include "error.h"
+#include "testing.h"
 
 static __thread char last[200]; /* probes may load in several threads */
 static int debugging;
@@ -93,7 +94,7 @@ static int keep(enum libbpf_print_level level, const char *format, va_list args)
 
 int error_injected(const char *name)
 {
-	const char *text = getenv("EBTOP_FAIL");
+	const char *text = for_tests("EBTOP_FAIL");
 	size_t length = strlen(name);
 
 	for (; text; text = strchr(text, ','), text = text ? text + 1 : NULL)

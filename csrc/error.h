@@ -13,8 +13,8 @@
 int error_set(struct ebtop_error *err, int code, const char *where, const char *what, ...)
 	__attribute__((format(printf, 4, 5)));
 
-/* EBTOP_FAIL=NAME:ERRNO[,...] refuses what has that name, for tests of what happens then: a program
- * when it loads, PROGRAM@attach when it is attached, a map when it is made. 0 or -errno. */
+/* In a build for tests EBTOP_FAIL=NAME:ERRNO[,...] refuses what has that name: a program when it
+ * loads, PROGRAM@attach when it is attached, a map when it is made. 0 or -errno. */
 int error_injected(const char *name);
 
 /* Makes libbpf's messages come here; with `debug` they also go to standard error. */

@@ -14,6 +14,7 @@
 
 #include "error.h"
 #include "maps.h"
+#include "testing.h"
 
 #define THREADS_MAX 65536
 #define CONNECTIONS_MAX 65536
@@ -82,10 +83,9 @@ static __u32 pid_max(void)
 	return value;
 }
 
-/* Lets tests run out of room; larger than the default it is for huge machines. */
-static __u32 limit(const char *variable, __u32 otherwise)
+/* Lets tests run out of room, or have more than there is by default. */
+static __u32 limit(const char *text, __u32 otherwise)
 {
-	const char *text = getenv(variable);
 	unsigned long value = text ? strtoul(text, NULL, 10) : 0;
 
 	return value > 0 && value <= PIDS_MAX ? (__u32)value : otherwise;
@@ -210,8 +210,8 @@ int maps_open(struct maps *maps, __u32 events_bytes, struct ebtop_error *err)
 	if (cpus < 0)
 		return error_set(err, cpus, "maps", "cannot read /sys/devices/system/cpu/possible");
 	maps->cpus = (__u32)cpus;
-	maps->slot_count = 1 + maps->cpus + limit("EBTOP_THREADS_MAX", THREADS_MAX);
-	maps->connections = limit("EBTOP_CONNECTIONS_MAX", CONNECTIONS_MAX);
+	maps->slot_count = 1 + maps->cpus + limit(for_tests("EBTOP_THREADS_MAX"), THREADS_MAX);
+	maps->connections = limit(for_tests("EBTOP_CONNECTIONS_MAX"), CONNECTIONS_MAX);
 	maps->shards = shards_for(maps->cpus);
 	maps->events_bytes = ring_bytes(events_bytes ? events_bytes : EVENTS_BYTES);
 	for (int i = 0; !ret && i < MAPS_AT_ONCE; i++)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+OF_TESTS = (b"EBTOP_FAIL", b"EBTOP_THREADS_MAX", b"EBTOP_CONNECTIONS_MAX")
+"""Switches that only a build for tests looks at."""
 COMPILER_TOOLS = ("cc", "gcc", "x86_64-linux-gnu-gcc", "aarch64-linux-gnu-gcc", "as", "ld", "ar",
                   "x86_64-linux-gnu-ar", "gcc-ar", "x86_64-linux-gnu-gcc-ar",
                   "aarch64-linux-gnu-gcc-ar", "ranlib", "strip")  # fmt: skip
@@ -44,6 +47,15 @@ def test_sdist_carries_libbpf_and_skeletons_and_no_objects(sdist: Path) -> None:
     assert not [name for name in names if name.endswith((".o", ".so", ".pyc"))]
 
 
+def test_every_switch_of_tests_is_known_here() -> None:
+    """Whatever else C reads of the environment would be read by released root processes too."""
+    text = "".join(path.read_text() for path in (ROOT / "csrc").rglob("*.[ch]"))
+    text = re.sub(r"#define for_tests\(variable\) getenv\(variable\)", "", text)
+    assert "getenv" not in text
+    names = re.findall(r"for_tests\(\"(\w+)\"\)", text)
+    assert sorted(name.encode() for name in names) == sorted(OF_TESTS)
+
+
 def test_install_from_sdist_needs_no_bpf_tools(sdist: Path, tmp_path: Path) -> None:
     tools = tmp_path / "bin"
     tools.mkdir()
@@ -53,6 +65,7 @@ def test_install_from_sdist_needs_no_bpf_tools(sdist: Path, tmp_path: Path) -> N
             (tools / tool).symlink_to(path)
     # nothing but a C compiler: neither clang nor bpftool, and no apt to fetch anything
     environment = {**os.environ, "PATH": str(tools), "LIBBPF_TARBALL": "/nonexistent"}
+    environment.pop("EBTOP_FOR_TESTS", None)
     target = tmp_path / "site"
     subprocess.run(
         [sys.executable, "-m", "pip", "install", "-q", "--no-build-isolation", "--no-deps",
@@ -61,6 +74,10 @@ def test_install_from_sdist_needs_no_bpf_tools(sdist: Path, tmp_path: Path) -> N
     )  # fmt: skip
     extension = next((target / "ebtop").glob("_core*.so"))
     assert extension.name == "_core.abi3.so"
+    # what tests switch is not in it, and is in what `make build` makes
+    assert not [name for name in OF_TESTS if name in extension.read_bytes()]
+    built = next((ROOT / "ebtop").glob("_core*.so")).read_bytes()
+    assert all(name in built for name in OF_TESTS)
     script = target / "bin" / "ebtop"
     assert script.read_text("ascii").startswith("#!/bin/sh")
     done = subprocess.run(
