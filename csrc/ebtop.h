@@ -188,6 +188,9 @@ void ebtop_programs(ebtop_session *session, struct ebtop_table *ret);
 int ebtop_variant(__u32 probe, __u32 variant, char *text, __u32 size);
 /* Detaches and frees everything. NULL is fine. */
 void ebtop_close(ebtop_session *session);
+/* Whether exec gave this process privileges that its caller does not have (set-uid, set-gid, file
+ * capabilities), by the kernel's word; where that cannot be had: yes. */
+int ebtop_is_elevated(void);
 /* Gives up all privileges but those, for good, once what needs them is open; the process must have
  * one thread. Needs CAP_SETUID and CAP_SETGID to become somebody else. 0 or -EIO: then some may be
  * left, and the process must end. */

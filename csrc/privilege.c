@@ -2,13 +2,14 @@
 
 /*
  * Owns the giving up of privileges: the system calls, their order, and the proof that they took
- * effect. Who to become and what to keep is decided in Python. It is for a process of one thread:
+ * effect; and the question whether exec gave them. Who to become and what to keep is decided in Python. It is for a process of one thread:
  * capabilities belong to threads.
  */
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -17,6 +18,16 @@
 #include "error.h"
 
 #define BIT(capability) (1ull << (capability))
+
+int ebtop_is_elevated(void)
+{
+	unsigned long secure;
+
+	/* not /proc/self/auxv: of such a process its user cannot read that */
+	errno = 0;
+	secure = getauxval(AT_SECURE);
+	return secure || errno || getuid() != geteuid() || getgid() != getegid();
+}
 
 /* The kernel gives and takes a set of capabilities in two halves. */
 struct sets {

@@ -358,6 +358,11 @@ class PlainLines:
         return count, bytes(ffi.buffer(self._lines.out, self._lines.used))
 
 
+def is_elevated() -> bool:
+    """Whether exec gave this process privileges that its caller does not have, or may have."""
+    return bool(lib.ebtop_is_elevated())
+
+
 def drop_privileges(capabilities: int, uid: Optional[int], gid: int) -> None:
     """Keeps these capabilities at most; with a uid becomes that user. There is no way back.
 
