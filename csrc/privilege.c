@@ -56,6 +56,13 @@ static int keep_only(__u64 capabilities)
 	return (int)syscall(SYS_capset, &header, sets.half);
 }
 
+static int holds_any(void)
+{
+	struct sets sets;
+
+	return get_sets(&sets) || sets.half[0].permitted || sets.half[1].permitted;
+}
+
 /* Needs CAP_SETPCAP. Without it the set stays, and no_new_privs sees to it that it gives nothing. */
 static int empty_bounding_set(void)
 {
@@ -111,9 +118,12 @@ int ebtop_drop_privileges(const struct ebtop_privileges *keep, struct ebtop_erro
 		what = "become another user";
 		errno = -error_injected("become");
 		ret = errno ? -1 : become(keep->uid, keep->gid);
-		/* its user must not get at the descriptors and the capabilities that are left */
-		if (!ret)
-			ret = prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	}
+	if (!ret && holds_any()) {
+		/* What was opened with them is left, and its user must not get at that. Before they
+		 * go: whoever lacks them cannot trace it until then, so there is no moment between. */
+		what = "become untraceable";
+		ret = prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	}
 	if (!ret) {
 		what = "reduce the capabilities";

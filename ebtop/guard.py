@@ -12,8 +12,11 @@ import contextlib
 import os
 import signal
 import sys
+from typing import Optional
 
 from ebtop import keeper, privilege
+from ebtop.errors import EXIT_FAILED
+from ebtop.output import say
 
 
 class Lifeline:
@@ -57,29 +60,31 @@ def go_under_guard(terminal: int = 1) -> Lifeline:
         return Lifeline(child_notes, parent_end)
     os.close(child_notes)
     os.close(parent_end)
-    code = _open_code(keeper.__file__)
+    _start_bare(pid, notes, alive, terminal, settings, user)
+    os._exit(EXIT_FAILED)
+
+
+def _start_bare(
+    pid: int, notes: int, alive: int, terminal: int, settings: str, user: Optional[privilege.User]
+) -> None:
+    """Makes this process a bare interpreter that runs the keeper; comes back when it cannot."""
     if user is not None:
-        privilege.become(user)
+        os.setresuid(0, 0, 0)
     for fd in (notes, alive):
         os.set_inheritable(fd, True)
-    _start_bare(code, str(pid), str(notes), str(terminal), settings)
-    os._exit(keeper.keep(pid, notes, terminal, settings))
-
-
-def _open_code(path: str) -> str:
-    """A path by which the user that we become can read it, wherever root installed it."""
-    try:
-        fd = os.open(path, os.O_RDONLY)
-    except OSError:
-        return path
-    os.set_inheritable(fd, True)
-    return f"/proc/self/fd/{fd}"
-
-
-def _start_bare(*code: str) -> None:
-    """Makes this process a bare interpreter that runs `code`; comes back where that cannot be."""
-    # not by the path in a virtual environment, which that user may not be able to follow
+    words = [keeper.__file__, str(pid), str(notes), str(terminal), settings]
+    words += [_path_of(name) for name in keeper.NEEDED]
+    words += map(str, user or ())
+    # not by the path in a virtual environment, which is a link
     python = os.path.realpath(sys.executable)
-    if os.access(code[0], os.R_OK):
-        with contextlib.suppress(OSError):
-            os.execv(python, [python, "-I", "-S", *code])
+    try:
+        os.execv(python, [python, "-I", "-S", *words])
+    except OSError as error:
+        say(f"cannot start {python}: {error.strerror}")
+
+
+def _path_of(module: str) -> str:
+    import importlib.util
+
+    spec = importlib.util.find_spec(module)
+    return (spec and spec.origin) or ""

@@ -2,11 +2,18 @@
 """Owns what the small parent does: waits for the dashboard's end and gives the terminal back.
 
 Not imported but run, in the process that the user started, by an interpreter without `site`: it
-stays as long as the dashboard does, so it imports next to nothing (7.6 MB resident; the whole of
-ebtop would be 14). No handlers and no polling: it waits for signals.
+stays as long as the dashboard does, so it imports next to nothing (9.6 MB resident; the whole of
+ebtop would be 16). No handlers and no polling: it waits for signals.
+
+It holds the user's terminal, so the user whom it becomes must not get at its descriptors. exec
+makes a process traceable by its user, whatever it was before: so it is still root when it begins
+here, and gives up its privileges itself, with the same C as the dashboard.
 """
 
-# signal itself brings enum and more, another megabyte
+# signal itself brings enum and more, another megabyte; importlib.machinery, half of one
+import _frozen_importlib
+import _frozen_importlib_external
+import _imp
 import _signal as signal  # type: ignore[import-not-found]
 import posix
 import sys
@@ -17,6 +24,8 @@ _SENT_BY_KERNEL = 0x80
 _FLAGS = 6
 """What tcgetattr gives before the control characters."""
 ENTERED, LEFT = b"E", b"L"
+NEEDED = ("_cffi_backend", "ebtop._core")
+"""The compiled modules to give up privileges with, in the order of their loading."""
 
 
 def waited() -> "set[int]":
@@ -102,5 +111,31 @@ def _restore(terminal: int, settings: str) -> None:
         pass  # the terminal is gone
 
 
+def _load(name: str, path: str) -> None:
+    """The compiled module of that name: that file, whatever sys.path holds."""
+    loader = _frozen_importlib_external.ExtensionFileLoader(name, path)
+    sys.modules[name] = _imp.create_dynamic(_frozen_importlib.ModuleSpec(name, loader, origin=path))
+    _imp.exec_dynamic(sys.modules[name])
+
+
+def _give_up(paths: "list[str]", user: "list[str]") -> None:
+    """Becomes that user, if any, with no capability at all; ends the process when it cannot."""
+    for name, path in zip(NEEDED, paths):
+        _load(name, path)
+    core = sys.modules[NEEDED[-1]]
+    uid, gid = map(int, user) if user else (core.lib.EBTOP_ANY_UID, 0)
+    error = core.ffi.new("struct ebtop_error *")
+    if core.lib.ebtop_drop_privileges([(0, uid, gid)], error):
+        posix.write(2, b"ebtop: " + core.ffi.string(error.what) + b"\n")
+        sys.exit(1)
+
+
+def main(pid: str, notes: str, terminal: str, settings: str, *more: str) -> int:
+    """`more`: the files of NEEDED, then the numbers of the user to become, if anybody."""
+    paths, user = more[: len(NEEDED)], more[len(NEEDED) :]
+    _give_up(list(paths), list(user))
+    return keep(int(pid), int(notes), int(terminal), settings)
+
+
 if __name__ == "__main__":
-    sys.exit(keep(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]))
+    sys.exit(main(*sys.argv[1:]))

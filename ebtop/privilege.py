@@ -3,8 +3,8 @@
 why. How the kernel is told is csrc/privilege.c's.
 
 Root is needed to begin with (BPF statistics, the limit of locked memory on 5.10). Afterwards ebtop
-is the user who called it, with what loading a probe later takes. Imported by the small parent too,
-so it imports little.
+is the user who called it, with what loading a probe later takes. Imported before the fork, so it
+imports little.
 """
 
 from __future__ import annotations
@@ -129,7 +129,10 @@ def kept(bpf: bool, hidden: bool) -> frozenset[str]:
 
 def before_fork() -> Optional[User]:
     """Makes root's real uid that of the user to become, so that a parent which drops at once can
-    signal a child which still loads; whom that is, None where nothing changes."""
+    signal a child which still loads; whom that is, None where nothing changes.
+
+    That user can send it signals too, but not trace it: that takes all its uids.
+    """
     if os.geteuid() != 0:
         return None
     user = invoker(os.environ)
@@ -140,10 +143,10 @@ def before_fork() -> Optional[User]:
 
 
 def become(user: User) -> None:
-    """Becomes that user with no capability at all, as far as it goes without the collector."""
-    os.setgroups([])
-    os.setresgid(user.gid, user.gid, user.gid)
-    os.setresuid(user.uid, user.uid, user.uid)
+    """Becomes that user, with no capability at all. Raises EbtopError when that fails."""
+    from ebtop.session import drop_privileges
+
+    drop_privileges(0, *user)
 
 
 def drop(bpf: bool, also: frozenset[str] = frozenset()) -> Optional[str]:

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Nobody gets into a process of ebtop: not by ptrace, not at its descriptors, not at its memory,
+from its first instant to its last, whoever it becomes and however it was started.
+
+The attackers (trespass.c) are started before it, and try without a pause.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from observe import allowed, workload
+from running import TREE, command
+from terminal import Terminal
+
+UID, GID = 4711, 4713
+CALLER, OTHER, NOBODY = (UID, GID), (4721, 4721), (65534, 65534)
+VICTIM = "victim"
+"""The name of what `run` runs, which is its user's own, and may be looked into."""
+LAUNCHER = Path(sys.executable).with_name("ebtop")
+# who started it, by what sudo leaves in the environment, and who ebtop becomes
+WAYS = {"login": ({}, NOBODY), "sudo": ({"SUDO_UID": str(UID), "SUDO_GID": str(GID)}, CALLER)}
+every_way = pytest.mark.parametrize("way", WAYS)
+
+
+@dataclass
+class Tries:
+    """What the attackers report."""
+
+    inside: list[list[str]] = field(default_factory=list)
+    """Pid, way, detail, the name of the process before and after."""
+    met: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """The processes that were tried, and the names that they had."""
+    passes: int = 0
+
+    def read(self, text: str) -> None:
+        for line in text.splitlines():
+            word, *rest = line.split()
+            if word == "in":
+                self.inside.append(rest)
+            elif word == "tried":
+                self.met[int(rest[0])].add(rest[1])
+            elif word == "passes":
+                self.passes += int(rest[0])
+
+    def into_ebtop(self) -> list[list[str]]:
+        """But for the command of `run`, and for what lies open for everybody."""
+        return [
+            one for one in self.inside
+            if VICTIM not in one[3:] or (one[1] == "pidfd_getfd" and one[2] != "/dev/null")
+        ]  # fmt: skip
+
+
+@contextmanager
+def attackers(*users: tuple[int, int]) -> Iterator[Tries]:
+    """One of each user, against all that descends from this process. Told when it is over."""
+    program = workload("trespass")
+    # the folder of workloads is root's alone
+    folder = Path(subprocess.check_output(["mktemp", "-d"], text=True).strip())
+    folder.chmod(0o755)
+    shutil.copy(program, folder / "trespass")
+    tries = Tries()
+    running = [
+        subprocess.Popen(
+            ["setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups",
+             folder / "trespass", str(os.getpid())],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+        for uid, gid in users
+    ]  # fmt: skip
+    try:
+        for one in running:
+            assert one.stdout is not None and one.stdout.readline() == "ready\n"
+        yield tries
+        for one in running:
+            tries.read(one.communicate("", timeout=60)[0])
+        assert tries.passes > 2 * len(users)
+    finally:
+        for one in running:
+            one.kill()
+            one.wait()
+        shutil.rmtree(folder)
+
+
+def start(*arguments: str, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    null = subprocess.DEVNULL
+    return subprocess.Popen(
+        command(*arguments), stdin=null, stdout=null, stderr=null,
+        env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", **environment},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def victim() -> Iterator[str]:
+    """A program of that name which everybody can run."""
+    folder = Path(subprocess.check_output(["mktemp", "-d"], text=True).strip())
+    folder.chmod(0o755)
+    shutil.copy(shutil.which("sleep") or "/bin/sleep", folder / VICTIM)
+    yield str(folder / VICTIM)
+    shutil.rmtree(folder)
+
+
+def test_the_attackers_get_into_what_is_theirs() -> None:
+    with attackers(CALLER, OTHER) as tries:
+        subprocess.run(
+            ["setpriv", f"--reuid={UID}", f"--regid={GID}", "--clear-groups", "sleep",
+             str(allowed(0.3))], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True,
+        )  # fmt: skip
+    ways = {(one[1], one[2]) for one in tries.inside if one[3:] == ["sleep"] * 2}
+    assert {way for way, _ in ways} == {
+        "ptrace", "pidfd_getfd", "open", "readlink", "process_vm_readv", "kcmp", "get_robust_list",
+    }  # fmt: skip
+    assert {detail for way, detail in ways if way == "open"} >= {"mem", "environ", "maps", "fd/1"}
+
+
+@every_way
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--json", "-n", "2", "-d", "0.2"),
+        ("-b", "-n", "2", "-d", "0.2", "--source", "proc"),
+        ("--once",),
+        ("exec", "--json"),
+        ("syscalls", "-n", "2", "-d", "0.2"),
+        ("doctor",),
+        ("selftest",),
+        ("set", "none"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_nobody_gets_into_a_command(way: str, arguments: tuple[str, ...]) -> None:
+    environment, user = WAYS[way]
+    with attackers(user, OTHER) as tries:
+        process = start(*arguments, environment=environment)
+        try:
+            process.wait(allowed(2))
+        except subprocess.TimeoutExpired:
+            process.terminate()
+        process.wait(allowed(30))
+        time.sleep(0.1)
+    assert process.pid in tries.met
+    assert not tries.into_ebtop()
+
+
+@every_way
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=["text", "json"])
+def test_nobody_gets_into_a_run(way: str, options: tuple[str, ...], victim: str) -> None:
+    environment, user = WAYS[way]
+    if way == "sudo":
+        environment = {**environment, "SUDO_COMMAND": "ebtop run"}
+    with attackers(user, OTHER) as tries:
+        process = start("run", *options, "--", victim, str(allowed(0.5)), environment=environment)
+        assert process.wait(allowed(30)) == 0
+    (command_pid,) = [pid for pid, names in tries.met.items() if VICTIM in names]
+    assert process.pid in tries.met and len(tries.met[command_pid]) > 1, "tried before its exec too"
+    assert not tries.into_ebtop()
+    # so they do get into what runs as them
+    assert (way == "sudo") == any(one[0] == str(command_pid) for one in tries.inside)
+
+
+def dashboard(way: str, program: str) -> None:
+    environment, user = WAYS[way]
+    with (
+        attackers(user, OTHER) as tries,
+        Terminal("-d", "0.3", environment=environment, program=program) as terminal,
+    ):
+        terminal.wait("Quit")
+        (child,) = terminal.children()
+        parent = terminal.process.pid
+        time.sleep(allowed(0.3))
+        terminal.type("q")
+        assert terminal.end() == 0
+    assert {parent, child} <= tries.met.keys()
+    assert not tries.into_ebtop()
+
+
+@every_way
+def test_nobody_gets_into_the_dashboard(way: str) -> None:
+    start_isolated = f"import sys; sys.path.insert(0, {str(TREE)!r}); from ebtop.cli import main;"
+    dashboard(way, start_isolated + "sys.exit(main())")
+
+
+@every_way
+@pytest.mark.skipif(not LAUNCHER.exists(), reason="ebtop is not installed beside this Python")
+def test_nobody_gets_into_what_the_script_starts(way: str) -> None:
+    dashboard(way, f"import os, sys; os.execv({str(LAUNCHER)!r}, ['ebtop', *sys.argv[1:]])")
+
+
+def test_a_user_with_capabilities_is_not_looked_into_by_one_without() -> None:
+    """Of /proc alone nothing is kept, and what was opened with them is left."""
+    given = "+bpf,+perfmon,+sys_admin,+dac_read_search,+dac_override"
+    before = ("setpriv", f"--reuid={UID}", f"--regid={GID}", "--clear-groups",
+              f"--inh-caps={given}", f"--ambient-caps={given}")  # fmt: skip
+    null = subprocess.DEVNULL
+    for source in ("bpf", "proc"):
+        with attackers(CALLER) as tries:
+            words = command("--json", "-n", "2", "-d", "0.2", "--source", source)
+            subprocess.run([*before, *words], stdin=null, stdout=null, stderr=null, check=False)
+        names = {name for met in tries.met.values() for name in met}
+        assert any(name.startswith("python") for name in names)
+        assert not tries.into_ebtop(), source
