@@ -150,7 +150,7 @@ struct ebtop_snapshot {
 	struct ebtop_table waits; /* struct ebtop_wait_row, of the process that is looked at */
 	struct ebtop_table files; /* struct ebtop_file_row, likewise */
 	__u32 looked_at;          /* which that is; 0: none */
-	__u32 pad;
+	__u32 more;               /* of a stream: more is there, or comes in a moment */
 	struct ebtop_table sizes; /* struct ebtop_sizes_row: of processes that allocated */
 };
 
@@ -177,6 +177,11 @@ int ebtop_poll(ebtop_session *session);
 /* Drains events and hands them out, with their texts, losses and probes: nothing else of *ret is
  * filled. For those who only want the stream. */
 int ebtop_stream(ebtop_session *session, struct ebtop_snapshot *ret, struct ebtop_error *err);
+/* Whether the filter's process, or one that descends from it where that is asked for, lives. */
+int ebtop_follows(ebtop_session *session);
+/* No event is made any more; what was made is still handed out by ebtop_stream(). An event that is
+ * being made on another CPU may take a moment yet. */
+void ebtop_detach(ebtop_session *session);
 /* Ends the interval. The tables stay valid until the next call; the rows of processes are the
  * caller's, to be freed. 0 or -errno. */
 int ebtop_refresh(ebtop_session *session, __u32 flags, struct ebtop_snapshot *ret,

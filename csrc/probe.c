@@ -203,12 +203,17 @@ static int try_variant(struct probe *probe, int index, const struct maps *maps,
 	return ret;
 }
 
-static void release(struct probe *probe)
+void probe_detach(struct probe *probe)
 {
 	for (int i = PROBE_PROGRAMS_MAX - 1; i >= 0; i--) {
 		bpf_link__destroy(probe->links[i]);
 		probe->links[i] = NULL;
 	}
+}
+
+static void release(struct probe *probe)
+{
+	probe_detach(probe);
 	bpf_object__close(probe->object);
 	probe->object = NULL;
 	probe->ahead = 0;

@@ -71,6 +71,8 @@ void probe_unload(struct probe *probe);
 /* Tries the variants in turn; what became of it is in probe->state and probe->reason. */
 void probe_open(struct probe *probe, const struct probe_kind *kind, const struct maps *maps,
 		const struct ebtop_settings *settings);
+/* Its programs run no more, but are there, with their maps, until it is closed. */
+void probe_detach(struct probe *probe);
 void probe_close(struct probe *probe);
 /* The constants of an object, as its skeleton describes them; NULL when it has none. */
 void *object_constants(struct bpf_object *object, size_t *size);

@@ -263,6 +263,15 @@ int probeset_open(struct probeset *set, const struct ebtop_settings *settings, s
 	return nothing_works(set) ? say_why(set, wanted, err) : 0;
 }
 
+void probeset_detach(struct probeset *set)
+{
+	/* in force at once; the links may be taken down later by the kernel (before 6.4) */
+	config_collect(set->config, 0);
+	for (int i = EBTOP_PROBES - 1; i >= 0; i--)
+		if (i != EBTOP_SCHED)
+			probe_detach(&set->probes[i]);
+}
+
 void probeset_close(struct probeset *set)
 {
 	if (set->syscalls.on)

@@ -38,6 +38,8 @@ int probeset_open(struct probeset *set, const struct ebtop_settings *settings, s
 		  struct config *config, struct waits *waits, struct ebtop_error *err);
 /* Opens and closes those that may come and go; the others stay as they are. */
 void probeset_switch(struct probeset *set, __u32 wanted);
+/* Detaches all but sched, which tells when a process that ended was off its CPU. */
+void probeset_detach(struct probeset *set);
 void probeset_close(struct probeset *set);
 /* Calls of the hooked function that the kernel itself did not tell the probe of. */
 __u64 probeset_missed_calls(const struct probeset *set);

@@ -326,6 +326,7 @@ int ebtop_stream(ebtop_session *session, struct ebtop_snapshot *ret, struct ebto
 					    sizeof(session->machine.system) };
 	accounts_find_ended(&session->accounts);
 	events->handed_out = events_ready(events, ret->taken_ns);
+	ret->more = drained == -ENOBUFS || events->handed_out < events->rows.count;
 	ret->events = buffer_table(&events->rows);
 	ret->events.count = (__u32)events->handed_out;
 	ret->text = buffer_table(&events->text);
@@ -334,6 +335,11 @@ int ebtop_stream(ebtop_session *session, struct ebtop_snapshot *ret, struct ebto
 	if (drained != -ENOBUFS)
 		accounts_next(&session->accounts);
 	return 0;
+}
+
+void ebtop_detach(ebtop_session *session)
+{
+	probeset_detach(&session->set);
 }
 
 /* ---- refresh ---- */
@@ -501,6 +507,20 @@ static void give_memory_back(struct ebtop_session *session)
 #else
 	(void)session;
 #endif
+}
+
+int ebtop_follows(ebtop_session *session)
+{
+	size_t count;
+	const struct process_entry *all = accounts_list(&session->accounts, &count);
+
+	take_filter(session);
+	accounts_find_ended(&session->accounts);
+	for (size_t i = 0; i < count; i++)
+		if (!(all[i].process->flags & PROCESS_ENDED) &&
+		    accounts_follows(&session->accounts, all[i].process))
+			return 1;
+	return 0;
 }
 
 int ebtop_refresh(ebtop_session *session, __u32 flags, struct ebtop_snapshot *ret,

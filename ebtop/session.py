@@ -212,7 +212,16 @@ class Session:
             events=_table(EVENT, self._ret.events),
             text=_text(self._ret.text),
             lost={name: system["lost_" + name] for name in LOSSES},
+            more=bool(self._ret.more),
         )
+
+    def follows(self) -> bool:
+        """Whether the filter's process, or with `descendants` one that descends from it, lives."""
+        return bool(lib.ebtop_follows(self._handle))
+
+    def detach(self) -> None:
+        """No event is made from now on; `stream` still hands out what was made."""
+        lib.ebtop_detach(self._handle)
 
     def refresh(
         self,

@@ -181,3 +181,5 @@ class Stream:
     events: Table
     text: bytes
     lost: dict[str, int]
+    more: bool = False
+    """Not all that happened is in it yet."""
