@@ -176,9 +176,9 @@ def _check_column(name: str) -> None:
 
 def _sample(options: Options) -> int:
     """--once, -b and --json."""
-    from ebtop.sampling import Ending
+    from ebtop.signals import Signals
 
-    with Ending() as ending:  # before the source: a signal while it opens must find a handler
+    with Signals() as signals:  # before the source: a signal while it opens must find a handler
         from ebtop.samples import write_samples
         from ebtop.sources import note, open_source
 
@@ -186,31 +186,31 @@ def _sample(options: Options) -> int:
             about = note(source)
             if about:
                 say(about)
-            write_samples(source, options, view_state(options), ending)
+            write_samples(source, options, view_state(options), signals)
     return 0
 
 
 def _selftest(options: Options) -> int:
-    from ebtop.sampling import Ending
+    from ebtop.signals import Signals
 
-    with Ending() as ending:
+    with Signals() as signals:
         from ebtop.selftest import command
 
-        return command.run(options, ending)
+        return command.run(options, signals)
 
 
 def _stream(options: Options) -> int:
     """Commands that write what happens, as it happens."""
-    from ebtop.sampling import Ending
+    from ebtop.signals import Signals
 
-    with Ending() as ending:  # before the session: a signal while it opens must find a handler
+    with Signals() as signals:  # before the session: a signal while it opens must find a handler
         options = options.as_ascii(not locale_is_utf8())
         if options.command == "syscalls":
             from ebtop import reporting
 
-            reporting.run(options, ending)
+            reporting.run(options, signals)
         else:
             from ebtop import streaming
 
-            streaming.run(options, ending)
+            streaming.run(options, signals)
     return 0

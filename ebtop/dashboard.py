@@ -29,9 +29,10 @@ def run(open_source: Callable[[], Source], state: ViewState, options: Options) -
     The caller goes on in another process: its parent is what the user started.
     """
     lifeline = guard.go_under_guard()
-    from ebtop.signals import Signals
+    from ebtop.signals import ENDING, OF_TERMINAL, Signals
 
-    signals = Signals()  # before all else: a signal while the source opens must find a handler
+    # before all else: a signal while the source opens must find a handler
+    signals = Signals((*ENDING, *OF_TERMINAL))
     from ebtop import screen
 
     try:
@@ -53,15 +54,12 @@ def run(open_source: Callable[[], Source], state: ViewState, options: Options) -
             if about and source.event_fd is not None:  # of /proc the header says it
                 state = state.with_(message=(about, False))
             lifeline.entered(leave)
-            try:
-                with screen.taken(state.color) as window:
-                    Loop(
-                        source, window, signals, lifeline, state, options.iterations,
-                        Steering(source, Budget(options.budget_percent), named=options.named),
-                    ).run(begun)  # fmt: skip
-            finally:
-                # also before a traceback: to leave twice would put the cursor back over it
-                lifeline.left()
+            # left also before a traceback: to leave twice would put the cursor back over it
+            with screen.taken(state.color, lifeline.left) as window:
+                Loop(
+                    source, window, signals, lifeline, state, options.iterations,
+                    Steering(source, Budget(options.budget_percent), named=options.named),
+                ).run(begun)  # fmt: skip
     except EbtopError as error:
         say(str(error))
         return error.status

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """Owns how an event is written: one line of text for people, or one JSON object with every key.
 
-Which events are written is streaming.py's concern. Names are hostile: they come out as text.py
+Which events are written is streamlines.py's concern. Names are hostile: they come out as text.py
 has them, so that no name can make a line of its own.
 """
 
@@ -92,6 +92,7 @@ _CAUSES = {
     "event_rows": "more at once than ebtop keeps",
     "calls": "the kernel did not say when they began or ended",
     "forks": "births of processes, for the buffer was full",
+    "unwritten": "the end came, and there was no time to write them",
 }
 
 

@@ -26,6 +26,11 @@ _FLAGS = 6
 ENTERED, LEFT = b"E", b"L"
 NEEDED = ("_cffi_backend", "ebtop._core")
 """The compiled modules to give up privileges with, in the order of their loading."""
+_WAIT_S = 0.1
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def waited() -> "set[int]":
@@ -43,8 +48,13 @@ def keep(pid: int, notes: int, terminal: int, settings: str) -> int:
     The signals of `waited()` are blocked. `notes` is the end of a pipe to read.
     """
     status = _follow(pid)
-    _leave_screen(terminal, _read(notes))
-    _restore(terminal, settings)
+    told = _read(notes)
+    if not _in_time(_leave_screen, terminal, told):
+        # nobody reads: what waits there is of a screen that is left anyhow
+        _in_time(termios.tcflush, terminal, termios.TCOFLUSH)
+        _in_time(_leave_screen, terminal, told)
+    if not _in_time(_restore, terminal, settings, termios.TCSADRAIN):
+        _restore(terminal, settings, termios.TCSANOW)
     if posix.WIFSIGNALED(status):
         return 128 + posix.WTERMSIG(status)
     return posix.WEXITSTATUS(status)
@@ -70,15 +80,44 @@ def _follow(pid: int) -> int:
             posix.kill(pid, told.si_signo)
 
 
+def _in_time(step: "Callable[..., None]", *arguments: object) -> bool:
+    """Whether it was done before the time was up: a terminal that nobody reads takes nothing."""
+    waiting = True
+
+    def end(number: int, frame: object) -> None:
+        if waiting:
+            raise TimeoutError
+
+    signal.signal(signal.SIGALRM, end)
+    # again and again, for the first may come just before the call that it should interrupt
+    signal.setitimer(signal.ITIMER_REAL, _WAIT_S, _WAIT_S)
+    try:
+        step(*arguments)
+        waiting = False
+    except TimeoutError:
+        waiting = False
+        return False
+    except termios.error:
+        waiting = False  # the terminal is gone
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    return True
+
+
 def _leave_screen(terminal: int, notes: bytes) -> None:
     told = notes.split(b"\n")
     entered = [note[1:] for note in told if note.startswith(ENTERED)]
     if not entered or LEFT in told:
         return
-    try:  # noqa: SIM105 - contextlib is an import more
+    try:
+        # stopped with Ctrl-S it would take nothing; the kernel lifts a stop of its own kind alone
+        termios.tcflow(terminal, termios.TCOOFF)
+        termios.tcflow(terminal, termios.TCOON)
         posix.write(terminal, bytes.fromhex(entered[-1].decode("ascii")))
-    except OSError:
-        pass  # the terminal is gone
+    except (OSError, termios.error) as error:
+        if isinstance(error, TimeoutError):
+            raise
+        # else the terminal is gone
 
 
 def _read(notes: int) -> bytes:
@@ -100,15 +139,15 @@ def settings_of(terminal: int) -> str:
     return " ".join(map(str, [*flags, *codes]))
 
 
-def _restore(terminal: int, settings: str) -> None:
+def _restore(terminal: int, settings: str, when: int) -> None:
     if not settings or settings_of(terminal) in ("", settings):
         return
     numbers = [int(word) for word in settings.split()]
     before: list[int | list[int]] = [*numbers[:_FLAGS], numbers[_FLAGS:]]
     try:  # noqa: SIM105 - contextlib is an import more
-        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+        termios.tcsetattr(terminal, when, before)
     except termios.error:
-        pass  # the terminal is gone
+        pass  # the terminal is gone, or a signal came
 
 
 def _load(name: str, path: str) -> None:

@@ -25,6 +25,7 @@ from ebtop.errors import EbtopError, UsageError
 from ebtop.options import Options
 from ebtop.output import OutputClosed, say, write_all
 from ebtop.runfiles import open_for
+from ebtop.signals import ENDING, Signals
 
 if TYPE_CHECKING:
     from ebtop.kintree import KinTree
@@ -35,7 +36,6 @@ _FIRST_LOOK_S, _SLOWER, _SLOWEST_S = 0.1, 1.3, 1.0
 _DRAIN_PAUSE_S = 0.02
 _SETTLE_S = 2.0
 _MARGIN_BYTES = 512 << 10
-_PASSED_ON = (signal.SIGTERM, signal.SIGHUP)
 _OF_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
 
 
@@ -50,7 +50,8 @@ def run(options: Options) -> int:
     files = _Files(options, user)
     command = Command(list(options.words), user) if options.words else None
     watched = command.pid if command else options.pids[0]
-    with _Signals(command.pid if command else None) as signals:
+    signals = _Signals(command.pid if command else None)
+    with signals:
         try:
             course = _Course(options, files, watched, command, signals, user)
         except BaseException:
@@ -68,36 +69,18 @@ class _Files:
         self.samples = open_for(options.samples, user) if options.samples else None
 
 
-class _Signals:
+class _Signals(Signals):
     """What comes while the command runs is passed on, unless the terminal told it already."""
 
     def __init__(self, pid: Optional[int]) -> None:
-        self.asked = False
-        """Somebody wants the report now; with a command only once that has ended."""
         self.pid = pid
-        self.fd, self._write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._before: dict[signal.Signals, Any] = {}
-
-    def __enter__(self) -> _Signals:
-        self._wakeup = signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
-        for number in (*_PASSED_ON, *_OF_TERMINAL):
-            if signal.getsignal(number) != signal.SIG_IGN:
-                self._before[number] = signal.signal(number, self._came)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        signal.set_wakeup_fd(self._wakeup)
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        os.close(self.fd)
-        os.close(self._write_fd)
-
-    def drained(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.read(self.fd, 4096)
+        self.wanted = False
+        """Somebody wants the report now; with a command only once that has ended."""
+        super().__init__((*ENDING, signal.SIGQUIT))
 
     def _came(self, number: int, frame: Optional[FrameType]) -> None:
-        self.asked = True
+        super()._came(number, frame)
+        self.wanted = True
         if self.pid is None or (number in _OF_TERMINAL and _in_foreground()):
             return
         with contextlib.suppress(OSError):
@@ -206,7 +189,7 @@ class _Course:
         if self._command is not None:
             return _has_ended(self._command.pid)
         late = stop is not None and time.monotonic() >= stop
-        return late or self._signals.asked or not _lives(self._tree.pid)
+        return late or self._signals.wanted or not _lives(self._tree.pid)
 
     def _wait(self, until: float) -> None:
         """Until then, or until it ends or a signal comes; drains events meanwhile."""
@@ -223,13 +206,13 @@ class _Course:
                 return
             ready = {fd for fd, _ in poller.poll(left * 1000 + 1)}
             if ready & {self._signals.fd, self._pidfd}:
-                self._signals.drained()
+                self._signals.hush()
                 return
             if ready:
                 self._source.poll()
                 pause = min(_DRAIN_PAUSE_S, max(0.0, until - time.monotonic()))
                 if quiet.poll(pause * 1000):
-                    self._signals.drained()
+                    self._signals.hush()
                     return
 
     def _look(self) -> None:
@@ -265,7 +248,7 @@ class _Course:
             self._signals.pid = None
             self._usage = _usage(usage, self._held_ns)
         if self._options.wait:
-            self._signals.asked = False
+            self._signals.wanted = False
             self._pidfd = None
             self._wait_for_all()
         return code
@@ -283,7 +266,7 @@ class _Course:
 
     def _wait_for_all(self) -> None:
         delay = _FIRST_LOOK_S
-        while self._tree.living and not self._signals.asked:
+        while self._tree.living and not self._signals.wanted:
             self._wait(time.monotonic() + delay)
             self._look()
             delay = min(_SLOWEST_S, delay * _SLOWER)

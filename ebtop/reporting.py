@@ -11,10 +11,11 @@ import time
 
 from ebtop.options import Options
 from ebtop.output import OutputClosed, write_all
-from ebtop.sampling import Ending
 from ebtop.session import Session
+from ebtop.signals import Signals
 from ebtop.snapshot import Snapshot
-from ebtop.streaming import Waiting, open_session
+from ebtop.streamend import Waiting
+from ebtop.streaming import open_session
 from ebtop.syscallreport import json_report, text_report
 from ebtop.text import raw_bytes
 
@@ -22,40 +23,40 @@ _KEEP_UP_S = 1.0
 """Between reports the collector is looked after so often, to let go of what has ended."""
 
 
-def run(options: Options, ending: Ending) -> None:
+def run(options: Options, signals: Signals) -> None:
     """A report every so often, or one at the end."""
     with open_session(options) as session:
-        waiting = Waiting(session, options.pids, ending)
+        waiting = Waiting(session, options, signals)
         session.refresh(reset=True)
         try:
             if math.isinf(options.delay_s):
-                _wait(session, waiting, ending, math.inf)
+                _wait(session, waiting, signals, math.inf)
                 _write(session.refresh(window="reset"), options)
             else:
-                _every(session, waiting, ending, options)
+                _every(session, waiting, signals, options)
         except OutputClosed:
             return
 
 
-def _every(session: Session, waiting: Waiting, ending: Ending, options: Options) -> None:
+def _every(session: Session, waiting: Waiting, signals: Signals, options: Options) -> None:
     due = time.monotonic()
     written = 0
     while options.iterations is None or written < options.iterations:
         due = max(due + options.delay_s, time.monotonic())
-        _wait(session, waiting, ending, due, refresh=False)
-        if ending.asked:
+        _wait(session, waiting, signals, due, refresh=False)
+        if signals.asked or waiting.reader_gone:
             return
         _write(session.refresh(), options)
         written += 1
-        if waiting.all_ended and not options.descendants:
+        if waiting.over:
             return
 
 
 def _wait(
-    session: Session, waiting: Waiting, ending: Ending, until: float, refresh: bool = True
+    session: Session, waiting: Waiting, signals: Signals, until: float, refresh: bool = True
 ) -> None:
     """Until that moment, the end that is asked for, or that of the processes we look at."""
-    while not ending.asked and not waiting.all_ended:
+    while not signals.asked and not waiting.over:
         left = until - time.monotonic()
         if left <= 0:
             return

@@ -16,8 +16,9 @@ from ebtop.memorylimits import Limits
 from ebtop.memorywatch import MemoryWatch
 from ebtop.options import DEFAULT_PROBES, Options
 from ebtop.output import say
-from ebtop.sampling import Ending, run
+from ebtop.sampling import run
 from ebtop.session import Session
+from ebtop.signals import Signals
 from ebtop.snapshot import Snapshot
 from ebtop.sources import Source
 from ebtop.steering import Steering
@@ -27,7 +28,7 @@ _DEFAULT_SIZE = (120, 40)
 Emit = Callable[[Snapshot], str]
 
 
-def write_samples(source: Source, options: Options, state: ViewState, ending: Ending) -> None:
+def write_samples(source: Source, options: Options, state: ViewState, signals: Signals) -> None:
     """Until there are enough of them, the reader has gone, or a signal says so."""
     lines = CommandLines()
     running = options.probes or DEFAULT_PROBES
@@ -49,7 +50,7 @@ def write_samples(source: Source, options: Options, state: ViewState, ending: En
 
     iterations = 1 if options.command == "once" else options.iterations
     emit = _EMITTERS[options.command](options, state, lines)
-    run(source, options.delay_s, iterations, refresh, emit, ending, drop_privileges)
+    run(source, options.delay_s, iterations, refresh, emit, signals, drop_privileges)
 
 
 def _batch(options: Options, state: ViewState, lines: CommandLines) -> Emit:

@@ -11,8 +11,10 @@ import contextlib
 import curses
 import os
 import re
-from typing import Iterator, Optional, Sequence
+import termios
+from typing import Any, Callable, Iterator, Optional, Sequence
 
+from ebtop import signals
 from ebtop.errors import EbtopError
 from ebtop.output import OutputClosed, write_all
 from ebtop.views.line import Line, Style
@@ -93,29 +95,57 @@ def _leave_sequence() -> bytes:
 
 
 @contextlib.contextmanager
-def taken(color: bool) -> Iterator[Screen]:
-    """The screen, given back in the end whatever happens. After `set_up_terminal` only."""
+def taken(color: bool, given_back: Callable[[], None]) -> Iterator[Screen]:
+    """The screen, given back in the end whatever happens. After `set_up_terminal` only.
+
+    `given_back` is told when the terminal has taken all of it; else the parent has to see to it.
+    """
     os.environ["ESCDELAY"] = str(_ESC_DELAY_MS)
+    theirs = _settings()
     window = curses.initscr()
+    gathered = _Gathered(theirs)
     try:
         curses.noecho()
         curses.cbreak()
         curses.nonl()
-        yield Screen(window, color)
+        gathered.ours = _settings()
+        yield Screen(window, gathered, color)
     finally:
-        with contextlib.suppress(curses.error):
-            curses.endwin()
+        if gathered.give_back():
+            given_back()
+
+
+def _settings() -> Optional[list[Any]]:
+    with contextlib.suppress(termios.error):
+        return termios.tcgetattr(1)
+    return None
+
+
+def _set(settings: Optional[list[Any]]) -> None:
+    """After what was written so far has gone out, if it goes at all."""
+    heard = signals.heard()
+    assert heard is not None
+    with contextlib.suppress(termios.error):
+        try:
+            with heard.ticking(lambda: None):
+                termios.tcsetattr(1, termios.TCSADRAIN, settings or [])
+        except termios.error:
+            termios.tcsetattr(1, termios.TCSANOW, settings or [])
 
 
 class _Gathered:
     """Makes one write of all that curses writes inside a `with`.
 
     ncurses flushes with every movement of the cursor, some 200 times a frame; a terminal would
-    show frames by halves. Meanwhile its descriptor is a file in memory, and then the terminal
-    again: calls that set the terminal up must find that there.
+    show frames by halves. It also knows no end: where there is no room it waits for ever. So
+    meanwhile its descriptor is a file in memory, whose settings cannot be set: that is done here.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, theirs: Optional[list[Any]]) -> None:
+        self._theirs = theirs
+        self.ours: Optional[list[Any]] = None
+        self.arrived = True
+        """The terminal took all of the last write."""
         self._memory: Optional[int] = None
         with contextlib.suppress(OSError):
             self._memory = os.memfd_create("ebtop-frame", os.MFD_CLOEXEC)
@@ -134,16 +164,33 @@ class _Gathered:
             return
         frame = os.pread(self._memory, length, 0)
         os.lseek(self._memory, 0, os.SEEK_SET)
-        with contextlib.suppress(EbtopError, OutputClosed):  # gone: its hang-up ends the loop
+        try:
             write_all(frame)
+            self.arrived = True
+        except (EbtopError, OutputClosed):  # gone: its hang-up ends the loop
+            self.arrived = False
+            os.dup2(self._terminal, 1)  # what gave up has put something else there
+
+    def give_back(self) -> bool:
+        """Whether the terminal took all that gives it back."""
+        with contextlib.suppress(curses.error), self:
+            curses.endwin()
+        _set(self._theirs)
+        return self.arrived
+
+    def take(self) -> None:
+        """Once more, when somebody else had it."""
+        with contextlib.suppress(curses.error), self:
+            curses.reset_prog_mode()
+        _set(self.ours)
 
 
 class Screen:
     """One full-screen window. Remembers the lines it drew, and draws only those that differ."""
 
-    def __init__(self, window: curses.window, color: bool) -> None:
+    def __init__(self, window: curses.window, gathered: _Gathered, color: bool) -> None:
         self._window = window
-        self._gathered = _Gathered()
+        self._gathered = gathered
         curses.typeahead(-1)  # a key typed must not stop a frame half-way
         # Reading through a pad: getch on the window itself would refresh it first.
         self._keys = curses.newpad(1, 1)
@@ -235,15 +282,15 @@ class Screen:
 
     def retake(self) -> None:
         """After somebody else had the terminal while this process was stopped."""
-        curses.reset_prog_mode()
+        self._gathered.take()
 
     @contextlib.contextmanager
     def away(self) -> Iterator[None]:
         """Gives the terminal back for a while (Ctrl-Z)."""
-        curses.endwin()
+        self._gathered.give_back()
         yield
         self.fit_terminal()
-        curses.reset_prog_mode()
+        self._gathered.take()
         with self._gathered:
             curses.doupdate()  # takes the terminal again
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns how signals reach the dashboard's loop: as numbers read from a descriptor it polls.
+"""Owns how signals are heard: handlers note them and do nothing else, a descriptor tells the loops.
 
-Handlers do nothing but exist, so that no signal interrupts a refresh or a drawing half-way.
+What a signal means is the command's concern. How long a write may still wait after one that ends is
+output.py's, which finds here what was heard, and a clock that wakes a write from its sleep.
 """
 
 from __future__ import annotations
@@ -9,39 +10,120 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
-from typing import Optional
+from typing import Any, Optional
 
 ENDING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
-_HEARD = (*ENDING, signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT)
+OF_TERMINAL = (signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT)
+_AGAIN_S = 0.5
+"""timeout(1) tells its child and then the whole group: what comes so soon is the same wish."""
+_TICK_S = 0.05
+
+_heard: Optional[Signals] = None
+
+
+def heard() -> Optional[Signals]:
+    """What this process hears now; None where signals still have their default effect."""
+    return _heard
 
 
 class Signals:
-    """From its making on; `fd` is readable when there are some."""
+    """From its making to `release`, or as a context manager. One at a time.
 
-    def __init__(self) -> None:
+    `fd` is readable when something came; `taken` makes it quiet again.
+    """
+
+    def __init__(self, numbers: Iterable[int] = ENDING) -> None:
+        global _heard
+        self.asked_at: Optional[float] = None
+        """When (monotonic) the end was asked for first."""
+        self.hurried = False
+        """It was asked for again."""
+        self._numbers: set[int] = set()
+        self._tick: Optional[Callable[[], None]] = None
+        self._before: dict[int, Any] = {}
         self.fd, self._write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
-        for number in _HEARD:
+        reader, self.nobody_fd = os.pipe()
+        os.close(reader)
+        self._wakeup_before = signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
+        for number in numbers:
             # nohup and `&` in a script start us with these ignored, and mean it
             if signal.getsignal(number) != signal.SIG_IGN:
-                signal.signal(number, _note)
+                self._before[number] = signal.signal(number, self._came)
+        self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._ticked)
+        self._mask_before = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+        _heard = self
+
+    def __enter__(self) -> Signals:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
     def release(self) -> None:
-        """Signals mean again what they do in a process that never had a loop."""
-        signal.set_wakeup_fd(-1)
-        for number in _HEARD:
-            if signal.getsignal(number) is _note:
-                default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
-                signal.signal(number, default)
+        """Signals mean again what they did before."""
+        global _heard
+        _heard = None
+        signal.set_wakeup_fd(self._wakeup_before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask_before)
+        for fd in (self.fd, self._write_fd, self.nobody_fd):
+            os.close(fd)
+
+    @property
+    def asked(self) -> bool:
+        """Whether the end was asked for."""
+        return self.asked_at is not None
 
     def taken(self) -> set[int]:
         """The numbers that came since the last call."""
-        numbers: set[int] = set()
-        with contextlib.suppress(BlockingIOError):
-            while data := os.read(self.fd, 4096):
-                numbers.update(data)
+        self.hush()
+        numbers, self._numbers = self._numbers, set()
         return numbers
+
+    def hush(self) -> None:
+        """Nothing is forgotten, but `fd` is not readable any more."""
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self.fd, 4096):
+                pass
+
+    def wake(self) -> None:
+        """For a loop that was kept from hearing: `fd` is readable once more."""
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._write_fd, b"\0")
+
+    @contextlib.contextmanager
+    def ticking(self, tick: Callable[[], None]) -> Iterator[None]:
+        """Meanwhile no system call sleeps on: `tick` is called again and again.
+
+        A signal may come just before the call that it should interrupt; the next tick does not.
+        """
+        self._tick = tick
+        signal.setitimer(signal.ITIMER_REAL, _TICK_S, _TICK_S)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            self._tick = None
+
+    def _came(self, number: int, frame: Optional[FrameType]) -> None:
+        self._numbers.add(number)
+        if number not in ENDING:
+            return
+        now = time.monotonic()
+        if self.asked_at is None:
+            self.asked_at = now
+        elif now - self.asked_at > _AGAIN_S:
+            self.hurried = True
+
+    def _ticked(self, number: int, frame: Optional[FrameType]) -> None:
+        if self._tick is not None:
+            self._tick()
+
+    # ---- the dashboard's ----
 
     def stop_here(self) -> None:
         """Stops as Ctrl-Z does, and comes back with SIGCONT; what was sent to stop us is spent.
@@ -50,7 +132,7 @@ class Signals:
         """
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTSTP)
-        signal.signal(signal.SIGTSTP, _note)
+        signal.signal(signal.SIGTSTP, self._came)
 
     @staticmethod
     def allow_background() -> None:
@@ -59,7 +141,3 @@ class Signals:
         By default the kernel stops whoever does that from the background.
         """
         signal.signal(signal.SIGTTOU, signal.SIG_IGN)
-
-
-def _note(number: int, frame: Optional[FrameType]) -> None:
-    """The number is in the pipe by now."""

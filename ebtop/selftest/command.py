@@ -20,10 +20,10 @@ from ebtop.host import read_small
 from ebtop.options import CHOOSABLE, Options
 from ebtop.output import say, write_all
 from ebtop.procparse import parse_schedstat, parse_stat, parse_status
-from ebtop.sampling import Ending
 from ebtop.selftest.checks import Check, Seen, checks, result_of
 from ebtop.selftest.worker import Worker
 from ebtop.session import Session
+from ebtop.signals import Signals
 from ebtop.sources import Source, note, open_source
 
 _TRIES = 3
@@ -33,7 +33,7 @@ _FORM = "{:<28} {:>14} {:>14} {:>10}  {:<7}  {}"
 Line = dict[str, Any]
 
 
-def run(options: Options, ending: Ending) -> int:
+def run(options: Options, signals: Signals) -> int:
     """Exit status 1 when a figure missed the truth, or none could be compared."""
     with Worker(options.directory or "/var/tmp") as worker:
         chosen = Options(
@@ -46,7 +46,7 @@ def run(options: Options, ending: Ending) -> int:
             kept = privilege.drop(isinstance(source, Session))
             for line in filter(None, (about, kept)):
                 say(line)
-            lines = list(_all(source, worker, ending))
+            lines = list(_all(source, worker, signals))
     report = _report(lines)
     if options.json:
         write_all((json.dumps(report) + "\n").encode("ascii"))
@@ -55,10 +55,10 @@ def run(options: Options, ending: Ending) -> int:
     return EXIT_FAILED if report["missed"] or not report["passed"] else 0
 
 
-def _all(source: Source, worker: Worker, ending: Ending) -> Iterator[Line]:
+def _all(source: Source, worker: Worker, signals: Signals) -> Iterator[Line]:
     """A line a check, in their order, each as soon as its work is done."""
     for work, of_work in groupby(checks(), lambda check: check.work):
-        if ending.asked:
+        if signals.asked:
             return
         yield from _tried(source, worker, work, list(of_work))
 

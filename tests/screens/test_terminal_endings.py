@@ -45,6 +45,30 @@ def test_a_signal(number: signal.Signals, whom: str, term: str) -> None:
         assert not alive(child)
 
 
+@pytest.mark.parametrize("stalled", ["stopped with Ctrl-S", "that nobody reads"])
+@pytest.mark.parametrize("whom", ["parent", "child"])
+@pytest.mark.parametrize("number", CLEAN)
+def test_a_signal_ends_it_in_time_on_a_terminal(
+    number: signal.Signals, whom: str, stalled: str
+) -> None:
+    """And it is given back; what it did not take of the last frame is thrown away."""
+    with Terminal("--source", "proc", "-d", "0.1") as terminal:
+        terminal.wait("PID")
+        (child,) = terminal.children()
+        if stalled == "that nobody reads":
+            for step in range(60):  # whole frames, until there is no room for them
+                terminal.resize(100 + step % 2, 30)
+                time.sleep(0.02)
+        else:
+            terminal.type("\x13")
+        time.sleep(0.5)
+        began = time.monotonic()
+        os.kill(child if whom == "child" else terminal.process.pid, number)
+        assert terminal.process.wait(10) == 0
+        assert time.monotonic() - began < 1.5  # a second, where nothing else runs
+        assert restored(terminal) == [] and not alive(child)
+
+
 def alive(pid: int) -> bool:
     """Whether it still runs after a moment; a zombie does not."""
     for _ in range(100):

@@ -13,7 +13,8 @@ import pytest
 from ebtop import output, sampling
 from ebtop.errors import EbtopError
 from ebtop.output import OutputClosed, write_all
-from ebtop.sampling import Ending, run
+from ebtop.sampling import run
+from ebtop.signals import Signals
 
 
 class Source:
@@ -36,8 +37,8 @@ def written(monkeypatch):
 
 
 def sample(source=None, delay_s=0.01, iterations=None, refresh=lambda: 0, emit=lambda _: "x"):
-    with Ending() as ending:
-        run(source or Source(), delay_s, iterations, refresh, emit, ending)
+    with Signals() as signals:
+        run(source or Source(), delay_s, iterations, refresh, emit, signals)
 
 
 def test_as_many_samples_as_asked_for(written):

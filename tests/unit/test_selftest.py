@@ -106,7 +106,7 @@ def test_a_miss_or_nothing_compared_is_a_failure(
     monkeypatch.setattr(command, "write_all", written.append)
     monkeypatch.setattr(command.privilege, "drop", lambda *_: None)
     options = Options(command="selftest", json=True, source="proc", directory="/tmp")
-    assert command.run(options, ending=None) == status  # type: ignore[arg-type]
+    assert command.run(options, signals=None) == status  # type: ignore[arg-type]
     report = json.loads(written[0])
     assert (report["passed"], report["missed"]) == (results.count("PASS"), results.count("MISS"))
 

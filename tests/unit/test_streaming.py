@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import synthetic
 
-from ebtop import streaming
+from ebtop import streamlines
 from ebtop.chosen import kernel_filter
 from ebtop.layout import LOSSES
 from ebtop.options import parse
 from ebtop.snapshot import Stream
-from ebtop.streaming import Lines, Loss
+from ebtop.streamlines import Lines, Loss
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "screens"))
 import hostile
@@ -33,8 +33,12 @@ def lines(words: str) -> Lines:
     return Lines(parse(["exec", "--json", *words.split()]))
 
 
+def made(lines: Lines, stream: Stream) -> bytes:
+    return b"".join(piece.data for piece in lines.of(stream))
+
+
 def written(lines: Lines, stream: Stream) -> list[tuple[str, int]]:
-    got = [json.loads(line) for line in lines.of(stream).splitlines()]
+    got = [json.loads(line) for line in made(lines, stream).splitlines()]
     return [(e["type"], e["count"] if e["type"] == "lost" else e["pid"]) for e in got]
 
 
@@ -53,7 +57,7 @@ def test_pid_user_and_name_choose():
 
 
 def test_descendants_are_followed_until_they_end(monkeypatch):
-    monkeypatch.setattr(streaming.host, "descendants", lambda pids: {20})
+    monkeypatch.setattr(streamlines.host, "descendants", lambda pids: {20})
     chosen = lines("-p 10 --descendants")
     family = [
         event("fork", 11, ppid=10), event("fork", 12, ppid=11), event("fork", 30, ppid=29),
@@ -66,7 +70,7 @@ def test_descendants_are_followed_until_they_end(monkeypatch):
 def test_losses_come_after_what_was_read_by_cause():
     some = stream(event("exec", 1), ring_buffer=3, event_rows=2, thread_slots=5)
     assert written(lines(""), some) == [("exec", 1), ("lost", 3), ("lost", 2)]
-    assert lines("").of(stream()) == b""
+    assert made(lines(""), stream()) == b""
 
 
 def test_lost_births_matter_to_who_follows_them_only():
@@ -115,39 +119,39 @@ def opens(names: list[bytes], **values: object) -> Stream:
 def by_the_slow_way(words: str, stream: Stream) -> bytes:
     slow = Lines(parse(words.split()))
     slow._plain = None
-    return slow.of(stream)
+    return made(slow, stream)
 
 
 @pytest.mark.parametrize("words", ["open", "open --json", "open --ascii"])
 def test_quick_lines_are_those_of_the_slow_way(words, monkeypatch):
-    monkeypatch.setattr(streaming.time, "time_ns", lambda: 1_700_000_000_999_999_999)
-    monkeypatch.setattr(streaming.time, "monotonic_ns", lambda: synthetic.NOW_NS)
+    monkeypatch.setattr(streamlines.time, "time_ns", lambda: 1_700_000_000_999_999_999)
+    monkeypatch.setattr(streamlines.time, "monotonic_ns", lambda: synthetic.NOW_NS)
     names = [*NAMES, *(bytes([byte]) * 3 for byte in range(1, 256)), *hostile.names()]
     for some in (opens(names), opens(names, marks=1), opens(names, marks=2, text_bytes=0)):
-        quick = Lines(parse(words.split())).of(some)
+        quick = made(Lines(parse(words.split())), some)
         assert quick == by_the_slow_way(words, some)
         assert quick.count(b"\n") == len(names)
 
 
 def test_more_lines_than_its_buffer_holds():
     many = opens([b"y" * 4000] * 1009)
-    assert Lines(parse(["open"])).of(many) == by_the_slow_way("open", many)
+    assert made(Lines(parse(["open"])), many) == by_the_slow_way("open", many)
 
 
 def test_quick_lines_too_end_after_so_many():
-    assert Lines(parse(["open", "-n", "5"])).of(opens([b"a"] * 9)).count(b"\n") == 5
-    assert Lines(parse(["open", "-n", "5"])).of(opens([b'"'] * 9)).count(b"\n") == 5
+    assert made(Lines(parse(["open", "-n", "5"])), opens([b"a"] * 9)).count(b"\n") == 5
+    assert made(Lines(parse(["open", "-n", "5"])), opens([b'"'] * 9)).count(b"\n") == 5
 
 
 def test_a_row_that_points_outside_its_texts_is_not_followed():
     lost_text = Stream(opens([b"abc"]).events, b"", dict.fromkeys(LOSSES, 0))
-    assert Lines(parse(["open"])).of(lost_text).count(b"\n") == 1
+    assert made(Lines(parse(["open"])), lost_text).count(b"\n") == 1
 
 
 @pytest.fixture
 def clock(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(streaming.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(streamlines.time, "monotonic", lambda: now[0])
     return now
 
 
