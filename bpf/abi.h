@@ -37,6 +37,7 @@ enum ebtop_collect {
 	EBTOP_COLLECT_STACKS = 256,       /* of waits that nothing else explains */
 	EBTOP_COLLECT_MEMORY = 512,       /* what calls map and unmap */
 	EBTOP_COLLECT_ALLOCATIONS = 1024, /* an event for each such call */
+	EBTOP_COLLECT_SIGNALS = 8192,     /* and of victims of the OOM killer */
 };
 
 #define EBTOP_ALL_WATCHED                                                                          \
@@ -392,7 +393,9 @@ enum ebtop_event_type {
 	EBTOP_EVENT_KPROBE = 4,
 	EBTOP_EVENT_TCP = 5,
 	EBTOP_EVENT_MEM = 6,
-	EBTOP_EVENT_TYPES = 7,
+	EBTOP_EVENT_SIGNAL = 7,
+	EBTOP_EVENT_OOM = 8,
+	EBTOP_EVENT_TYPES = 9,
 	EBTOP_EVENT_STACK = 253, /* a stack that is not known yet */
 	EBTOP_EVENT_WAIT = 254,  /* a wait whose stack has no reason yet */
 	EBTOP_EVENT_NUDGE = 255, /* a head alone: wakes the reader, and means nothing else */
@@ -583,6 +586,26 @@ struct ebtop_mem {
 	__u64 freed_bytes;
 	__u32 call; /* EBTOP_KIND_* */
 	__u32 pad;
+};
+
+/* A signal; the head is the sender's, pid 0 and no name where the kernel itself sent it. */
+struct ebtop_signal {
+	struct ebtop_event head;
+	__u32 signal;
+	__u32 target_pid;
+	__u32 target_tid; /* the thread that it was sent to, or the process by */
+	__u32 ignored;    /* 1: whoever gets it has said that it shall have no effect */
+	char target_comm[EBTOP_COMM_BYTES];
+};
+
+/* A victim of the OOM killer; the head is of whoever needed memory. */
+struct ebtop_oom {
+	struct ebtop_event head;
+	__u64 cgroup_id; /* this and the next two: 0, -1 and empty where the kernel tells a pid alone */
+	__s64 rss_pages;
+	__u32 victim_pid;
+	__u32 pad;
+	char victim_comm[EBTOP_COMM_BYTES];
 };
 
 /* What came into the table of connections and what left it at its end: the rest was forgotten. */
@@ -814,9 +837,11 @@ struct ebtop_event_row {
 	__u64 time_ns; /* monotonic clock */
 	__u64 start_ns;
 	__u64 duration_ns; /* exit: how long the process lived; open: how long it took */
-	__s64 result;      /* open: descriptor or -errno; kprobe: what the function returned */
-	__s64 oncpu_ns;    /* exit, in a stream: of the whole process; -1: not known */
-	__u64 address;     /* this and the next two: mem */
+	/* open: descriptor or -errno; kprobe: what the function returned; signal: its number; oom:
+	 * the victim's resident bytes, -1: not known */
+	__s64 result;
+	__s64 oncpu_ns; /* exit, in a stream: of the whole process; -1: not known */
+	__u64 address;  /* this and the next two: mem; oom: the victim's cgroup */
 	__u64 allocated_bytes;
 	__u64 freed_bytes;
 	__u32 type; /* enum ebtop_event_type */
@@ -830,12 +855,15 @@ struct ebtop_event_row {
 	__u32 name; /* exec: the program's path, in the same texts */
 	__u32 name_bytes;
 	__u32 open_flags; /* mem: EBTOP_KIND_* */
-	__u32 marks;      /* EBTOP_TEXT_* */
+	__u32 marks;      /* EBTOP_TEXT_*, EBTOP_SIGNAL_IGNORED */
+	__u32 target; /* the process that a signal is for, or the victim; its name is the text */
+	__u32 pad;
 	char comm[EBTOP_COMM_BYTES];
 };
 
 #define EBTOP_TEXT_CUT 1
 #define EBTOP_TEXT_UNREAD 2 /* there was one, but it could not be read */
+#define EBTOP_SIGNAL_IGNORED 4
 
 /* A stack that threads of one process waited in. */
 struct ebtop_wait_row {

@@ -203,6 +203,10 @@ struct task_struct {
 	unsigned int in_execve : 1;
 };
 
+struct kernel_siginfo {
+	int si_code;
+};
+
 struct linux_binprm {
 	const char *filename;
 };

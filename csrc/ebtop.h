@@ -26,7 +26,8 @@ enum ebtop_probe {
 	EBTOP_SOCKETS = 9, /* runs with tcp */
 	EBTOP_STACKS = 10, /* of waits: no programs of its own, sched takes them */
 	EBTOP_MEM = 11,    /* likewise: syscall's count */
-	EBTOP_PROBES = 12,
+	EBTOP_SIGNALS = 12,
+	EBTOP_PROBES = 13,
 };
 
 #define EBTOP_HOOK_RETURNS 1 /* events come with the return: with result and duration */

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <bpf/libbpf.h>
 
@@ -151,7 +152,10 @@ static void take_tcp(struct events *events, const struct ebtop_tcp *tcp)
 
 	if (connection->flags & EBTOP_CONN_CLOSED)
 		accounts_connection_ended(events->accounts, connection);
-	row = events->transitions ? add_row(events, &tcp->head) : NULL;
+	/* an end is worth a line in every log */
+	row = events->transitions || connection->flags & EBTOP_CONN_CLOSED ?
+		      add_row(events, &tcp->head) :
+		      NULL;
 	if (!row)
 		return;
 	row->duration_ns = tcp->state_ns;
@@ -172,6 +176,36 @@ static void take_mem(struct events *events, const struct ebtop_mem *mem)
 	row->open_flags = mem->call;
 }
 
+static void name_target(struct events *events, struct ebtop_event_row *row, __u32 pid,
+			const char *comm)
+{
+	row->target = pid;
+	row->text_bytes = (__u32)strnlen(comm, EBTOP_COMM_BYTES);
+	row->text = events_add_text(events, comm, &row->text_bytes);
+}
+
+static void take_signal(struct events *events, const struct ebtop_signal *signal)
+{
+	struct ebtop_event_row *row = add_row(events, &signal->head);
+
+	if (!row)
+		return;
+	row->result = signal->signal;
+	row->marks = signal->ignored ? EBTOP_SIGNAL_IGNORED : 0;
+	name_target(events, row, signal->target_pid, signal->target_comm);
+}
+
+static void take_oom(struct events *events, const struct ebtop_oom *oom)
+{
+	struct ebtop_event_row *row = add_row(events, &oom->head);
+
+	if (!row)
+		return;
+	row->result = oom->rss_pages < 0 ? -1 : oom->rss_pages * sysconf(_SC_PAGESIZE);
+	row->address = oom->cgroup_id;
+	name_target(events, row, oom->victim_pid, oom->victim_comm);
+}
+
 static int is_full(const struct events *events)
 {
 	return events->rows.count >= ROWS_MAX || events->text.count + TEXT_MOST > TEXT_MAX;
@@ -187,6 +221,8 @@ static int take(void *context, void *data, size_t size)
 		[EBTOP_EVENT_KPROBE] = offsetof(struct ebtop_kfunc, data),
 		[EBTOP_EVENT_TCP] = sizeof(struct ebtop_tcp),
 		[EBTOP_EVENT_MEM] = sizeof(struct ebtop_mem),
+		[EBTOP_EVENT_SIGNAL] = sizeof(struct ebtop_signal),
+		[EBTOP_EVENT_OOM] = sizeof(struct ebtop_oom),
 	};
 	struct events *events = context;
 	const struct ebtop_event *head = data;
@@ -213,6 +249,10 @@ static int take(void *context, void *data, size_t size)
 		take_tcp(events, data);
 	else if (head->type == EBTOP_EVENT_MEM)
 		take_mem(events, data);
+	else if (head->type == EBTOP_EVENT_SIGNAL)
+		take_signal(events, data);
+	else if (head->type == EBTOP_EVENT_OOM)
+		take_oom(events, data);
 	else
 		take_kprobe(events, data, size);
 	return events->bounded && is_full(events) ? -ENOBUFS : 0;

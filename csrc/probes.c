@@ -18,6 +18,7 @@
 #include "skel/life.skel.h"
 #include "skel/open.skel.h"
 #include "skel/sched.skel.h"
+#include "skel/signals.skel.h"
 #include "skel/sockets.skel.h"
 #include "skel/syscall.skel.h"
 #include "skel/tasks.skel.h"
@@ -205,4 +206,13 @@ const struct probe_kind probe_kinds[EBTOP_PROBES] = {
 	},
 	[EBTOP_STACKS] = { .name = "stacks" },
 	[EBTOP_MEM] = { .name = "mem" },
+	[EBTOP_SIGNALS] = {
+		.name = "signals",
+		.elf_bytes = signals_bpf__elf_bytes,
+		.variants = {
+			{ { "signal_btf", "victim_btf" } },
+			{ { "signal_btf", "victim_pid_btf" }, "memory and name of OOM victims" },
+			{ { "signal_btf" }, "victims of the OOM killer" },
+		},
+	},
 };

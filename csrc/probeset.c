@@ -16,7 +16,8 @@
 
 #define COMES_AND_GOES                                                                             \
 	(BIT(EBTOP_SYSCALL) | BIT(EBTOP_OPEN) | BIT(EBTOP_KFUNC) | BIT(EBTOP_BLOCK) |              \
-	 BIT(EBTOP_VFS) | BIT(EBTOP_TCP) | BIT(EBTOP_STACKS) | BIT(EBTOP_MEM))
+	 BIT(EBTOP_VFS) | BIT(EBTOP_TCP) | BIT(EBTOP_STACKS) | BIT(EBTOP_MEM) |                    \
+	 BIT(EBTOP_SIGNALS))
 #define USES_FILE_SLOTS (BIT(EBTOP_SYSCALL) | BIT(EBTOP_OPEN) | BIT(EBTOP_VFS) | BIT(EBTOP_MEM))
 #define USES_MEM_SLOTS USES_FILE_SLOTS /* whatever may load the programs of system calls */
 
@@ -180,6 +181,14 @@ void probeset_switch(struct probeset *set, __u32 wanted)
 	} else if (set->probes[EBTOP_KFUNC].state != EBTOP_PROBE_OFF) {
 		probe_close(&set->probes[EBTOP_KFUNC]);
 		leave_off(&set->probes[EBTOP_KFUNC]);
+	}
+	if (wanted & BIT(EBTOP_SIGNALS)) {
+		collect |= EBTOP_COLLECT_SIGNALS;
+		if (!probeset_has(set, EBTOP_SIGNALS))
+			open_one(set, EBTOP_SIGNALS);
+	} else if (set->probes[EBTOP_SIGNALS].state != EBTOP_PROBE_OFF) {
+		probe_close(&set->probes[EBTOP_SIGNALS]);
+		leave_off(&set->probes[EBTOP_SIGNALS]);
 	}
 	if (wanted & BIT(EBTOP_BLOCK))
 		open_block(set);

@@ -17,7 +17,7 @@ from typing import Optional
 
 STANDING = ("sched", "life", "tasks")
 """Never shed: all accounts of processes lean on them."""
-ORDER = ("stacks", "syscall", "vfs", "mem", "block", "tcp", "open")
+ORDER = ("stacks", "syscall", "vfs", "mem", "block", "tcp", "open", "signals")
 """Which goes first of those that cost the same, or when no cost is known."""
 
 WINDOW_S = 3.0

@@ -38,6 +38,7 @@ _GIVES = {
     "open": "the log of file opens, and how many each process had",
     "vfs": "bytes read and written through files, and the hit ratio of the page cache",
     "mem": "mmap_calls munmap_calls brk_calls allocated_bytes freed_bytes, and hints of leaks",
+    "signals": "signals with their sender, and the victims of the OOM killer",
     "kfunc": "calls of any function of the kernel",
     "stacks": "wait_ns by the kernel's stack, where cheaper evidence does not tell",
 }  # fmt: skip

@@ -28,7 +28,7 @@ from ebtop.connectiontable import (
     rtt_ns,
     state_name,
 )
-from ebtop.layout import CONNECTION, EVENT_TYPES, TEXT_CUT, TEXT_UNREAD
+from ebtop.layout import CONNECTION, EVENT_TYPES, SIGNAL_IGNORED, TEXT_CUT, TEXT_UNREAD
 from ebtop.syscallnames import BRK, MMAP, MMAP_OLD, MREMAP, MUNMAP
 from ebtop.text import data_text, displayable
 
@@ -36,6 +36,8 @@ Row = dict[str, Any]
 JsonOf = Callable[[Row, bytes], dict[str, Any]]
 TextOf = Callable[[Row, bytes, bool], str]
 _CORE_DUMPED = 0x80
+_UNOWNED = ("tcp", "signal")
+"""What may have no process: a connection that nobody has used yet, a signal of the kernel's."""
 _CUT = "..."
 _UNREAD = "?"
 
@@ -60,7 +62,7 @@ def json_event(row: Row, text: bytes, time_ns: int, own: Optional[JsonOf] = None
         "uid": row["uid"],
         "comm": data_text(row["comm"]),
     }
-    if kind == "tcp" and not row["pid"]:  # nobody has used the connection yet
+    if kind in _UNOWNED and not row["pid"]:
         event.update(dict.fromkeys(("pid", "tid", "uid", "comm")))
     event.update((own or _JSON[kind])(row, text))
     return json_line(event)
@@ -75,6 +77,8 @@ def text_event(
     if EVENT_TYPES[row["type"]] == "tcp":
         whose = f"PID {row['pid']} ({comm})" if row["pid"] else f"PID {units.UNKNOWN}"
         return f"[{clock}] {_text_tcp(row, text, whose)}\n"
+    if EVENT_TYPES[row["type"]] in _UNOWNED and not row["pid"]:
+        return f"[{clock}] kernel {_TEXT[EVENT_TYPES[row['type']]](row, text, ascii)}\n"
     what = (own or _TEXT[EVENT_TYPES[row["type"]]])(row, text, ascii)
     return f"[{clock}] PID {row['pid']} ({comm}) UID {row['uid']} {what}\n"
 
@@ -264,6 +268,41 @@ def _text_tcp(row: Row, text: bytes, whose: str) -> str:
     return f"{line} {how} after {lived}, sent {sent} B, received {received} B"
 
 
+# ---- signals ----
+
+
+def _json_signal(row: Row, text: bytes) -> dict[str, Any]:
+    return {
+        "signal": signal_name(row["result"]),
+        "number": row["result"],
+        "target_pid": row["target"],
+        "target_comm": data_text(_raw(row, text)),
+        "ignored": bool(row["marks"] & SIGNAL_IGNORED),
+    }
+
+
+def _text_signal(row: Row, text: bytes, ascii: bool) -> str:
+    ignored = " (ignored)" if row["marks"] & SIGNAL_IGNORED else ""
+    name = signal_name(row["result"])
+    return f"sent: {name} to {row['target']} ({displayable(_raw(row, text), ascii)}){ignored}"
+
+
+def _json_oom(row: Row, text: bytes) -> dict[str, Any]:
+    comm = _raw(row, text)
+    return {
+        "victim_pid": row["target"],
+        "victim_comm": data_text(comm) if comm else None,
+        "cgroup_id": row["address"] or None,
+        "rss_bytes": None if row["result"] < 0 else row["result"],
+    }
+
+
+def _text_oom(row: Row, text: bytes, ascii: bool) -> str:
+    comm = displayable(_raw(row, text), ascii) or units.UNKNOWN
+    held = units.UNKNOWN if row["result"] < 0 else units.size(row["result"])
+    return f"out of memory: killed {row['target']} ({comm}), which held {held}"
+
+
 # ---- mem ----
 
 _CALLS = {MMAP: "mmap", MUNMAP: "munmap", MREMAP: "mremap", BRK: "brk", MMAP_OLD: "mmap"}
@@ -301,10 +340,14 @@ _JSON: dict[str, JsonOf] = {
     "open": _json_open,
     "tcp": _json_tcp,
     "mem": _json_mem,
+    "signal": _json_signal,
+    "oom": _json_oom,
 }
 _TEXT: dict[str, TextOf] = {
     "exec": _text_exec,
     "exit": _text_exit,
     "open": _text_open,
     "mem": _text_mem,
+    "signal": _text_signal,
+    "oom": _text_oom,
 }

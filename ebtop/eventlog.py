@@ -17,12 +17,12 @@ from ebtop.layout import EVENT_TYPES
 from ebtop.snapshot import Snapshot
 
 KEPT_LINES = 1000
-LOGGED = ("exec", "exit", "open")
+LOGGED = ("exec", "exit", "open", "signal", "oom", "tcp", "mem")
 _EVENTS_LOST = ("ring_buffer", "event_rows", "forks")
 
 
 class EventLine(NamedTuple):
-    """One exec, exit or open. `time` is seconds since the epoch; names and texts are raw bytes."""
+    """One event. `time` is seconds since the epoch; names and texts are raw bytes."""
 
     time: float
     type: str
@@ -31,14 +31,21 @@ class EventLine(NamedTuple):
     uid: int
     comm: bytes
     text: bytes
-    """Arguments, or the name of the file."""
+    """Arguments, the name of the file, the name of a signal's target or of a victim; of a
+    connection struct ebtop_connection."""
     exit_code: int
     """As wait(2) gives it."""
     duration_ns: int
     result: int = 0
-    """Of an open: the descriptor or -errno."""
+    """Of an open: the descriptor or -errno; a signal's number; of a victim its resident bytes."""
     marks: int = 0
-    """TEXT_CUT, TEXT_UNREAD."""
+    """TEXT_CUT, TEXT_UNREAD, SIGNAL_IGNORED."""
+    target: int = 0
+    """The process that a signal was for, or the victim."""
+    call: int = 0
+    """Of memory, and how much it mapped or unmapped: EBTOP_KIND_*."""
+    allocated_bytes: int = 0
+    freed_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,8 +80,11 @@ class EventLog:
     def absorb(self, snapshot: Snapshot) -> None:
         """Adds what happened in the interval of this snapshot."""
         system = snapshot.system
-        numbers = (system.started, system.execs, system.exited, system.opens)
-        for name, count in zip(EVENT_TYPES, numbers):
+        numbers = {
+            "fork": system.started, "exec": system.execs, "exit": system.exited,
+            "open": system.opens, "signal": system.signals, "oom": system.oom_kills,
+        }  # fmt: skip
+        for name, count in numbers.items():
             if count is None:
                 self._rates[name] = None
                 continue
@@ -101,5 +111,6 @@ def _line(snapshot: Snapshot, name: str, index: int) -> EventLine:
     text = snapshot.text[row["text"] : row["text"] + row["text_bytes"]]
     return EventLine(
         when, name, row["pid"], row["ppid"], row["uid"], row["comm"], text, row["exit_code"],
-        row["duration_ns"], row["result"], row["marks"],
+        row["duration_ns"], row["result"], row["marks"], row["target"], row["open_flags"],
+        row["allocated_bytes"], row["freed_bytes"],
     )  # fmt: skip

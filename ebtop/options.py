@@ -17,7 +17,7 @@ from ebtop.output import write_all
 from ebtop.text import displayable
 
 PROBES = ("sched", "life", "tasks", "syscall", "open", "kfunc", "block", "vfs", "tcp", "sockets",
-          "stacks", "mem")  # fmt: skip
+          "stacks", "mem", "signals")  # fmt: skip
 CHOOSABLE = tuple(name for name in PROBES if name not in ("kfunc", "sockets"))
 """One needs a function, which only `kprobe` names, and one comes with `tcp`."""
 DEFAULT_PROBES = ("sched", "life", "tasks", "syscall", "block", "vfs", "tcp", "stacks", "mem")
@@ -28,6 +28,7 @@ COMMANDS = {
     "open": "a line a file that is opened, or could not be",
     "tcp": "a line a TCP connection that comes to another state, with bytes at its end",
     "mem": "a line a call that maps or unmaps memory",
+    "signals": "a line a signal that is sent, with its sender, and a victim of the OOM killer",
     "kprobe": "a line a call of any function of the kernel, with its arguments",
     "syscalls": "system calls, with histograms of their latencies",
     "run": "runs a command and reports what it and all that it started did",

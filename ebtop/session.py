@@ -52,7 +52,7 @@ from ebtop.text import data_text, raw_bytes
 
 PROBES = enum_names("enum ebtop_probe", "EBTOP_", "EBTOP_PROBES")
 """Names of the probes, in the order of their bits."""
-DEFAULT_PROBES = tuple(name for name in PROBES if name not in ("open", "kfunc"))
+DEFAULT_PROBES = tuple(name for name in PROBES if name not in ("open", "kfunc", "signals"))
 """Those that account; a log of events runs when it is asked for."""
 WINDOWS = enum_names("enum ebtop_window", "EBTOP_WINDOW_", "EBTOP_WINDOWS")
 """What the table of system calls can cover."""
@@ -275,7 +275,7 @@ class Session:
             source_reason=None,
             cumulative=cumulative,
             host=host.read_host(),
-            system=_system(system, cpus, interval_s, _is_on(probes, "open")),
+            system=_system(system, cpus, interval_s, probes),
             self_cost=self._cost(system, probes, interval_s),
             probes=probes,
             processes=processes,
@@ -478,7 +478,10 @@ def _probe_status(row: dict[str, Any]) -> ProbeStatus:
     )
 
 
-def _system(row: dict[str, Any], cpus: Table, interval_s: float, opens: bool) -> System:
+def _system(
+    row: dict[str, Any], cpus: Table, interval_s: float, probes: tuple[ProbeStatus, ...]
+) -> System:
+    signals = _is_on(probes, "signals")
     events = bool(row["known"] & 1 << lib.EBTOP_SYSTEM_EVENTS)
     switches = bool(row["known"] & 1 << lib.EBTOP_SYSTEM_CONTEXT_SWITCHES)
     threads = bool(row["known"] & 1 << lib.EBTOP_SYSTEM_THREADS)
@@ -493,6 +496,8 @@ def _system(row: dict[str, Any], cpus: Table, interval_s: float, opens: bool) ->
         execs=row["events_exec"] if events else None,
         context_switches=row["context_switches"] if switches else None,
         syscalls=row["syscalls"] if syscalls else None,
-        opens=row["events_open"] if opens else None,
+        opens=row["events_open"] if _is_on(probes, "open") else None,
+        signals=row["events_signal"] if signals else None,
+        oom_kills=row["events_oom"] if signals else None,
         active=row["active"],
     )

@@ -41,6 +41,8 @@ class System:
     opens: Optional[int]
     active: int
     """The first so many rows of `processes` ran, began or ended in the interval."""
+    signals: Optional[int] = None
+    oom_kills: Optional[int] = None
 
 
 @dataclass(frozen=True)

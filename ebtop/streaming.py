@@ -30,7 +30,7 @@ from ebtop.streamlines import Lines, Piece
 
 PROBES = {"exec": ("sched", "life"), "open": ("sched", "open"), "syscalls": ("sched", "syscall"),
           "kprobe": ("sched", "kfunc"), "tcp": ("sched", "tcp"),
-          "mem": ("sched", "mem")}  # fmt: skip
+          "mem": ("sched", "mem"), "signals": ("sched", "signals")}  # fmt: skip
 """By command: what has to run for it. All but the first must."""
 UNWRITTEN = "unwritten"
 """The cause of losses at the end: read from the kernel, but there was no time to write them."""

@@ -24,7 +24,7 @@ from ebtop.snapshot import Stream
 from ebtop.text import raw_bytes
 
 KINDS = {"exec": ("exec", "exit"), "open": ("open",), "kprobe": ("kprobe",),
-         "tcp": ("tcp",), "mem": ("mem",)}  # fmt: skip
+         "tcp": ("tcp",), "mem": ("mem",), "signals": ("signal", "oom")}  # fmt: skip
 """By command: the events that get a line."""
 _LOST = ("ring_buffer", "event_rows")
 _LASTS_S = 3.0

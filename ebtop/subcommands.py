@@ -135,6 +135,18 @@ def _mem(parser: argparse.ArgumentParser) -> None:
     _add_common(parser)
 
 
+def _signals(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "A line a signal that one process sends to another, or that the kernel sends because"
+        " something went wrong; and a line a victim of the OOM killer. Left out are SIGCHLD,"
+        " timers, and what threads of one process tell each other. -p, -u and -c are about the"
+        " sender; -p also shows what its process gets."
+    )
+    _add_choosing(parser)
+    _add_output(parser)
+    _add_common(parser)
+
+
 # ---- kprobe ----
 
 _FUNCTION = re.compile(r"[A-Za-z0-9_.$]{1,127}", re.ASCII)
@@ -309,6 +321,7 @@ _COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], _Finish]] 
     "open": (_open, _stream),
     "tcp": (_tcp, _stream),
     "mem": (_mem, _stream),
+    "signals": (_signals, _stream),
     "kprobe": (_kprobe, _calls_of),
     "syscalls": (_syscalls, _report),
     "set": (_set, _changes),

@@ -19,7 +19,7 @@ Identity = tuple[int, int, int]
 PROCESSES, SYSCALLS, CONNECTIONS, EVENTS, DISKS = (1, 2, 3, 4, 5)
 WINDOWS = ("interval", "ten_seconds", "reset")
 """What the table of system calls can cover."""
-SWITCHABLE = ("syscall", "open", "block", "vfs", "tcp", "stacks", "mem")
+SWITCHABLE = ("syscall", "open", "block", "vfs", "tcp", "stacks", "mem", "signals")
 """Probes that run only while something shows what they see; the user can keep them off."""
 STANDING = frozenset({"stacks"})
 """Those of them that run whatever is shown, unless the user keeps them off."""

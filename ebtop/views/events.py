@@ -13,8 +13,10 @@ from dataclasses import replace
 
 from ebtop import units
 from ebtop.columns import SHOWN_BYTES, exit_status
+from ebtop.connectiontable import close_reason, counted, place
+from ebtop.eventlines import signal_name
 from ebtop.eventlog import EventLine, EventTotals
-from ebtop.layout import TEXT_CUT, TEXT_UNREAD
+from ebtop.layout import CONNECTION, SIGNAL_IGNORED, TEXT_CUT, TEXT_UNREAD
 from ebtop.snapshot import Snapshot
 from ebtop.text import displayable, fit
 from ebtop.units import UNKNOWN
@@ -23,8 +25,10 @@ from ebtop.views.losses import LASTING, advice, lost_text
 from ebtop.views.panels import title
 from ebtop.viewstate import EVENTS, ViewState
 
-_COUNTED = ("fork", "exec", "exit", "open")
-"""What the dashboard logs; other events have their own commands."""
+_COUNTED = ("fork", "exec", "exit", "open", "signal", "oom")
+"""Those whose number the header of the panel tells, where it is known."""
+_SOMETIMES = ("signal", "oom")
+"""Of those, what is not mentioned where it is not known."""
 
 
 def events_panel(
@@ -56,6 +60,8 @@ def _counts(totals: EventTotals, snapshot: Snapshot, state: ViewState) -> Line:
     spans: list[Span] = []
     for name in _COUNTED:
         count, rate = totals.counts.get(name), totals.rates.get(name)
+        if count is None and name in _SOMETIMES:
+            continue
         shown = UNKNOWN if count is None else units.count(count)
         spans.append(Span(f"  {name} ", Style.LABEL))
         spans.append(Span(shown if rate is None else f"{shown} ({units.rate(rate)}/s)"))
@@ -80,11 +86,13 @@ def _lost(snapshot: Snapshot, totals: EventTotals) -> list[Line]:
 
 def _event_line(event: EventLine, snapshot: Snapshot, state: ViewState) -> Line:
     clock = time.strftime("%H:%M:%S", time.localtime(event.time))
+    clock += f".{int(event.time % 1 * 1000):03d}"
     name = snapshot.users.get(event.uid)
     user = str(event.uid) if name is None else displayable(name, state.ascii)
-    head = f" {clock} {event.type:<4} {event.pid:>7} {fit(user, 9)} "
-    if event.type == "open":
-        return _open_line(event, head, state)
+    pid = f"{event.pid:>7}" if event.pid else f"{UNKNOWN:>7}"
+    head = f" {clock} {event.type:<6} {pid} {fit(user if event.pid else UNKNOWN, 9)} "
+    if event.type in _LINES:
+        return _LINES[event.type](event, head, state)
     comm = displayable(event.comm, state.ascii)
     if event.type == "exec":
         args = displayable(event.text[:SHOWN_BYTES], state.ascii) if event.text else f"[{comm}]"
@@ -95,6 +103,46 @@ def _event_line(event: EventLine, snapshot: Snapshot, state: ViewState) -> Line:
     lived = units.duration(event.duration_ns)
     style = Style.DIM if status == 0 else Style.WARNING
     return (Span(f"{head}{how} after {lived}  {comm}", style),)
+
+
+def _signal_line(event: EventLine, head: str, state: ViewState) -> Line:
+    """Who sent it to whom; what had no effect is dim."""
+    sender = displayable(event.comm, state.ascii) if event.pid else "kernel"
+    ignored = bool(event.marks & SIGNAL_IGNORED)
+    target = f"{event.target} {displayable(event.text, state.ascii)}"
+    text = f"{head}{signal_name(event.result)} from {sender} to {target}"
+    text += " (ignored)" if ignored else ""
+    return (Span(text, Style.DIM if ignored else Style.NORMAL),)
+
+
+def _oom_line(event: EventLine, head: str, state: ViewState) -> Line:
+    victim = displayable(event.text, state.ascii) or "?"
+    held = UNKNOWN if event.result < 0 else units.size(event.result)
+    by = displayable(event.comm, state.ascii)
+    text = f"{head}out of memory: killed {event.target} {victim}, which held {held}; {by} asked"
+    return (Span(text, Style.BAD),)
+
+
+def _tcp_line(event: EventLine, head: str, state: ViewState) -> Line:
+    """A connection at its end: its life, and why."""
+    row = CONNECTION.unpack(event.text, 0) if len(event.text) == CONNECTION.stride else None
+    if row is None:
+        return (Span(head + UNKNOWN, Style.DIM),)
+    how = close_reason(row) or "given up"
+    moved = f"{_bytes(counted(row, 'tx_bytes'))} out, {_bytes(counted(row, 'rx_bytes'))} in"
+    ends = f"{place(row, 'saddr')} -> {place(row, 'daddr')}"
+    comm = fit(displayable(event.comm, state.ascii), 15)
+    return (Span(f"{head}{how:<8} {comm} {ends}, {moved}", _ENDS.get(how, Style.DIM)),)
+
+
+def _bytes(number: int | None) -> str:
+    return UNKNOWN if number is None else units.size(number)
+
+
+def _mem_line(event: EventLine, head: str, state: ViewState) -> Line:
+    comm = fit(displayable(event.comm, state.ascii), 15)
+    moved = f"+{units.size(event.allocated_bytes)} -{units.size(event.freed_bytes)}"
+    return (Span(f"{head}{moved:<8} {comm}"),)
 
 
 def _open_line(event: EventLine, head: str, state: ViewState) -> Line:
@@ -110,3 +158,9 @@ def _open_line(event: EventLine, head: str, state: ViewState) -> Line:
     comm = fit(displayable(event.comm, state.ascii), 15)
     style = Style.WARNING if failed else Style.NORMAL
     return (Span(f"{head}{shown:<8} {comm} {path or '[empty name]'}", style),)
+
+
+_LINES = {"open": _open_line, "signal": _signal_line, "oom": _oom_line, "tcp": _tcp_line,
+          "mem": _mem_line}  # fmt: skip
+_ENDS = {"reset": Style.WARNING, "timeout": Style.WARNING, "refused": Style.WARNING,
+         "unreachable": Style.WARNING}  # fmt: skip

@@ -140,8 +140,8 @@ def _needs(state: ViewState, shares: _Shares, width: int) -> frozenset[str]:
     needed = set(STANDING)
     if shares.table:
         needed |= {column.probe for column in (*shown_columns(state, width), by_name(state.sort))}
-    if shares.panel:
-        needed.add(NEEDS.get(lower_panel(state), ""))
+    if shares.panel and state.looked_at is None:
+        needed.update(NEEDS.get(lower_panel(state), ()))
     if state.looked_at is not None:
         needed |= {"mem"} if state.looked_at_memory else {"vfs", "block"}
     if state.filter.port is not None or port_of(state.search) is not None:

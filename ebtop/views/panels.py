@@ -12,8 +12,9 @@ from ebtop.viewstate import CONNECTIONS, DISKS, EVENTS, SYSCALLS, ViewState
 _NAMES = {
     SYSCALLS: "2 System calls", CONNECTIONS: "3 Connections", EVENTS: "4 Events", DISKS: "5 Disks",
 }  # fmt: skip
-NEEDS = {SYSCALLS: "syscall", CONNECTIONS: "tcp", EVENTS: "open", DISKS: "block"}
-"""The probe that runs only while the panel is in sight."""
+NEEDS = {SYSCALLS: ("syscall",), CONNECTIONS: ("tcp",), EVENTS: ("open", "signals"),
+         DISKS: ("block",)}  # fmt: skip
+"""The probes that run only while the panel is in sight."""
 
 
 def lower_panel(state: ViewState) -> int:

@@ -18,6 +18,7 @@ _WHAT_FOR = {
     "vfs": "for the columns of files; runs only while they show",
     "tcp": "for panel 3, the columns of the network and port=N; runs only while they show",
     "mem": "for the columns and the view of memory; runs only while they show",
+    "signals": "for signals and OOM kills in panel 4; runs only while it shows",
     "stacks": "why threads wait, where nothing cheaper tells; else that is a guess",
 }
 _STYLES = {"on": Style.GOOD, "off": Style.DIM}

@@ -21,7 +21,7 @@ from ebtop.eventlines import (
     text_event,
     text_lost,
 )
-from ebtop.layout import TEXT_CUT, TEXT_UNREAD
+from ebtop.layout import SIGNAL_IGNORED, TEXT_CUT, TEXT_UNREAD
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "screens"))
 import hostile
@@ -179,3 +179,44 @@ def test_random_bytes_stay_in_their_line():
         as_json(opened(raw))
         as_text(opened(raw))
         assert b"\0".join(arguments(raw)) == (raw[:-1] if raw.endswith(b"\0") else raw)
+
+
+def signalled(pid: int, target: bytes = b"nginx", **values: object):
+    given = {"result": 9, "target": 77, "text_bytes": len(target), **values}
+    return row("signal", pid, b"bash" if pid else b"", **given), target
+
+
+def test_a_signal_names_both_its_ends() -> None:
+    event = as_json(signalled(1234))
+    assert list(event)[: len(HEAD)] == HEAD
+    assert [event[key] for key in ("pid", "comm", "signal", "number", "target_pid")] == [
+        1234, "bash", "SIGKILL", 9, 77,
+    ]  # fmt: skip
+    assert (event["target_comm"], event["ignored"]) == ("nginx", False)
+    assert "PID 1234 (bash) UID 1000 sent: SIGKILL to 77 (nginx)" in as_text(signalled(1234))
+
+
+def test_a_signal_of_the_kernel_has_no_sender() -> None:
+    event = as_json(signalled(0, result=11, marks=SIGNAL_IGNORED))
+    assert [event[key] for key in ("pid", "tid", "uid", "comm")] == [None] * 4
+    assert (event["signal"], event["ignored"]) == ("SIGSEGV", True)
+    line = as_text(signalled(0, result=11, marks=SIGNAL_IGNORED))
+    assert line.endswith(" kernel sent: SIGSEGV to 77 (nginx) (ignored)")
+
+
+def killed(victim: bytes, **values: object):
+    given = {"target": 78, "result": 3 << 30, "address": 5, "text_bytes": len(victim), **values}
+    return row("oom", 12, b"java", **given), victim
+
+
+def test_a_victim_of_the_oom_killer_has_what_it_held() -> None:
+    event = as_json(killed(b"java"))
+    assert event["victim_pid"] == 78 and event["victim_comm"] == "java"
+    assert (event["rss_bytes"], event["cgroup_id"]) == (3 << 30, 5)
+    assert "out of memory: killed 78 (java), which held 3.0G" in as_text(killed(b"java"))
+
+
+def test_what_the_kernel_does_not_tell_of_a_victim_is_unknown() -> None:
+    event = as_json(killed(b"", result=-1, address=0))
+    assert [event[key] for key in ("victim_comm", "cgroup_id", "rss_bytes")] == [None] * 3
+    assert "killed 78 (-), which held -" in as_text(killed(b"", result=-1, address=0))

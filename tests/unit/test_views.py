@@ -16,7 +16,18 @@ from hypothesis import strategies as st
 from ebtop.batch import batch_text
 from ebtop.eventlog import KEPT_LINES, EventLog
 from ebtop.jsonlines import sample_line
-from ebtop.layout import EVENT, EVENT_TYPES, LOSSES, ROW, SYSCALL, Table
+from ebtop.layout import (
+    CONN_CLOSED,
+    CONN_COUNTED,
+    CONNECTION,
+    EVENT,
+    EVENT_TYPES,
+    LOSSES,
+    ROW,
+    SIGNAL_IGNORED,
+    SYSCALL,
+    Table,
+)
 from ebtop.snapshot import Snapshot
 from ebtop.views.frame import Frame, frame_text, render
 from ebtop.views.line import Span, Style, fit_line, line_cells, line_text
@@ -193,24 +204,24 @@ def test_every_loss_has_a_name_and_a_full_buffer_has_advice() -> None:
 
 
 @pytest.mark.parametrize("state, size, probes", [
-    (ViewState(), (160, 50), ""),
-    (ViewState(probes_off=frozenset()), (160, 50), "open"),
+    (ViewState(), (160, 50), "signals"),
+    (ViewState(probes_off=frozenset()), (160, 50), "open signals"),
     (ViewState(probes_off=frozenset(), zoom=True), (160, 50), ""),
     (ViewState(probes_off=frozenset(), focus=2), (160, 50), "syscall"),
     (ViewState(probes_off=frozenset({"syscall"}), focus=2), (160, 50), ""),
     (ViewState(focus=2, zoom=True), (80, 24), "syscall"),
     (ViewState(focus=2, help_open=True), (80, 24), "syscall"),
     (ViewState(focus=3), (80, 24), "tcp"),
-    (ViewState(column_set=5), (160, 50), "tcp"),
-    (ViewState(column_set=7), (160, 50), "mem"),
+    (ViewState(column_set=5), (160, 50), "signals tcp"),
+    (ViewState(column_set=7), (160, 50), "mem signals"),
     (ViewState(looked_at=(5, 1), looked_at_memory=True), (80, 24), "mem"),
     (ViewState(looked_at=(5, 1)), (80, 24), "block vfs"),
-    (ViewState(search="port=443"), (160, 50), "tcp"),
-    (ViewState(filter=Filter(port=443)), (160, 50), "tcp"),
+    (ViewState(search="port=443"), (160, 50), "signals tcp"),
+    (ViewState(filter=Filter(port=443)), (160, 50), "signals tcp"),
     (ViewState(probes_off=frozenset({"tcp"}), focus=3), (80, 24), ""),
-    (ViewState(column_set=2), (160, 50), "syscall"),
-    (ViewState(column_set=2, focus=4, zoom=True), (160, 50), ""),
-    (ViewState(sort="syserr"), (80, 24), "syscall"),
+    (ViewState(column_set=2), (160, 50), "signals syscall"),
+    (ViewState(column_set=2, focus=4, zoom=True), (160, 50), "signals"),
+    (ViewState(sort="syserr"), (80, 24), "signals syscall"),
     (ViewState(focus=2), (20, 5), ""),
 ])  # fmt: skip
 def test_a_probe_is_needed_only_where_something_shows_it(
@@ -291,3 +302,37 @@ def test_frame_of_ten_thousand_sleepers_costs_what_one_of_a_hundred_does() -> No
     assert cost_ms(many) < 1.5 * cost_ms(few) + 0.1
     selected = identity(7000)
     assert cost_ms(many, selected=selected) < 1.5 * cost_ms(few, selected=identity(1050)) + 0.1
+
+
+def _logged(kind: str, pid: int, comm: bytes, text: bytes = b"", **values: object) -> str:
+    """The last line of the panel of events, as text."""
+    row = synthetic.event(kind, pid, comm, text_bytes=len(text), **values)
+    snapshot = replace(synthetic.office(), events=synthetic.events([row]), text=text)
+    log = EventLog()
+    log.absorb(snapshot)
+    frame = render(snapshot, ViewState(focus=4, zoom=True), 120, 24, log.lines, log.totals)
+    lines = frame_text(frame).splitlines()
+    return next(line for line in lines if f" {kind} " in line and ":" in line)
+
+
+def test_the_log_says_who_signalled_whom() -> None:
+    line = _logged("signal", 7, b"systemd", b"nginx", result=15, target=9)
+    assert "7 " in line and line.endswith("SIGTERM from systemd to 9 nginx")
+    line = _logged("signal", 0, b"", b"nginx", result=11, target=9, marks=SIGNAL_IGNORED)
+    assert line.split()[2:4] == ["-", "-"]
+    assert line.endswith("SIGSEGV from kernel to 9 nginx (ignored)")
+
+
+def test_the_log_says_whom_the_oom_killer_took() -> None:
+    line = _logged("oom", 7, b"java", b"postgres", result=5 << 30, target=9)
+    assert line.endswith("out of memory: killed 9 postgres, which held 5.0G; java asked")
+    assert "which held -" in _logged("oom", 7, b"java", result=-1, target=9)
+
+
+def test_the_log_has_the_ends_of_connections() -> None:
+    connection = synthetic.connection(
+        "10.0.0.1:5000", "10.0.0.2:443", "CLOSE", pid=7, flags=CONN_CLOSED | CONN_COUNTED,
+        reason=2, tx_bytes=1024, rx_bytes=2048,
+    )  # fmt: skip
+    line = _logged("tcp", 7, b"curl", CONNECTION.pack(connection))
+    assert "reset" in line and ":443" in line and line.endswith("1.0K out, 2.0K in")
