@@ -172,7 +172,8 @@ def test_a_victim_of_the_oom_killer_is_named_with_what_it_held() -> None:
     (one,) = [e for e in events if e["type"] == "oom" and e["victim_pid"] == process.pid]
     assert one["pid"] == process.pid  # it is its own need that kills it
     if one["rss_bytes"] is not None:  # told since Linux 6.9
-        assert 24 << 20 < one["rss_bytes"] <= (48 << 20) + before
+        # and a little of files, which others were charged for
+        assert 24 << 20 < one["rss_bytes"] <= (52 << 20) + before
         assert one["victim_comm"] == one["comm"]
     killed = [e for e in sent(events, process.pid) if e["signal"] == "SIGKILL"]
     assert len(killed) == 1 and killed[0]["pid"] is None
