@@ -82,17 +82,21 @@ def _nobody() -> User:
 
 def obstacle(user: User, root: str = "/proc/self") -> Optional[str]:
     """Why this root cannot become that user: in containers not every root can."""
-    held = capabilities_in(_read(f"{root}/status"))
-    if held is not None:
-        lacking = [name for name in ("CAP_SETUID", "CAP_SETGID") if not held & bit(name)]
-        if lacking:
-            return f"without {' and '.join(lacking)}"
+    lack = lacking("CAP_SETUID", "CAP_SETGID", root=root)
+    if lack:
+        return f"without {' and '.join(lack)}"
     if _read(f"{root}/setgroups").strip() == "deny":
         return "in a user namespace without setgroups"
     for kind, number in (("uid", user.uid), ("gid", user.gid)):
         if not is_mapped(number, _read(f"{root}/{kind}_map")):
             return f"in a user namespace without {kind} {number}"
     return None
+
+
+def lacking(*names: str, root: str = "/proc/self") -> list[str]:
+    """Those capabilities that this process does not have; none where that cannot be found out."""
+    held = capabilities_in(_read(f"{root}/status"))
+    return [] if held is None else [name for name in names if not held & bit(name)]
 
 
 def capabilities_in(status: str) -> Optional[int]:

@@ -2,13 +2,16 @@
 """Owns `ebtop set`: which running ebtop is meant, and the filter that it gets.
 
 The kernel decides who may: the filter lies in a map of that process, and whoever may trace the
-process may borrow the map. There is no socket and no file.
+process may borrow the map. Nobody can without CAP_SYS_PTRACE: an ebtop that holds maps cannot be
+traced by its own user either. There is no socket and no file.
 """
 
 from __future__ import annotations
 
 import os
+from typing import Optional
 
+from ebtop import privilege
 from ebtop.arguments import latency, least_bytes
 from ebtop.chosen import check_pids, uid_of
 from ebtop.errors import EbtopError, PermissionDenied, Unsupported, UsageError
@@ -20,6 +23,8 @@ from ebtop.sources import root_command
 from ebtop.text import cut, displayable
 
 _NAME_CELLS = 60
+_NEEDED = ("CAP_SYS_PTRACE", "CAP_BPF")
+"""The second only where the kernel lets nobody else ask what a map is."""
 
 
 def run(options: Options) -> int:
@@ -28,11 +33,17 @@ def run(options: Options) -> int:
     try:
         filter_other(options.instance or only_instance(), wanted)
     except PermissionDenied as error:
-        hint = f"; try: {root_command()}" if os.geteuid() else ""
-        raise PermissionDenied(f"{error}{hint}") from error
+        raise PermissionDenied(f"{error}{_hint()}") from error
     except Unsupported as error:
         raise UsageError(str(error)) from error
     return 0
+
+
+def _hint() -> str:
+    """What would help one who was refused."""
+    if os.geteuid():
+        return f"; try: {root_command()}"
+    return ", which root lacks here" if privilege.lacking(*_NEEDED) else ""
 
 
 def asked_for(changes: dict[str, str]) -> Filter:
@@ -62,22 +73,23 @@ def only_instance() -> int:
     if found:
         names = "; ".join(f"{pid} ({_name(pid)})" for pid in found)
         raise UsageError(f"several run, say which one with --instance PID: {names}")
-    if refused and os.geteuid():
-        raise PermissionDenied("no ebtop of this user runs with BPF")
-    raise EbtopError("no ebtop runs with BPF")
+    if refused and (os.geteuid() or privilege.lacking(*_NEEDED)):
+        raise PermissionDenied(f"no ebtop with BPF is in sight: {refused}")
+    raise EbtopError(f"no ebtop runs with BPF{', as far as can be seen' if refused else ''}")
 
 
-def instances() -> tuple[list[int], bool]:
-    """The processes with a session that we may set, and whether there are some we may not ask."""
-    found, refused = [], False
+def instances() -> tuple[list[int], Optional[PermissionDenied]]:
+    """The processes with a session that we may set; of those that we may not ask, why the last."""
+    found: list[int] = []
+    refused = None
     own = os.getpid()
     for pid in sorted(int(name) for name in os.listdir("/proc") if name.isdigit()):
         if pid == own:
             continue
         try:
             filter_other(pid, None)
-        except PermissionDenied:
-            refused = True
+        except PermissionDenied as error:
+            refused = error
         except EbtopError:
             continue
         else:

@@ -255,7 +255,8 @@ _KEYS: dict[str, Callable[[str], object]] = {
 def _set(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Sets the filter of an ebtop that runs: what is not named here is not filtered any more."
-        " Only its user and root can. Keys: pid=PID, descendants=1 (also what it starts),"
+        " Only root can: it takes CAP_SYS_PTRACE."
+        " Keys: pid=PID, descendants=1 (also what it starts),"
         " uid=NUMBER or user=NAME, min_latency=5ms, min_size=64K (of ebtop mem), port=NUMBER (of"
         " ebtop tcp)."
         " The word none alone ends all filtering."
