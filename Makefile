@@ -20,7 +20,7 @@ DNF_PACKAGES := clang llvm bpftool gcc make python3-devel
 CHECK_PYTHON := import sys, venv, ensurepip, sysconfig, os; \
 	sys.exit(sys.version_info < (3, 9) or \
 	not os.path.exists(sysconfig.get_path("include") + "/Python.h"))
-TEST_PACKAGES := strace fio
+TEST_PACKAGES := strace fio sudo
 BENCH_PACKAGES := libbpf-tools htop procps atop linux-perf strace fio stress-ng iperf3
 LINT := ebtop tests csrc setup.py vendor/libbpf/fetch.py
 
@@ -77,7 +77,7 @@ run: build ## the dashboard, through sudo when not root
 	if [ "$$(id -u)" = 0 ]; then $(VENV)/bin/ebtop $(ARGS); else sudo $(VENV)/bin/ebtop $(ARGS); fi
 
 $(VENV)/.test: $(VENV)/.installed
-	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && { ! command -v strace || ! command -v fio; } >/dev/null; then \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && { ! command -v strace || ! command -v fio || ! command -v sudo; } >/dev/null; then \
 		apt-get -qq update && DEBIAN_FRONTEND=noninteractive \
 			apt-get -qq -y --no-install-recommends install $(TEST_PACKAGES) </dev/null >/dev/null; \
 	fi

@@ -108,6 +108,7 @@ class Options:
     samples: Optional[str] = None
     """The file for samples of the tree."""
     wait: bool = False
+    as_root: bool = False
     """Also for what outlives the command."""
     duration_s: Optional[float] = None
     """How long a process that runs is watched."""

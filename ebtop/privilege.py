@@ -38,34 +38,43 @@ class User(NamedTuple):
 
 
 def invoker(environment: Mapping[str, str]) -> User:
-    """Who called sudo or pkexec; for a login as root, nobody: uid 0 alone owns half the disk."""
-    return caller(environment) or _nobody()
+    """Whom ebtop becomes: who called sudo or pkexec; after a login as root, nobody. Never in the
+    group of root: it needs none of what that may do."""
+    user = caller(environment)
+    if user is None:
+        return _nobody()
+    return user if user.gid else User(user.uid, _group_of(user.uid) or NOBODY)
 
 
 def caller(environment: Mapping[str, str]) -> Optional[User]:
     """Who called sudo or pkexec; None when nobody else did."""
-    uid = _identifier(environment.get("SUDO_UID"))
-    if uid is not None:
-        return User(uid, _identifier(environment.get("SUDO_GID")) or _group_of(uid))
-    uid = _identifier(environment.get("PKEXEC_UID"))
-    if uid is not None:
-        return User(uid, _group_of(uid))
-    return None
+    if is_of_sudo(environment):
+        uid, gid = (_identifier(environment.get(name)) for name in ("SUDO_UID", "SUDO_GID"))
+    else:
+        uid, gid = _identifier(environment.get("PKEXEC_UID")), None
+    if not uid:
+        return None
+    return User(uid, _group_of(uid) if gid is None else gid)
+
+
+def is_of_sudo(environment: Mapping[str, str]) -> bool:
+    """Whether sudo told who called it; then what pkexec may have told plays no part."""
+    return bool(_identifier(environment.get("SUDO_UID")))
 
 
 def _identifier(text: Optional[str]) -> Optional[int]:
-    """Of a user or group other than root; None for whatever is none."""
+    """Of a user or a group; None for whatever is none."""
     if text is None or not (text.isascii() and text.isdigit() and len(text) <= 10):
         return None
     number = int(text)
-    return number if 0 < number <= _MOST_ID else None
+    return number if number <= _MOST_ID else None
 
 
 def _group_of(uid: int) -> int:
     import pwd
 
     try:
-        return pwd.getpwuid(uid).pw_gid or NOBODY
+        return pwd.getpwuid(uid).pw_gid
     except (KeyError, OSError):
         return NOBODY
 

@@ -12,6 +12,7 @@ import contextlib
 import os
 import select
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,6 +26,7 @@ from ebtop.errors import EbtopError, UsageError
 from ebtop.options import Options
 from ebtop.output import OutputClosed, say, write_all
 from ebtop.runfiles import open_for
+from ebtop.runuser import of_command
 from ebtop.signals import ENDING, Signals
 
 if TYPE_CHECKING:
@@ -41,11 +43,11 @@ _OF_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
 
 def run(options: Options) -> int:
     """The exit status: the command's, where there is one."""
-    user = privilege.caller(os.environ) if os.geteuid() == 0 else None
-    if user is not None and privilege.obstacle(user):
-        user = None
+    user, about = of_command(options, sys.argv[1:])
     if options.words and given() is None:
         raise EbtopError("the command's environment is not known: without /proc or /usr/bin/base64")
+    if about:
+        say(about)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     files = _Files(options, user)
     command = Command(list(options.words), user) if options.words else None

@@ -13,7 +13,8 @@ from ebtop.options import CHOOSABLE, DEFAULT_PROBES, Options, Parser, unknown_op
 _THROUGH_SYSCALLS = ("vfs", "mem")
 _STATUS = (
     "Exit status: the command's own; 128+N when signal N ended it, 127 not found, 126 not"
-    " executable, 2 wrong usage; 77 when --source bpf is not possible here."
+    " executable, 2 wrong usage; 77 when --source bpf is not possible here, or when the"
+    " command cannot run as the user who called sudo."
 )
 
 
@@ -66,6 +67,8 @@ def _describe(parser: argparse.ArgumentParser) -> None:
     )
     add("--source", choices=("auto", "bpf", "proc"), default="auto",
         help="bpf: fail where BPF cannot be used; proc: never try it (default: auto)")  # fmt: skip
+    add("--as-root", action="store_true",
+        help="through sudo: as root all the same, not as who called sudo")  # fmt: skip
     add = parser.add_argument_group("other").add_argument
     add("--sudo", action="store_true", help="start again as root, through sudo")
     add("--debug", action="store_true",
@@ -81,9 +84,12 @@ def _options(given: Any, words: list[str]) -> Options:
         raise UsageError("--duration goes with -p PID")
     if given.wait and given.pid is not None:
         raise UsageError("--wait goes with a command")
+    if given.as_root and given.pid is not None:
+        raise UsageError("--as-root goes with a command")
     return Options(
         command="run", json=given.json, output=given.output, samples=given.samples,
-        wait=given.wait, pids=() if given.pid is None else (given.pid,), words=tuple(words),
+        wait=given.wait, as_root=given.as_root, words=tuple(words),
+        pids=() if given.pid is None else (given.pid,),
         duration_s=given.duration, probes=_probes(given.probes, given.no_probes),
         named=given.probes or (), source=given.source, sudo=given.sudo, debug=given.debug,
     )  # fmt: skip

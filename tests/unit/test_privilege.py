@@ -53,6 +53,24 @@ def test_it_becomes_its_caller_and_never_root(environment: dict[str, str], user:
     assert invoker(environment) == user
 
 
+@pytest.mark.parametrize(
+    "environment, user",
+    [
+        ({"SUDO_UID": "1000", "SUDO_GID": "0"}, User(1000, 0)),
+        ({"SUDO_UID": "1000", "SUDO_GID": "1005"}, User(1000, 1005)),
+        ({"SUDO_UID": "1000", "SUDO_GID": "x"}, User(1000, 1001)),
+        ({"SUDO_UID": "1002"}, User(1002, 0)),
+        ({"PKEXEC_UID": "1002"}, User(1002, 0)),
+        ({"SUDO_UID": "0", "SUDO_GID": "0"}, None),
+        ({"SUDO_UID": "0", "PKEXEC_UID": "0"}, None),
+        ({}, None),
+    ],
+)
+@pytest.mark.usefixtures("users")
+def test_who_called_keeps_the_group_of_root(environment: dict[str, str], user: User) -> None:
+    assert privilege.caller(environment) == user
+
+
 def test_without_a_user_nobody_its_number_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
     def nothing(name: str) -> None:
         raise KeyError(name)
