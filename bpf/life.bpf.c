@@ -5,13 +5,14 @@
  * that is born, executes a program, or ends; threads are the concern of sched. Times on the CPU
  * are not here: a process still runs for a while after its exit event.
  */
+#include "hidden.bpf.h"
 #include "slots.bpf.h"
 
 static __always_inline int account_fork(struct task_struct *child)
 {
 	struct ebtop_fork *event;
 
-	if (child->pid != child->tgid)
+	if (child->pid != child->tgid || is_current_hidden())
 		return 0;
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
@@ -111,6 +112,8 @@ static __always_inline int account_exec(struct task_struct *task, __u32 former_t
 {
 	struct ebtop_exec *event;
 
+	if (is_hidden(task))
+		return 0;
 	if (former_tid != (__u32)task->pid)
 		exchange_slots(task, former_tid);
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
@@ -179,7 +182,7 @@ static __always_inline int account_exit(struct task_struct *task)
 	struct ebtop_exit *event;
 
 	/* do_exit() has counted this thread out already: 0 means that it was the last one */
-	if (ending.signal->live.counter)
+	if (ending.signal->live.counter || is_hidden(task))
 		return 0;
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {

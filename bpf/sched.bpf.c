@@ -11,6 +11,7 @@
  * and run-queue time of a thread add up to its life by construction.
  */
 #include "explain.bpf.h"
+#include "hidden.bpf.h"
 
 /* idle threads share pid 0, so their slots are 1 .. CPUs */
 static __always_inline struct ebtop_slot *idle_slot(void)
@@ -95,6 +96,35 @@ static __always_inline void note_killed(struct ebtop_slot *slot, struct task_str
 	slot->flags |= EBTOP_SLOT_KILLED_IN;
 }
 
+/*
+ * Its switch in was not seen: it came when the time that it was charged since had to begin. Its stack
+ * is no longer that of the wait, so what was noted of that has to do.
+ */
+static __always_inline void enter_unseen(struct ebtop_slot *slot, __u32 index, __u64 oncpu_ns,
+					 __u64 now)
+{
+	__u64 ran = oncpu_ns - slot->oncpu_ns, waited = now - slot->since_ns;
+	struct ebtop_wait_slot *wait;
+
+	if ((__s64)waited < 0) {
+		count_loss(EBTOP_LOST_CLOCK_ORDER);
+		return;
+	}
+	waited = waited > ran ? waited - ran : 0;
+	if (slot->state == EBTOP_SLOT_RUNNABLE) {
+		__u64 charged = slot->charged_wait_ns < waited ? slot->charged_wait_ns : waited;
+
+		slot->runq_wait_ns += waited - charged;
+		slot->charged_wait_ns -= charged;
+	} else {
+		slot->offcpu_ns += waited;
+		wait = wait_at(index);
+		if (wait)
+			wait_add(wait, noted_evidence(wait) & 7, waited);
+	}
+	slot->since_ns += waited;
+}
+
 static __always_inline void leave_cpu(struct task_struct *task, bool preempted, __u64 now,
 				      bool with_reads)
 {
@@ -120,6 +150,8 @@ static __always_inline void leave_cpu(struct task_struct *task, bool preempted, 
 			return;
 		}
 	}
+	if (slot->state != EBTOP_SLOT_RUNNING)
+		enter_unseen(slot, *index, task->se.sum_exec_runtime, now);
 	stop_charging(slot, task, now);
 	slot->task_state = state | task->exit_state;
 	if (state & TASK_DEAD) {
@@ -219,6 +251,8 @@ static __always_inline int account_switch(bool preempted, struct task_struct *pr
 {
 	__u64 now = bpf_ktime_get_ns();
 
+	if (is_hidden(prev))
+		return 0;
 	if (prev->pid)
 		leave_cpu(prev, preempted, now, with_reads);
 	else
@@ -236,7 +270,7 @@ static __always_inline int account_wakeup(struct task_struct *task)
 	struct ebtop_slot *slot;
 	__u64 now;
 
-	if (!index || !task->pid)
+	if (!index || !task->pid || is_current_hidden())
 		return 0;
 	slot = known_slot(task, index);
 	/* woken before it had left the CPU: nothing was waited for */
@@ -258,12 +292,56 @@ static __always_inline int account_birth(struct task_struct *task)
 {
 	__u32 *index = slot_index(task->pid);
 
+	if (is_current_hidden())
+		return 0;
 	if (index)
 		new_slot(task, index, EBTOP_SLOT_RUNNABLE, bpf_ktime_get_ns(),
 			 EBTOP_SLOT_BORN | flags_for_child());
 	else
 		count_loss(EBTOP_LOST_PID_RANGE);
 	return 0;
+}
+
+static __always_inline __u64 current_oncpu_ns(const struct task_struct *task)
+{
+	if (has_current_task())
+		return bpf_get_current_task_btf()->se.sum_exec_runtime;
+	return BPF_CORE_READ(task, se.sum_exec_runtime);
+}
+
+/*
+ * Who is on this CPU now, whatever the events told: run by user space on a CPU whose last switch may
+ * have been missed, in an interrupt of it. So no switch of the current task comes between.
+ */
+static __always_inline int account_current(void)
+{
+	__u32 tid = (__u32)bpf_get_current_pid_tgid(), *index = slot_index(tid);
+	struct task_struct *task = (void *)bpf_get_current_task();
+	__u64 now = bpf_ktime_get_ns();
+	struct ebtop_slot *slot;
+
+	if (is_current_hidden())
+		return 0;
+	if (!tid) {
+		slot = idle_slot();
+		if (slot && slot->state != EBTOP_SLOT_RUNNING)
+			enter_idle(now);
+		return 1;
+	}
+	slot = index ? known_slot(task, index) : NULL;
+	if (!slot || slot->state == EBTOP_SLOT_RUNNING || slot->state == EBTOP_SLOT_DEAD)
+		return 1;
+	enter_unseen(slot, *index, current_oncpu_ns(task), now);
+	mark_switch(bpf_get_smp_processor_id(), slot->since_ns);
+	slot->state = EBTOP_SLOT_RUNNING;
+	slot->cpu = bpf_get_smp_processor_id();
+	return 1;
+}
+
+/* It is attached to nothing. */
+SEC("?raw_tp/sched_switch") int current_raw(void *ctx)
+{
+	return account_current();
 }
 
 SEC("?tp_btf/sched_switch")

@@ -5,6 +5,7 @@
  * only the kernel's own task_struct knows. Which threads are visited is decided by who opens the
  * iterator (all, or those of one process). It runs when read, never on a hook.
  */
+#include "hidden.bpf.h"
 #include "stack.bpf.h"
 #include "wait.bpf.h"
 
@@ -88,7 +89,7 @@ static __always_inline int account_task(struct bpf_iter__task *ctx, bool with_re
 	struct task_struct *leader;
 	struct mm_struct *mm;
 
-	if (!task)
+	if (!task || is_hidden(task))
 		return 0;
 	/* once each, and before paths part: the verifier takes long over a pointer */
 	leader = task->group_leader;

@@ -36,6 +36,8 @@ struct process *accounts_process(struct accounts *accounts, __u32 pid, __u64 sta
 	struct process *process = (void *)hash_find(&accounts->processes, pid, start_ns);
 	struct process_entry *entry;
 
+	if (!process && accounts->hidden && accounts->hidden->list.count)
+		process = hidden_process(accounts->hidden, accounts, pid, start_ns);
 	if (process)
 		return process;
 	process = calloc(1, sizeof(*process));
@@ -190,6 +192,26 @@ const struct process_entry *accounts_list(struct accounts *accounts, size_t *cou
 	sort_list(accounts);
 	*count = accounts->list.count;
 	return (const void *)accounts->list.data;
+}
+
+struct process *accounts_of_pid(struct accounts *accounts, __u32 pid)
+{
+	struct process *found = NULL;
+	size_t low = 0, count, high;
+	const struct process_entry *all = accounts_list(accounts, &count);
+
+	for (high = count; low < high;) {
+		size_t middle = low + (high - low) / 2;
+
+		if (all[middle].pid <= pid)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	/* a pid may be there twice, the elder ended: the last one lives */
+	if (low && all[low - 1].pid == pid)
+		found = all[low - 1].process;
+	return found;
 }
 
 static int is_over(const struct process *process)

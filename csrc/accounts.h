@@ -13,6 +13,7 @@
 #include "files.h"
 #include "connections.h"
 #include "hash.h"
+#include "hidden.h"
 #include "memory.h"
 #include "slots.h"
 #include "syscalls.h"
@@ -128,6 +129,7 @@ struct thread {
 #define PROCESS_VIRTUAL 8192
 #define PROCESS_SHOWN 4096       /* its end has been in a snapshot */
 #define PROCESS_NO_DIRTIED 32768 /* the kernel does not count what it dirties */
+#define PROCESS_HIDDEN 65536     /* no program sees it: what is known of it is from /proc */
 #define PROCESS_SAMPLED 16384    /* some of its user and kernel time in this interval is sampled */
 
 struct process {
@@ -206,6 +208,7 @@ struct accounts {
 	struct disks *disks;             /* likewise */
 	struct connections *connections; /* likewise */
 	struct memory *memory;           /* likewise */
+	struct hidden *hidden;
 	struct files *files;        /* NULL when neither bytes of files nor opens are counted */
 	struct ebtop_config filter; /* at the beginning of this refresh */
 	struct thread **by_slot;
@@ -300,6 +303,8 @@ void accounts_next(struct accounts *accounts);
 void accounts_reset(struct accounts *accounts);
 /* All processes in order of pid. */
 const struct process_entry *accounts_list(struct accounts *accounts, size_t *count);
+/* The youngest with that pid; NULL: none. */
+struct process *accounts_of_pid(struct accounts *accounts, __u32 pid);
 
 /* The entry, made when missing; NULL without memory. */
 struct process *accounts_process(struct accounts *accounts, __u32 pid, __u64 start_ns);

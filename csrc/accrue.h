@@ -15,10 +15,10 @@ static inline __u64 grown(__u64 now, __u64 last)
 	return now > last ? now - last : 0;
 }
 
-/* The same for the low half of a counter, which may wrap. */
+/* The same for the low half of a counter, which may wrap: growth is less than half of its range. */
 static inline __u32 grown_low(__u32 now, __u32 last)
 {
-	return now - last;
+	return (__s32)(now - last) > 0 ? now - last : 0;
 }
 
 static inline void add(struct thread *thread, enum ebtop_counter counter, __u64 amount)

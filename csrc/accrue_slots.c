@@ -205,10 +205,10 @@ static void close_missed_slice(struct accounts *accounts, struct ebtop_slot *slo
 		return;
 	if (!accounts->cpu_online[slot->cpu])
 		slot->state = EBTOP_SLOT_OFF;
-	else if (slot->since_ns < accounts->cpu_switched_ns[slot->cpu])
-		slot->state = EBTOP_SLOT_FREE;
-	else
+	else if (slot->since_ns >= accounts->cpu_switched_ns[slot->cpu])
 		accounts->cpu_busy[slot->cpu] = accounts->refresh;
+	else if (hidden_left(accounts->hidden, slot))
+		slot->state = EBTOP_SLOT_FREE;
 }
 
 /* When all others have been visited, the leader that it took its tid from has ended. */

@@ -132,26 +132,6 @@ int accounts_passes(const struct accounts *accounts, const struct process *proce
 	return !filter->pid || accounts_follows(accounts, process);
 }
 
-static struct process *process_of_pid(struct accounts *accounts, __u32 pid)
-{
-	struct process *found = NULL;
-	size_t low = 0, count, high;
-	const struct process_entry *all = accounts_list(accounts, &count);
-
-	for (high = count; low < high;) {
-		size_t middle = low + (high - low) / 2;
-
-		if (all[middle].pid <= pid)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	/* a pid may be there twice, the elder ended: the last one lives */
-	if (low && all[low - 1].pid == pid)
-		found = all[low - 1].process;
-	return found;
-}
-
 static int descends(struct accounts *accounts, const struct process *process)
 {
 	for (int generations = 0; process && generations < 4096; generations++) {
@@ -159,7 +139,7 @@ static int descends(struct accounts *accounts, const struct process *process)
 			return 1;
 		if (!(process->flags & PROCESS_FACTS) || !process->ppid)
 			return 0;
-		process = process_of_pid(accounts, process->ppid);
+		process = accounts_of_pid(accounts, process->ppid);
 	}
 	return 0;
 }

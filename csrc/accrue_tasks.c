@@ -22,8 +22,11 @@ static void take_process_facts(struct process *process, const struct ebtop_task 
 	process->uid = record->uid;
 	process->task_state = record->task_state;
 	process->task_flags = record->task_flags;
-	process->cgroup_id = record->cgroup_id;
-	process->flags |= PROCESS_FACTS | PROCESS_CGROUP;
+	process->flags |= PROCESS_FACTS;
+	if (record->cgroup_id) {
+		process->cgroup_id = record->cgroup_id;
+		process->flags |= PROCESS_CGROUP;
+	}
 	memcpy(process->comm, record->comm, sizeof(process->comm));
 	process->flags &= ~(__u32)(PROCESS_MEMORY | PROCESS_VIRTUAL);
 	if (record->rss_pages >= 0)

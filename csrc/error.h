@@ -14,7 +14,8 @@ int error_set(struct ebtop_error *err, int code, const char *where, const char *
 	__attribute__((format(printf, 4, 5)));
 
 /* In a build for tests EBTOP_FAIL=NAME:ERRNO[,...] refuses what has that name: a program when it
- * loads, PROGRAM@attach when it is attached, a map when it is made. 0 or -errno. */
+ * loads, PROGRAM@attach when it is attached, a map when it is made. 0 or -errno. hide:PID lets that
+ * process be hidden from BPF instead. */
 int error_injected(const char *name);
 
 /* Makes libbpf's messages come here; with `debug` they also go to standard error. */

@@ -72,6 +72,11 @@ static struct bpf_link *attach_program(const struct probe *probe, struct bpf_pro
 					    bpf_program__attach(program);
 }
 
+static int is_unattached(const struct probe_variant *variant, const char *program)
+{
+	return variant->unattached && !strcmp(variant->unattached, program);
+}
+
 static int attach(struct probe *probe, const struct ebtop_settings *settings)
 {
 	const struct probe_variant *variant = probe->variant;
@@ -83,13 +88,15 @@ static int attach(struct probe *probe, const struct ebtop_settings *settings)
 			bpf_object__find_program_by_name(probe->object, variant->programs[i]);
 		const char *hook = bpf_program__section_name(program);
 
-		if (!probe->kind->is_iterator) {
+		if (!probe->kind->is_iterator && !is_unattached(variant, variant->programs[i])) {
 			probe->links[i] = attach_program(probe, program, settings);
 			if (!probe->links[i])
 				return -errno;
 		}
 		probe->program_fds[i] = bpf_program__fd(program);
 		probe->programs = i + 1;
+		if (is_unattached(variant, variant->programs[i]))
+			continue;
 		used += (size_t)snprintf(probe->hook + used, sizeof(probe->hook) - used, "%s%s%s%s",
 					 used ? ", " : "", hook + (*hook == '?'),
 					 *function ? "/" : "", function);
@@ -339,6 +346,14 @@ __u64 probe_missed(const struct probe *probe)
 			missed += info.recursion_misses;
 	}
 	return missed;
+}
+
+int probe_program(const struct probe *probe, const char *name)
+{
+	for (int i = 0; i < probe->programs; i++)
+		if (!strcmp(probe->variant->programs[i], name))
+			return probe->program_fds[i];
+	return -1;
 }
 
 void probe_programs(const struct probe *probe, struct buffer *rows)

@@ -22,9 +22,10 @@ struct bpf_object;
 /* Programs in the order in which they are attached: the busiest hook last. */
 struct probe_variant {
 	const char *programs[PROBE_PROGRAMS_MAX + 1];
-	const char *lacks;    /* what the best variant has; said with the hook */
-	int through_syscalls; /* it is of use only beside the probe syscall */
-	int by_connection;    /* what a process sends is known only by its connections */
+	const char *lacks;      /* what the best variant has; said with the hook */
+	const char *unattached; /* this one of them runs when it is asked to */
+	int through_syscalls;   /* it is of use only beside the probe syscall */
+	int by_connection;      /* what a process sends is known only by its connections */
 };
 
 struct probe_kind {
@@ -78,6 +79,8 @@ void probe_close(struct probe *probe);
 void *object_constants(struct bpf_object *object, size_t *size);
 /* How often the kernel did not run its programs, for they ran on that CPU already. */
 __u64 probe_missed(const struct probe *probe);
+/* The descriptor of one of its programs that runs; -1: it does not. */
+int probe_program(const struct probe *probe, const char *name);
 /* One row for each program that is loaded. */
 void probe_programs(const struct probe *probe, struct buffer *rows);
 /* State and cost since the last call; `stats`: the kernel's BPF statistics were on all the time. */

@@ -11,6 +11,7 @@
 
 #include "block.h"
 #include "connections.h"
+#include "error.h"
 #include "kfunc.h"
 #include "probe.h"
 #include "skel/block.skel.h"
@@ -69,6 +70,24 @@ static void set_waits(const volatile unsigned char *waits, const volatile __u64 
 #endif
 }
 
+/* A process that tests want to be hidden from BPF. */
+static void set_hidden(const volatile __u64 *pid)
+{
+	*(__u64 *)pid = (__u64)-error_injected("hide");
+}
+
+static void prepare_life(struct bpf_object *object, const struct maps *maps,
+			 const struct ebtop_settings *settings)
+{
+	size_t size = 0;
+	struct life_bpf__rodata *constants = object_constants(object, &size);
+
+	(void)maps;
+	(void)settings;
+	if (constants && size >= sizeof(*constants))
+		set_hidden(&constants->cfg_hidden_pid);
+}
+
 static void prepare_sched(struct bpf_object *object, const struct maps *maps,
 			  const struct ebtop_settings *settings)
 {
@@ -76,8 +95,10 @@ static void prepare_sched(struct bpf_object *object, const struct maps *maps,
 	struct sched_bpf__rodata *constants = object_constants(object, &size);
 
 	(void)maps;
-	if (constants && size >= sizeof(*constants))
-		set_waits(constants->cfg_waits, &constants->cfg_thread_size, settings);
+	if (!constants || size < sizeof(*constants))
+		return;
+	set_waits(constants->cfg_waits, &constants->cfg_thread_size, settings);
+	set_hidden(&constants->cfg_hidden_pid);
 }
 
 static void prepare_tasks(struct bpf_object *object, const struct maps *maps,
@@ -87,8 +108,10 @@ static void prepare_tasks(struct bpf_object *object, const struct maps *maps,
 	struct tasks_bpf__rodata *constants = object_constants(object, &size);
 
 	(void)maps;
-	if (constants && size >= sizeof(*constants))
-		set_waits(constants->cfg_waits, &constants->cfg_thread_size, settings);
+	if (!constants || size < sizeof(*constants))
+		return;
+	set_waits(constants->cfg_waits, &constants->cfg_thread_size, settings);
+	set_hidden(&constants->cfg_hidden_pid);
 }
 
 const struct probe_kind probe_kinds[EBTOP_PROBES] = {
@@ -97,7 +120,12 @@ const struct probe_kind probe_kinds[EBTOP_PROBES] = {
 		.elf_bytes = sched_bpf__elf_bytes,
 		.prepare = prepare_sched,
 		.variants = {
+			{ { "current_raw", "wakeup_new_btf", "wakeup_btf", "switch_btf" },
+			  .unattached = "current_raw" },
 			{ { "wakeup_new_btf", "wakeup_btf", "switch_btf" } },
+			{ { "current_raw", "wakeup_new_btf", "wakeup_btf", "switch_bare_btf" },
+			  "files that are waited for",
+			  .unattached = "current_raw" },
 			{ { "wakeup_new_btf", "wakeup_btf", "switch_bare_btf" },
 			  "files that are waited for" },
 		},
@@ -105,6 +133,7 @@ const struct probe_kind probe_kinds[EBTOP_PROBES] = {
 	[EBTOP_LIFE] = {
 		.name = "life",
 		.elf_bytes = life_bpf__elf_bytes,
+		.prepare = prepare_life,
 		.variants = {
 			{ { "fork_btf", "exec_args_btf", "exit_btf" } },
 			{ { "fork_btf", "exec_btf", "exit_btf" }, "arguments of execs" },

@@ -50,6 +50,7 @@ struct ebtop_session {
 	struct events events;
 	struct accounts accounts;
 	struct waits waits;
+	struct hidden hidden;
 	struct rows rows;
 	struct probeset set;
 	struct buffer watched; /* struct watch_entry: what accounts.watch was */
@@ -144,6 +145,8 @@ static int open_parts(struct ebtop_session *session, const struct ebtop_settings
 	if (accounts_open(&session->accounts, &session->slots))
 		return error_set(err, -ENOMEM, "accounts", "no memory");
 	session->accounts.waits = &session->waits;
+	hidden_open(&session->hidden);
+	session->accounts.hidden = &session->hidden;
 	if (waits_open(&session->waits, &session->maps, settings->wait_functions))
 		return error_set(err, -ENOMEM, "waits", "no memory");
 	if (settings->symbols_ahead)
@@ -223,6 +226,7 @@ void ebtop_close(ebtop_session *session)
 	if (session->accounts.slots)
 		accounts_close(&session->accounts);
 	waits_close(&session->waits);
+	hidden_close(&session->hidden);
 	slots_close(&session->slots);
 	config_close(&session->config);
 	maps_close(&session->maps);
@@ -357,12 +361,18 @@ static int pass_is_due(const struct ebtop_session *session, size_t ask)
 	       ask * ASK_COST > session->accounts.threads.count;
 }
 
-static void pass_over_all(struct ebtop_session *session)
+static void pass_over_all(struct ebtop_session *session, size_t active)
 {
+	struct accounts *accounts = &session->accounts;
 	__u64 began = clock_ns(CLOCK_MONOTONIC), began_boot = clock_ns(CLOCK_BOOTTIME);
 
-	if (tasks_read_all(&session->set.tasks, &session->accounts) > 0)
-		accounts_sweep(&session->accounts, began_boot);
+	if (tasks_read_all(&session->set.tasks, accounts) > 0) {
+		for (size_t i = 0; i < active; i++)
+			hidden_consider(&session->hidden,
+					*(struct process **)buffer_at(&accounts->active, i));
+		hidden_read(&session->hidden, accounts, 1);
+		accounts_sweep(accounts, began_boot);
+	}
 	session->last_pass_ns = began;
 	session->pass_took_ns = clock_ns(CLOCK_MONOTONIC) - began;
 }
@@ -379,7 +389,9 @@ static void ask_for_some(struct ebtop_session *session, size_t active)
 		if ((process->flags & PROCESS_ENDED) && ++ended > ASK_ENDED_MAX)
 			continue;
 		tasks_read_process(&session->set.tasks, process->node.id, accounts);
+		hidden_consider(&session->hidden, process);
 	}
+	hidden_read(&session->hidden, accounts, 0);
 	for (size_t i = 0; i < session->watched.count; i++) {
 		const struct watch_entry *entry = buffer_at(&session->watched, i);
 		struct process *process =
@@ -404,7 +416,7 @@ static void read_tasks(struct ebtop_session *session)
 	accounts_unwatch(accounts, &session->watched);
 	active = accounts->active.count;
 	if (pass_is_due(session, active + session->watched.count))
-		pass_over_all(session);
+		pass_over_all(session, active);
 	else
 		ask_for_some(session, active);
 }
@@ -538,6 +550,8 @@ int ebtop_refresh(ebtop_session *session, __u32 flags, struct ebtop_snapshot *re
 	take_filter(session);
 	if (accounts->have_sched) {
 		machine_find_online(accounts);
+		hidden_settle(&session->hidden, accounts,
+			      probe_program(&session->set.probes[EBTOP_SCHED], "current_raw"));
 		accounts_scan(accounts, 0);
 		machine_count_switches(&session->machine, accounts);
 		slots_provide(&session->slots);

@@ -88,6 +88,8 @@ struct thread *accounts_thread(struct accounts *accounts, struct process *proces
 		accounts_bury(accounts, thread);
 	}
 	thread = identity.tid == process->node.id ? same_task_of(process, &identity) : NULL;
+	if (!thread && process->flags & PROCESS_HIDDEN)
+		thread = hidden_thread(process, &identity);
 	if (thread) {
 		accounts_change_identity(accounts, thread, identity.tid, identity.start_ns);
 		return thread;
