@@ -183,7 +183,8 @@ static __always_inline void count_untimed(const struct ebtop_config *now,
 	calls->errors += failed;
 	if (lane && !now->min_latency_ns) {
 		add64(&lane->calls, 1);
-		add64(&lane->errors, failed);
+		if (failed) /* else clang adds nothing, by an operation that 5.10 does not know */
+			add64(&lane->errors, 1);
 		add64(&lane->untimed, 1);
 	}
 }
