@@ -11,6 +11,8 @@
 
 #define EBTOP_COMM_BYTES 16
 #define EBTOP_ARGS_BYTES 256
+#define EBTOP_KERNEL_NAME_BYTES 64 /* more is not in /proc/PID/comm either */
+#define EBTOP_WORK_BYTES 32
 #define EBTOP_PIDS_PER_PAGE 16
 #define EBTOP_FREE_SLOTS 4096
 #define EBTOP_CALL_ARGS 6
@@ -409,7 +411,8 @@ struct ebtop_event {
 	__u32 pid;
 	__u32 tid;
 	__u32 uid;
-	char comm[EBTOP_COMM_BYTES];
+	char comm[EBTOP_COMM_BYTES]; /* of the process: its leader's */
+	char thread_comm[EBTOP_COMM_BYTES];
 };
 
 struct ebtop_stack_event {
@@ -566,7 +569,8 @@ struct ebtop_connection {
 	__u32 pad;
 	__u32 saddr[4]; /* network byte order; of family 4 the first alone */
 	__u32 daddr[4];
-	char comm[EBTOP_COMM_BYTES]; /* of the owner when it was learnt */
+	char comm[EBTOP_COMM_BYTES]; /* of the owner when it was learnt, and of its thread */
+	char thread_comm[EBTOP_COMM_BYTES];
 };
 
 /* A connection came to another state; without EBTOP_COLLECT_TRANSITIONS only: it ended. */
@@ -663,6 +667,8 @@ struct ebtop_task {
 	__u64 wait_stack; /* 0: it was not taken */
 	__u64 owner;      /* as in struct ebtop_slot */
 	char comm[EBTOP_COMM_BYTES];
+	char kernel_name[EBTOP_KERNEL_NAME_BYTES]; /* whole, of a kernel thread; empty: as comm */
+	char work[EBTOP_WORK_BYTES]; /* + or -, for whether it works, and the queue; or empty */
 };
 
 /* ---- rows: what Python sees ---- */
@@ -802,6 +808,7 @@ enum ebtop_fact {
 #define EBTOP_ROW_DIVIDED 32   /* user_ns and kernel_ns are counted at system calls, not sampled */
 #define EBTOP_ROW_DISK_SLOW 64 /* its disk requests took long, against its own recent past */
 #define EBTOP_ROW_FOLLOWED 128 /* the filter names a process, and it is that or descends from it */
+#define EBTOP_ROW_EXECED 256   /* executed a program in the interval */
 
 struct ebtop_row {
 	__u64 known;    /* bits: enum ebtop_known, enum ebtop_fact; set: it holds a value */
@@ -828,9 +835,10 @@ struct ebtop_row {
 	__u32 state;     /* a letter as in ps(1) */
 	__s32 exit_code; /* as wait(2) gives it */
 	__u32 flags;
-	__u32 text; /* arguments of its last exec, if seen: offset into the text table */
-	__u32 text_bytes;
+	__u32 text;       /* arguments of its last exec, if seen: offset into the text table */
+	__u32 text_bytes; /* of a kernel thread: its whole name, where comm is too short */
 	char comm[EBTOP_COMM_BYTES];
+	char process_comm[EBTOP_COMM_BYTES]; /* in a process row equal to comm */
 };
 
 struct ebtop_event_row {
@@ -840,7 +848,7 @@ struct ebtop_event_row {
 	/* open: descriptor or -errno; kprobe: what the function returned; signal: its number; oom:
 	 * the victim's resident bytes, -1: not known */
 	__s64 result;
-	__s64 oncpu_ns; /* exit, in a stream: of the whole process; -1: not known */
+	__s64 oncpu_ns; /* exit: of the whole process; -1: not known, or not yet */
 	__u64 address;  /* this and the next two: mem; oom: the victim's cgroup */
 	__u64 allocated_bytes;
 	__u64 freed_bytes;
@@ -859,6 +867,7 @@ struct ebtop_event_row {
 	__u32 target; /* the process that a signal is for, or the victim; its name is the text */
 	__u32 pad;
 	char comm[EBTOP_COMM_BYTES];
+	char thread_comm[EBTOP_COMM_BYTES];
 };
 
 #define EBTOP_TEXT_CUT 1

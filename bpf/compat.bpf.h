@@ -86,6 +86,14 @@ struct signal_struct___io {
 	struct task_io_accounting ioac;
 };
 
+struct task_struct___kthread {
+	void *worker_private;
+};
+
+struct task_struct___before_kthread {
+	int *set_child_tid;
+};
+
 struct request___rq_disk {
 	struct gendisk *rq_disk;
 };
@@ -404,6 +412,19 @@ static __always_inline __u64 group_dirtied_bytes(const struct signal_struct *sig
 	__u64 written = group->ioac.write_bytes, cancelled = group->ioac.cancelled_write_bytes;
 
 	return written > cancelled ? written - cancelled : 0;
+}
+
+/*
+ * Linux kernel commit e32cf5dfbe22 "kthread: Generalize pf_io_worker so it can point to struct
+ * kthread" (in v5.17): before it, in a member that kernel threads have no other use for.
+ */
+static __always_inline const struct kthread *kthread_of(const struct task_struct *task)
+{
+	const struct task_struct___kthread *now = (const void *)task;
+
+	if (bpf_core_field_exists(now->worker_private))
+		return now->worker_private;
+	return (const void *)((const struct task_struct___before_kthread *)task)->set_child_tid;
 }
 
 /* Linux kernel commit f3fa33acca9f "block: remove the ->rq_disk field in struct request" (in v5.17). */

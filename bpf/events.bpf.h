@@ -33,7 +33,25 @@ static __always_inline void fill_head(struct ebtop_event *head, struct task_stru
 	head->pid = task->tgid;
 	head->tid = task->pid;
 	head->uid = task->real_cred->euid.val;
-	copy_comm(head->comm, task);
+	copy_comm(head->comm, task->group_leader);
+	copy_comm(head->thread_comm, task);
+}
+
+/* Before 5.11 the leader of the current process is to be had by helper alone: else its thread's name. */
+static __always_inline void copy_current_names(char *process, char *thread, bool with_reads)
+{
+	struct task_struct *task;
+
+	bpf_get_current_comm(thread, EBTOP_COMM_BYTES);
+	if (has_current_task()) {
+		copy_comm(process, bpf_get_current_task_btf()->group_leader);
+		return;
+	}
+	bpf_get_current_comm(process, EBTOP_COMM_BYTES);
+	if (!with_reads)
+		return;
+	task = (void *)bpf_get_current_task();
+	BPF_CORE_READ_INTO((char(*)[EBTOP_COMM_BYTES])process, task, group_leader, comm);
 }
 
 /* The same of the current thread, where the hook does not give its task. */
@@ -48,7 +66,7 @@ static __always_inline void fill_head_of_current(struct ebtop_event *head, __u32
 	head->pid = ids >> 32;
 	head->tid = ids;
 	head->uid = current_euid(with_reads);
-	bpf_get_current_comm(head->comm, sizeof(head->comm));
+	copy_current_names(head->comm, head->thread_comm, with_reads);
 }
 
 static __always_inline __u64 wakeup_flag(void)

@@ -18,6 +18,7 @@
 #define SIGNAL_GROUP_EXIT 4
 #define SIGSYS 31
 #define PF_IO_WORKER 0x10
+#define PF_WQ_WORKER 0x20
 #define PF_MEMALLOC_NOFS 0x00040000 /* read-ahead is under way, among others */
 #define PF_KTHREAD 0x00200000
 #define S_IFMT 0170000
@@ -205,6 +206,18 @@ struct task_struct {
 
 struct kernel_siginfo {
 	int si_code;
+};
+
+/* of a kernel thread, and of one that works off a queue */
+struct kthread {
+	void *data;
+	char *full_name;
+};
+
+struct worker {
+	void *current_work;
+	void *pool;
+	char desc[32];
 };
 
 struct linux_binprm {

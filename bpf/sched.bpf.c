@@ -78,6 +78,7 @@ static __always_inline void leave_for_good(struct task_struct *task, __u32 state
 		return;
 	stop_charging(slot, task, now);
 	slot->task_state = state | task->exit_state;
+	copy_comm(slot->comm, task);
 	slot_end(slot, index, now, 0);
 }
 
@@ -156,6 +157,7 @@ static __always_inline void leave_cpu(struct task_struct *task, bool preempted, 
 	slot->task_state = state | task->exit_state;
 	if (state & TASK_DEAD) {
 		note_killed(slot, task, with_reads);
+		copy_comm(slot->comm, task);
 		slot_end(slot, index, now, task->signal->live.counter ? 0 : EBTOP_SLOT_GROUP_DEAD);
 	} else if (preempted || state == TASK_RUNNING) {
 		slot->state = EBTOP_SLOT_RUNNABLE;

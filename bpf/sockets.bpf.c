@@ -79,6 +79,7 @@ static __always_inline void set_owner_to(struct ebtop_connection *conn,
 	conn->uid = task->real_cred->euid.val;
 	conn->owner_start_ns = task->group_leader->start_boottime;
 	copy_comm(conn->comm, task->group_leader);
+	copy_comm(conn->thread_comm, task->group_leader);
 }
 
 static __always_inline void add_found(__u64 key, const struct task_struct *task)

@@ -82,6 +82,27 @@ static __always_inline void copy_wait(struct ebtop_task *record, struct task_str
 		record->wait_stack = take_stack(task).id;
 }
 
+/*
+ * A kernel thread's whole name, as /proc/PID/comm has it (proc_task_name() in fs/proc/array.c): of one
+ * that works off queues, also which one (wq_worker_comm() in kernel/workqueue.c).
+ */
+static __always_inline void copy_kernel_name(struct ebtop_task *record, struct task_struct *task)
+{
+	const struct kthread *kthread = kthread_of(task);
+	const struct worker *worker;
+
+	if (bpf_core_field_exists(kthread->full_name))
+		bpf_probe_read_kernel_str(record->kernel_name, sizeof(record->kernel_name),
+					  BPF_CORE_READ(kthread, full_name));
+	if (!(task->flags & PF_WQ_WORKER))
+		return;
+	worker = BPF_CORE_READ(kthread, data);
+	if (!BPF_CORE_READ(worker, pool))
+		return;
+	bpf_core_read_str(record->work + 1, sizeof(record->work) - 1, &worker->desc);
+	record->work[0] = BPF_CORE_READ(worker, current_work) ? '+' : '-';
+}
+
 static __always_inline int account_task(struct bpf_iter__task *ctx, bool with_reads)
 {
 	struct task_struct *task = ctx->task;
@@ -112,6 +133,8 @@ static __always_inline int account_task(struct bpf_iter__task *ctx, bool with_re
 	copy_wait(&record, task, with_reads);
 	if (mm)
 		copy_memory(&record, mm, with_reads);
+	else if (with_reads && record.task_flags & PF_KTHREAD)
+		copy_kernel_name(&record, task);
 	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
 	return 0;
 }

@@ -16,6 +16,9 @@
 #define MSG_ERRQUEUE 0x2000
 #define COLLECTED (EBTOP_COLLECT_CONNECTIONS | EBTOP_COLLECT_TRANSITIONS)
 
+/* Whether other memory may be read, where names are not to be had otherwise. */
+const volatile __u32 cfg_reads = 0;
+
 /* beside the slots, same index; size is set before loading */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -62,7 +65,7 @@ static __always_inline void set_owner(const struct ebtop_config *now, struct ebt
 	conn->flags &= ~EBTOP_CONN_FOLLOWED;
 	if (is_followed(now, slot))
 		conn->flags |= EBTOP_CONN_FOLLOWED;
-	bpf_get_current_comm(conn->comm, sizeof(conn->comm));
+	copy_current_names(conn->comm, conn->thread_comm, cfg_reads);
 }
 
 /* ---- events ---- */
@@ -94,6 +97,8 @@ static __always_inline void emit(const struct ebtop_connection *conn, int old_st
 	event->head.tid = conn->tid;
 	event->head.uid = conn->uid;
 	__builtin_memcpy(event->head.comm, conn->comm, sizeof(event->head.comm));
+	__builtin_memcpy(event->head.thread_comm, conn->thread_comm,
+			 sizeof(event->head.thread_comm));
 	__builtin_memcpy(&event->connection, conn, sizeof(*conn));
 	event->state_ns = state_ns;
 	event->old_state = old_state;

@@ -143,6 +143,7 @@ struct process {
 	__u32 pad2;
 	__u64 refresh; /* the refresh that last touched it */
 	__u64 born;    /* the refresh that it was born in; 0: before the start */
+	__u64 execed;  /* the last refresh that it executed a program in */
 	__u64 running; /* the refresh that last found a thread of it runnable */
 	__u64 pass;
 	__u64 faults_pass, faults_base_pass;
@@ -156,6 +157,7 @@ struct process {
 	__u64 anon_pages, file_pages, shmem_pages, swap_pages, mappings;
 	__u64 ended_oncpu_ns, last_oncpu_ns; /* of the threads that ended, and of the last one */
 	__u64 others_oncpu_ns;               /* as the exit event has it */
+	__u64 last_switch_ns; /* of the thread that ended last; 0: not seen, or told already */
 	__u32 last_tid, pad0;
 	__u32 ppid, uid;
 	__u32 task_state, task_flags;
@@ -239,6 +241,8 @@ void accounts_close(struct accounts *accounts);
 void accounts_slot(struct accounts *accounts, __u32 index, const struct ebtop_slot *slot);
 void accounts_task(struct accounts *accounts, const struct ebtop_task *record);
 void accounts_fork(struct accounts *accounts, const struct ebtop_fork *fork);
+/* The arguments of its last exec; of a kernel thread its whole name. */
+void accounts_set_args(struct process *process, const char *args, __u32 bytes, __u32 cut);
 void accounts_exec(struct accounts *accounts, const struct ebtop_exec *exec);
 void accounts_exit(struct accounts *accounts, const struct ebtop_exit *exit);
 /* Whether the process is known to have exited already. */

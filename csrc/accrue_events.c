@@ -22,31 +22,36 @@ void accounts_fork(struct accounts *accounts, const struct ebtop_fork *fork)
 	memcpy(process->comm, fork->head.comm, sizeof(process->comm));
 }
 
+void accounts_set_args(struct process *process, const char *args, __u32 bytes, __u32 cut)
+{
+	char *room = bytes ? realloc(process->args, bytes) : NULL;
+
+	process->args_bytes = room ? bytes : 0;
+	process->flags &= ~(__u32)PROCESS_ARGS_CUT;
+	if (!room)
+		return;
+	memcpy(room, args, bytes);
+	process->args = room;
+	if (cut)
+		process->flags |= PROCESS_ARGS_CUT;
+}
+
 void accounts_exec(struct accounts *accounts, const struct ebtop_exec *exec)
 {
 	struct process *process = accounts_process(accounts, exec->head.pid, exec->start_ns);
-	char *args;
 
 	if (!process)
 		return;
 	accounts_touch(accounts, process);
+	process->execed = accounts->refresh;
 	process->ppid = exec->ppid;
 	process->uid = exec->head.uid;
 	process->flags |= PROCESS_FACTS;
 	memcpy(process->comm, exec->head.comm, sizeof(process->comm));
 	/* those of the program before are not those of this one */
-	process->args_bytes = 0;
-	process->flags &= ~(__u32)PROCESS_ARGS_CUT;
-	if (!exec->args_bytes || exec->args_bytes > EBTOP_ARGS_BYTES)
-		return;
-	args = realloc(process->args, exec->args_bytes);
-	if (!args)
-		return;
-	memcpy(args, exec->args, exec->args_bytes);
-	process->args = args;
-	process->args_bytes = exec->args_bytes;
-	if (exec->args_cut)
-		process->flags |= PROCESS_ARGS_CUT;
+	accounts_set_args(process, exec->args,
+			  exec->args_bytes <= EBTOP_ARGS_BYTES ? exec->args_bytes : 0,
+			  exec->args_cut);
 }
 
 void accounts_exit(struct accounts *accounts, const struct ebtop_exit *exit)

@@ -96,7 +96,8 @@ static struct thread *thread_of_slot(struct accounts *accounts, __u32 index,
 	process = accounts_process(accounts, slot->pid, slot->leader_start_ns);
 	if (!process)
 		return NULL;
-	if (!process->comm[0])
+	/* until a record says what its leader is called */
+	if (!process->comm[0] && (slot->tid == slot->pid || !accounts->have_tasks))
 		memcpy(process->comm, slot->comm, sizeof(process->comm));
 	thread = accounts_thread(accounts, process, identity, created);
 	if (!thread)
@@ -157,7 +158,9 @@ static void take_slot(struct accounts *accounts, struct thread *thread, __u32 in
 	thread->kernel_ticks_ns = slot->kernel_ticks_ns;
 	thread->task_state = slot->task_state;
 	thread->slot_state = slot->state;
-	memcpy(thread->comm, slot->comm, sizeof(thread->comm));
+	/* what it is called later, its last switch tells, and until then records */
+	if (!thread->comm[0] || slot->state == EBTOP_SLOT_DEAD)
+		memcpy(thread->comm, slot->comm, sizeof(thread->comm));
 	if (slot->flags >> EBTOP_SLOT_FOLLOWED_SHIFT)
 		thread->process->followed = slot->flags >> EBTOP_SLOT_FOLLOWED_SHIFT;
 	thread->process->flags |= PROCESS_ACCOUNTED;

@@ -4,6 +4,7 @@
  * Owns how task records become facts and numbers, and what a pass over all tasks says of those it
  * did not meet.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "accrue.h"
@@ -14,6 +15,18 @@ static void watch(struct accounts *accounts, struct process *process)
 
 	if (entry)
 		*entry = (struct watch_entry){ process->node.start_ns, process->node.id, 0 };
+}
+
+/* Its record has it in parts. */
+static void take_kernel_name(struct process *process, const struct ebtop_task *record)
+{
+	char name[EBTOP_COMM_BYTES + EBTOP_KERNEL_NAME_BYTES + EBTOP_WORK_BYTES];
+	const char *own = record->kernel_name[0] ? record->kernel_name : record->comm;
+	int bytes = snprintf(name, sizeof(name), "%.*s%.*s",
+			     record->kernel_name[0] ? EBTOP_KERNEL_NAME_BYTES : EBTOP_COMM_BYTES,
+			     own, EBTOP_WORK_BYTES, record->work[1] ? record->work : "");
+
+	accounts_set_args(process, name, bytes > 0 ? (__u32)bytes : 0, 0);
 }
 
 static void take_process_facts(struct process *process, const struct ebtop_task *record)
@@ -28,21 +41,30 @@ static void take_process_facts(struct process *process, const struct ebtop_task 
 		process->flags |= PROCESS_CGROUP;
 	}
 	memcpy(process->comm, record->comm, sizeof(process->comm));
-	process->flags &= ~(__u32)(PROCESS_MEMORY | PROCESS_VIRTUAL);
+	if (record->kernel_name[0] || record->work[1])
+		take_kernel_name(process, record);
+}
+
+/* All threads have the same: also once the leader has ended, and has none any more. */
+static void take_memory(struct accounts *accounts, struct process *process,
+			const struct ebtop_task *record)
+{
+	if (process->pass != accounts->refresh)
+		process->flags &= ~(__u32)(PROCESS_MEMORY | PROCESS_VIRTUAL);
+	/* a kernel thread may work in somebody else's for a while */
+	if (record->rss_pages == -1 || record->task_flags & PF_KTHREAD)
+		return;
+	process->flags |= PROCESS_VIRTUAL;
 	if (record->rss_pages >= 0)
 		process->flags |= PROCESS_MEMORY | PROCESS_PEAK;
-	if (record->rss_pages != -1)
-		process->flags |= PROCESS_VIRTUAL;
 	process->rss_pages = (__u64)record->rss_pages;
 	process->virtual_pages = record->virtual_pages;
+	process->peak_rss_pages = record->peak_rss_pages;
 	process->anon_pages = record->anon_pages;
 	process->file_pages = record->file_pages;
 	process->shmem_pages = record->shmem_pages;
 	process->swap_pages = record->swap_pages;
 	process->mappings = record->mappings;
-	/* a zombie has no memory any more: its peak came with its end */
-	if (record->peak_rss_pages || !(process->flags & PROCESS_EXIT_EVENT))
-		process->peak_rss_pages = record->peak_rss_pages;
 }
 
 static void take_faults(struct accounts *accounts, struct thread *thread,
@@ -106,7 +128,6 @@ static void set_last_from_record(struct thread *thread, const struct ebtop_task 
 	thread->voluntary_switches = (__u32)record->voluntary_switches;
 	thread->involuntary_switches = (__u32)record->involuntary_switches;
 	thread->migrations = (__u32)record->migrations;
-	memcpy(thread->comm, record->comm, sizeof(thread->comm));
 }
 
 static void take_thread(struct accounts *accounts, struct thread *thread,
@@ -135,6 +156,7 @@ static void take_thread(struct accounts *accounts, struct thread *thread,
 		thread->kernel_ticks_ns = record->kernel_ticks_ns;
 	}
 	accounts_task_wait(accounts, thread, record);
+	memcpy(thread->comm, record->comm, sizeof(thread->comm));
 	thread->task_state = record->task_state;
 	thread->pass = accounts->refresh;
 }
@@ -150,6 +172,7 @@ void accounts_task(struct accounts *accounts, const struct ebtop_task *record)
 	process = accounts_process(accounts, record->pid, record->leader_start_ns);
 	if (!process)
 		return;
+	take_memory(accounts, process, record);
 	process->pass = accounts->refresh;
 	if (record->tid == record->pid)
 		take_process_facts(process, record);

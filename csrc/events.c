@@ -50,6 +50,7 @@ static struct ebtop_event_row *add_row(struct events *events, const struct ebtop
 	row->uid = head->uid;
 	row->oncpu_ns = -1;
 	memcpy(row->comm, head->comm, sizeof(row->comm));
+	memcpy(row->thread_comm, head->thread_comm, sizeof(row->thread_comm));
 	return row;
 }
 
@@ -347,6 +348,16 @@ static __s64 oncpu_of(const struct accounts *accounts, const struct process *pro
 	return (__s64)oncpu;
 }
 
+/* A life lasts until the last switch, as the time on the CPU does: the event comes a little earlier. */
+static void fill_end(const struct accounts *accounts, struct process *process,
+		     struct ebtop_event_row *row)
+{
+	row->oncpu_ns = oncpu_of(accounts, process, row->tid);
+	if (process->last_switch_ns > row->time_ns)
+		row->duration_ns += process->last_switch_ns - row->time_ns;
+	process->last_switch_ns = 0;
+}
+
 size_t events_ready(struct events *events, __u64 now_ns)
 {
 	const struct accounts *accounts = events->accounts;
@@ -355,13 +366,13 @@ size_t events_ready(struct events *events, __u64 now_ns)
 	/* those behind the first that waits are filled too: their processes are forgotten now */
 	for (size_t i = 0; i < events->rows.count; i++) {
 		struct ebtop_event_row *row = buffer_at(&events->rows, i);
-		const struct process *process;
+		struct process *process;
 
 		if (row->type != EBTOP_EVENT_EXIT || row->oncpu_ns >= 0)
 			continue;
 		process = (void *)hash_find(&accounts->processes, row->pid, row->start_ns);
 		if (process && process->flags & PROCESS_ENDED)
-			row->oncpu_ns = oncpu_of(accounts, process, row->tid);
+			fill_end(accounts, process, row);
 		else if (process && accounts->have_sched && i < ready &&
 			 now_ns < row->time_ns + EXIT_WAIT_NS)
 			ready = i;

@@ -93,6 +93,8 @@ static char *put_json(char *to, const struct ebtop_lines *lines, const struct eb
 	to = put_number(PUT(to, ",\"tid\":"), row->tid);
 	to = put_number(PUT(to, ",\"uid\":"), row->uid);
 	to = put(PUT(to, ",\"comm\":\""), row->comm, strnlen(row->comm, sizeof(row->comm)));
+	to = put(PUT(to, "\",\"thread_comm\":\""), row->thread_comm,
+		 strnlen(row->thread_comm, sizeof(row->thread_comm)));
 	to = put(PUT(to, "\",\"filename\":\""), name, row->text_bytes);
 	to = put_number(PUT(to, "\",\"flags\":"), row->open_flags);
 	to = put_signed(PUT(to, ",\"result\":"), row->result);
@@ -136,6 +138,8 @@ __u32 ebtop_format(struct ebtop_lines *lines, const void *rows, __u32 count, con
 		    row->text_bytes > EBTOP_FILENAME_BYTES || row->text > text_bytes ||
 		    row->text_bytes > text_bytes - row->text || !is_plain(name, row->text_bytes) ||
 		    !is_plain(row->comm, strnlen(row->comm, sizeof(row->comm))) ||
+		    !is_plain(row->thread_comm,
+			      strnlen(row->thread_comm, sizeof(row->thread_comm))) ||
 		    to + LINE_MAX > lines->out + sizeof(lines->out))
 			break;
 		if (lines->clock_second != (__s64)(time_ns / 1000000000))

@@ -4,6 +4,7 @@
  * Owns the table of probes. A new probe is a bpf/<name>.bpf.c, a value of enum ebtop_probe, and a
  * row here.
  */
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -114,6 +115,25 @@ static void prepare_tasks(struct bpf_object *object, const struct maps *maps,
 	set_hidden(&constants->cfg_hidden_pid);
 }
 
+/* Names are read by helper where nothing else gives them; under lockdown that is refused. */
+static void prepare_tcp(struct bpf_object *object, const struct maps *maps,
+			const struct ebtop_settings *settings)
+{
+	size_t size = 0;
+	struct tcp_bpf__rodata *constants = object_constants(object, &size);
+	char text[64] = "";
+	FILE *file = fopen("/sys/kernel/security/lockdown", "re");
+
+	(void)maps;
+	(void)settings;
+	if (file && !fgets(text, sizeof(text), file))
+		text[0] = '\0';
+	if (file)
+		fclose(file);
+	if (constants && size >= sizeof(*constants))
+		constants->cfg_reads = !strstr(text, "[confidentiality]");
+}
+
 const struct probe_kind probe_kinds[EBTOP_PROBES] = {
 	[EBTOP_SCHED] = {
 		.name = "sched",
@@ -210,6 +230,7 @@ const struct probe_kind probe_kinds[EBTOP_PROBES] = {
 		.name = "tcp",
 		.elf_bytes = tcp_bpf__elf_bytes,
 		.needs = connections_need,
+		.prepare = prepare_tcp,
 		.variants = {
 			{ { "state_btf", "read_btf", "received_btf", "sent_btf" } },
 			{ { "state_btf", "read_btf", "recv6_fexit", "recv_fexit",

@@ -189,6 +189,14 @@ static void pack_disks(const struct accounts *accounts, struct ebtop_row *row,
 			 !!(flags & EBTOP_CUMULATIVE), row);
 }
 
+/* Its leader's; where nothing tells that (the kernel hides some tasks), that of a thread. */
+static const char *name_of(const struct process *process)
+{
+	const struct thread *thread = process->threads;
+
+	return process->comm[0] || !thread ? process->comm : thread->comm;
+}
+
 static void pack_process(struct accounts *accounts, struct ebtop_row *row, struct process *process,
 			 __u32 flags)
 {
@@ -221,9 +229,12 @@ static void pack_process(struct accounts *accounts, struct ebtop_row *row, struc
 	pack_facts(row, process);
 	row->tid = row->pid;
 	row->threads = process->live;
-	memcpy(row->comm, process->comm, sizeof(row->comm));
+	memcpy(row->comm, name_of(process), sizeof(row->comm));
+	memcpy(row->process_comm, row->comm, sizeof(row->process_comm));
 	if (process->born == accounts->refresh)
 		row->flags |= EBTOP_ROW_BORN;
+	if (process->execed == accounts->refresh)
+		row->flags |= EBTOP_ROW_EXECED;
 	if (accounts_follows(accounts, process))
 		row->flags |= EBTOP_ROW_FOLLOWED;
 	if (process->flags & PROCESS_ENDED) {
@@ -235,7 +246,7 @@ static void pack_process(struct accounts *accounts, struct ebtop_row *row, struc
 }
 
 static void pack_thread(struct accounts *accounts, struct ebtop_row *row,
-			const struct thread *thread, __u32 flags)
+			const struct thread *thread, struct events *events, __u32 flags)
 {
 	const struct process *process = thread->process;
 	int active = thread->refresh == accounts->refresh;
@@ -263,6 +274,9 @@ static void pack_thread(struct accounts *accounts, struct ebtop_row *row,
 	row->start_ns = thread->node.start_ns;
 	row->threads = process->live;
 	memcpy(row->comm, thread->comm, sizeof(row->comm));
+	memcpy(row->process_comm, name_of(process), sizeof(row->process_comm));
+	if (process->task_flags & PF_KTHREAD)
+		pack_args(row, process, events);
 	row->state = state_letter(thread->task_state);
 	if (thread->slot_state == EBTOP_SLOT_RUNNING || thread->slot_state == EBTOP_SLOT_RUNNABLE)
 		row->state = 'R';
@@ -274,13 +288,13 @@ static void pack_thread(struct accounts *accounts, struct ebtop_row *row,
 }
 
 static void pack_threads(struct rows *rows, struct accounts *accounts,
-			 const struct process *process, __u32 flags)
+			 const struct process *process, struct events *events, __u32 flags)
 {
 	for (const struct thread *thread = process->threads; thread; thread = thread->next) {
 		struct ebtop_row *row = buffer_add(&rows->threads);
 
 		if (row)
-			pack_thread(accounts, row, thread, flags);
+			pack_thread(accounts, row, thread, events, flags);
 		else
 			accounts->lost_memory++;
 	}
@@ -315,13 +329,14 @@ static void add_process(struct rows *rows, struct accounts *accounts, struct pro
 	}
 	pack_process(accounts, row, process, flags);
 	pack_sizes(rows, accounts, process, !!(flags & EBTOP_CUMULATIVE));
-	if (process->refresh == accounts->refresh)
+	/* the whole name of a kernel thread is wanted whether it ran or not, and there are few */
+	if (process->refresh == accounts->refresh || process->task_flags & PF_KTHREAD)
 		pack_args(row, process, events);
 	rows->live_threads += process->live;
 	rows->live_processes +=
 		!(process->flags & PROCESS_ENDED) || process->flags & PROCESS_ZOMBIE;
 	if (flags & EBTOP_WANT_THREADS)
-		pack_threads(rows, accounts, process, flags);
+		pack_threads(rows, accounts, process, events, flags);
 }
 
 /* Requests that no process is charged with: a row without a process. */
@@ -334,7 +349,8 @@ static void add_rest_of_disks(struct rows *rows, struct accounts *accounts, __u3
 				  .rss_shmem_bytes = EBTOP_NOT_COUNTED,
 				  .swap_bytes = EBTOP_NOT_COUNTED,
 				  .mappings = EBTOP_NOT_COUNTED,
-				  .comm = "[writeback]" };
+				  .comm = "[writeback]",
+				  .process_comm = "[writeback]" };
 	struct ebtop_row *row;
 
 	if (!accounts->disks ||

@@ -566,6 +566,7 @@ int ebtop_refresh(ebtop_session *session, __u32 flags, struct ebtop_snapshot *re
 	if (accounts->unexplained.count && events_drain(&session->events) >= 0)
 		accounts_explain(accounts);
 	accounts_find_ended(accounts);
+	events_ready(&session->events, accounts->now_ns);
 	if (accounts->disks)
 		accounts_disks(accounts);
 	if (accounts->connections)

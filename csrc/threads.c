@@ -132,6 +132,8 @@ void accounts_bury(struct accounts *accounts, struct thread *thread)
 	thread->process->ended_oncpu_ns += thread->oncpu_ns;
 	thread->process->last_oncpu_ns = thread->oncpu_ns;
 	thread->process->last_tid = thread->node.id;
+	if (thread->ended_ns > thread->process->last_switch_ns)
+		thread->process->last_switch_ns = thread->ended_ns;
 	thread->process->live--;
 	thread->process->touched--;
 	if (thread->slot) {

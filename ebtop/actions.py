@@ -87,6 +87,7 @@ def filter_text(wanted: Filter) -> str:
         ("pid", ",".join(str(pid) for pid in sorted(wanted.pids))),
         ("user", wanted.user or ""),
         ("port", "" if wanted.port is None else str(wanted.port)),
+        ("thread", wanted.thread or ""),
     ]
     # The name goes last and bare: it may have blanks in it.
     return " ".join([f"{key}={value}" for key, value in words if value] + [wanted.comm or ""])

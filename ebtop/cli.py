@@ -137,7 +137,9 @@ def view_state(options: Options) -> ViewState:
     return ViewState(
         sort=options.sort,
         reverse=options.ascending,
-        filter=Filter(frozenset(options.pids), options.user, options.comm, options.port),
+        filter=Filter(
+            frozenset(options.pids), options.user, options.comm, options.port, options.thread_name
+        ),
         pace=Pace(delay, delay, options.min_delay_s, options.max_delay_s),
         cumulative=options.cumulative,
         threads=options.threads,

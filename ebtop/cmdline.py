@@ -2,7 +2,9 @@
 """Owns the command lines in /proc/PID/cmdline, read by a thread of its own.
 
 That read takes the lock of the process's address space and may never come back, so whoever draws
-never does it. The arguments that the kernel's exec event brought (a row's text) are not its matter.
+never does it. A process can change its command line whenever it runs, so one that has run since it
+was read is read once more, as long as the price allows; exec makes what was read before it void.
+The arguments that the kernel's exec event brought (a row's text) are not its matter.
 """
 
 from __future__ import annotations
@@ -11,27 +13,81 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
-from typing import Any, NamedTuple, Optional
+from collections.abc import Iterable, Sequence
+from typing import Optional
 
 from ebtop.host import read_small
-from ebtop.layout import EXITED, KERNEL, RAN
+from ebtop.layout import COMM_BYTES, EXECED, EXITED, KERNEL, RAN
+from ebtop.model import column_view
 from ebtop.procparse import TICK_NS, parse_stat
+from ebtop.snapshot import Snapshot
 
 MOST_BYTES = 4096
 _MOST_KNOWN = 16384
 _MOST_WAITING = 4096
 _MOST_STUCK = 4
 _STUCK_AFTER_S = 0.5
-_READ_AGAIN_S = 5.0
+_MOST_AGAIN = 64
+"""A refresh may have so many read once more, which takes about 1 ms; at most _AGAIN_A_SECOND."""
+_AGAIN_A_SECOND = 200
+_MOST_TASKS = 64
 
 Key = tuple[int, int]
 
 
-class _Known(NamedTuple):
-    comm: bytes
-    read_at: float
-    args: Optional[bytes]
+class _Known:
+    """What is known of one process; times are monotonic, in ns."""
+
+    __slots__ = ("comm", "exec_ns", "ran_ns", "read_ns")
+
+    def __init__(self) -> None:
+        self.comm: Optional[bytes] = None
+        self.read_ns = -1
+        """When the last reading began; -1: it never was."""
+        self.ran_ns = -1
+        """It may have run until then."""
+        self.exec_ns = -1
+        """What was read before is that of another program."""
+
+    @property
+    def is_void(self) -> bool:
+        return self.read_ns <= self.exec_ns
+
+    @property
+    def is_old(self) -> bool:
+        return self.read_ns <= self.ran_ns
+
+
+def read_command_line(pid: int, root: str = "/proc") -> Optional[bytes]:
+    """The arguments of a process, NUL after each, at most 4 KiB; None when it is gone.
+
+    Once its leader has ended, only its other threads lead to its memory.
+    """
+    args = _read_whole(f"{root}/{pid}/cmdline")
+    if args != b"":
+        return args
+    try:
+        tids = [tid for tid in os.listdir(f"{root}/{pid}/task") if tid != str(pid)]
+    except OSError:
+        return args
+    for tid in tids[:_MOST_TASKS]:
+        args = _read_whole(f"{root}/{pid}/task/{tid}/cmdline") or args
+        if args:
+            break
+    return args
+
+
+def _read_whole(path: str) -> Optional[bytes]:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return os.read(fd, MOST_BYTES)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
 
 
 class _Worker:
@@ -39,7 +95,7 @@ class _Worker:
 
     def __init__(self, owner: CommandLines) -> None:
         self.busy_since: float | None = None
-        self.job: tuple[Key, bytes] | None = None
+        self.job: Key | None = None
         self.thread = threading.Thread(
             target=owner._work, args=(self,), name="cmdline", daemon=True
         )
@@ -50,48 +106,75 @@ class CommandLines:
 
     def __init__(self, root: str = "/proc") -> None:
         self.lines: dict[Key, bytes] = {}
-        """All that is known now, by (pid, start_ns): what the views look into. Read only."""
+        """All that is known now, by (pid, start_ns): arguments, NUL between them. Read only."""
         self._root = root
         self._change = threading.Condition()
         self._known: dict[Key, _Known] = {}
-        self._waiting: deque[tuple[Key, bytes]] = deque()
+        self._waiting: deque[Key] = deque()
         self._asked: set[Key] = set()
         self._worker: _Worker | None = None
         self._stuck = 0
         self._done = 0
+        self._again = _MOST_AGAIN
         self._closed = False
 
-    def get(self, row: dict[str, Any]) -> bytes | None:
-        """Its arguments, NUL between them, at most 4 KiB; None as long as unknown. Never blocks.
+    def absorb(self, snapshot: Snapshot) -> None:
+        """Learns what ran, and what executed a program; once for every refresh."""
+        table, active = snapshot.processes, snapshot.system.active
+        seconds = snapshot.interval_s
+        self._again = min(_MOST_AGAIN, 1 + int(seconds * _AGAIN_A_SECOND))
+        pids, starts, flags = (
+            column_view(table, name)[:active].tolist() for name in ("pid", "start_ns", "flags")
+        )
+        at, stride = table.layout.fields["comm"].offset, table.layout.stride
+        with self._change:
+            for index, key in enumerate(zip(pids, starts)):
+                known = self._known.get(key)
+                if known is None or not flags[index] & (RAN | EXECED):
+                    continue
+                known.ran_ns = snapshot.taken_ns
+                if flags[index] & EXECED:
+                    self.lines.pop(key, None)
+                first = at + index * stride
+                comm = bytes(table.data[first : first + COMM_BYTES])
+                # without the event of an exec its new name tells; what is shown may stay until read
+                if flags[index] & EXECED or known.comm not in (None, comm):
+                    known.exec_ns = snapshot.taken_ns
+                known.comm = comm
 
-        A kernel thread has none: b"". The dead cannot be asked: None unless read while it lived.
-        """
-        if row["flags"] & KERNEL:
-            return b""
-        key = (row["pid"], row["start_ns"])
-        known = self._known.get(key)
-        if not row["flags"] & EXITED and self._is_old(known, row):
-            with self._change:
-                self._ask(key, row["comm"])
-        return known.args if known else None
-
-    def want(self, keys: Iterable[Key]) -> None:
-        """Has the command lines of these read, or read again after a while. Never blocks."""
-        now = time.monotonic()
+    def want(self, keys: Iterable[Key]) -> set[Key]:
+        """Has those read that never were or may have changed since; which. Never blocks."""
+        first, again = [], []
         for key in keys:
             known = self._known.get(key)
-            if known is None or now - known.read_at > _READ_AGAIN_S:
-                with self._change:
-                    self._ask(key, known.comm if known else b"")
+            if known is None or known.is_void:
+                first.append(key)
+            elif known.is_old:
+                again.append((known.read_ns, key))
+        # those that were read longest ago come first, so each has its turn
+        spent = sorted(again)[: self._again]
+        asked = [*first, *(key for _, key in spent)]
+        with self._change:
+            self._again -= len(spent)
+            for key in asked:
+                self._ask(key)
+        return set(asked)
 
-    def wait(self, rows: Iterable[dict[str, Any]], timeout: float = 0.02) -> None:
-        """Reads what `rows` need, until all is read or nothing has come for `timeout` seconds."""
-        left = [row for row in rows if not row["flags"] & (EXITED | KERNEL)]
-        for start in range(0, len(left), _MOST_WAITING):
-            batch = left[start : start + _MOST_WAITING]
-            for row in batch:
-                self.get(row)
-            if not self.settle({(row["pid"], row["start_ns"]) for row in batch}, timeout):
+    def read(self, snapshot: Snapshot, timeout: float = 0.02) -> None:
+        """Absorbs it, and reads what its rows need: until all is read or nothing has come for
+        `timeout` seconds."""
+        self.absorb(snapshot)
+        table = snapshot.processes
+        columns = (column_view(table, name).tolist() for name in ("pid", "start_ns", "flags"))
+        self.wait([(pid, start) for pid, start, flags in zip(*columns)
+                   if pid and not flags & (EXITED | KERNEL)], timeout)  # fmt: skip
+
+    def wait(self, keys: Sequence[Key], timeout: float = 0.02) -> None:
+        """Reads what these need, as `read` does."""
+        needed = [key for key in keys if self._needs(key)]
+        for start in range(0, len(needed), _MOST_WAITING):
+            asked = self.want(needed[start : start + _MOST_WAITING])
+            if not self.settle(asked, timeout):
                 return
 
     def settle(self, keys: set[Key], timeout: float = 0.02) -> bool:
@@ -112,21 +195,19 @@ class CommandLines:
             self._waiting.clear()
             self._change.notify_all()
 
-    @staticmethod
-    def _is_old(known: _Known | None, row: dict[str, Any]) -> bool:
-        if known is None or known.comm != row["comm"]:
-            return True
-        # an exec that keeps the name leaves no other trace here, but it has to run for it
-        return bool(row["flags"] & RAN) and time.monotonic() - known.read_at > _READ_AGAIN_S
+    def _needs(self, key: Key) -> bool:
+        known = self._known.get(key)
+        return known is None or known.is_old or known.is_void
 
-    def _ask(self, key: Key, comm: bytes) -> None:
+    def _ask(self, key: Key) -> None:
         self._replace_stuck()
         if key in self._asked or len(self._waiting) >= _MOST_WAITING or self._closed:
             return
         if self._worker is None and not self._start_worker():
             return
+        self._known.setdefault(key, _Known())
         self._asked.add(key)
-        self._waiting.append((key, comm))
+        self._waiting.append(key)
         self._change.notify_all()
 
     def _replace_stuck(self) -> None:
@@ -136,7 +217,7 @@ class CommandLines:
         if time.monotonic() - worker.busy_since < _STUCK_AFTER_S:
             return
         self._stuck += 1
-        self._remember(*worker.job, None)
+        self._remember(worker.job, time.monotonic_ns(), None)
         self._worker = None
         if self._waiting:
             self._start_worker()
@@ -160,43 +241,35 @@ class CommandLines:
                     self._change.wait()
                 if self._closed or self._worker is not me:
                     return
-                me.job = self._waiting.popleft()
+                me.job = key = self._waiting.popleft()
                 me.busy_since = time.monotonic()
-            (pid, start_ns), comm = me.job
-            args = self._read(pid, start_ns)
+            began_ns = time.monotonic_ns()
+            args = self._read(*key)
             with self._change:
                 if self._worker is not me:
                     self._stuck -= 1
                     return
                 me.busy_since = None
-                self._remember((pid, start_ns), comm, args)
+                self._remember(key, began_ns, args)
 
-    def _remember(self, key: Key, comm: bytes, args: bytes | None) -> None:
-        self._known.pop(key, None)
+    def _remember(self, key: Key, read_ns: int, args: bytes | None) -> None:
+        known = self._known.pop(key, None) or _Known()
         while len(self._known) >= _MOST_KNOWN:
             oldest = next(iter(self._known))
             del self._known[oldest]
             self.lines.pop(oldest, None)
-        self._known[key] = _Known(comm, time.monotonic(), args)
-        if args is not None:
+        self._known[key] = known
+        known.read_ns = read_ns
+        if args is not None and not known.is_void:
             self.lines[key] = args
         self._asked.discard(key)
         self._done += 1
         self._change.notify_all()
 
     def _read(self, pid: int, start_ns: int) -> bytes | None:
-        try:
-            fd = os.open(f"{self._root}/{pid}/cmdline", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            return None
-        try:
-            args = os.read(fd, MOST_BYTES)
-        except OSError:
-            return None
-        finally:
-            os.close(fd)
+        args = read_command_line(pid, self._root)
         # the pid may be another process by now; its start time tells, to a tick
         stat = parse_stat(read_small(f"{self._root}/{pid}/stat"))
-        if stat is None or stat.start_ns // TICK_NS != start_ns // TICK_NS:
+        if args is None or stat is None or stat.start_ns // TICK_NS != start_ns // TICK_NS:
             return None
         return args.rstrip(b"\0")

@@ -13,7 +13,7 @@ from typing import Any
 
 from ebtop import units
 from ebtop.errors import UsageError
-from ebtop.layout import ARGS_CUT, EXITED, KNOWN_BIT, NOT_COUNTED, known_mask
+from ebtop.layout import ARGS_CUT, EXITED, KERNEL, KNOWN_BIT, NOT_COUNTED, known_mask
 from ebtop.leaks import Leak
 from ebtop.snapshot import Snapshot
 from ebtop.text import displayable
@@ -104,8 +104,18 @@ def user_name(row: Row, context: Context) -> str | None:
     return str(row["uid"]) if name is None else displayable(name, context.ascii)
 
 
+def name_of(row: Row, snapshot: Snapshot) -> bytes:
+    """Its name, or its thread's; of a kernel thread whole, where the kernel keeps more of it."""
+    name: bytes = row["comm"]
+    if row["flags"] & KERNEL and row["text_bytes"]:
+        name = snapshot.text[row["text"] : row["text"] + row["text_bytes"]]
+    return name
+
+
 def raw_cmdline(row: Row, context: Context) -> bytes | None:
     """Arguments with NULs between them: as read from the process, else as its exec gave them."""
+    if row["flags"] & KERNEL:
+        return None
     args = context.cmdlines.get((row["pid"], row["start_ns"]))
     if not args and row["text_bytes"]:
         start = row["text"]
@@ -120,12 +130,11 @@ def command(row: Row, context: Context) -> str:
     args = None if row["tid"] != row["pid"] else raw_cmdline(row, context)
     if args is not None:
         shown = displayable(args[:SHOWN_BYTES], context.ascii)
-    elif row["tid"] != row["pid"]:
-        shown = displayable(row["comm"], context.ascii)
-    elif row["pid"]:
-        shown = "[" + displayable(row["comm"], context.ascii) + "]"
-    else:  # no process: what none is charged with has its own brackets
-        shown = displayable(row["comm"], context.ascii)
+    else:
+        shown = displayable(name_of(row, context.snapshot), context.ascii)
+        # no process: what none is charged with has its own brackets
+        if row["tid"] == row["pid"] and row["pid"]:
+            shown = f"[{shown}]"
     return f"({ending(row)}) {shown}" if row["flags"] & EXITED else shown
 
 

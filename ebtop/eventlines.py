@@ -61,9 +61,10 @@ def json_event(row: Row, text: bytes, time_ns: int, own: Optional[JsonOf] = None
         "tid": row["tid"],
         "uid": row["uid"],
         "comm": data_text(row["comm"]),
+        "thread_comm": data_text(row["thread_comm"]),
     }
     if kind in _UNOWNED and not row["pid"]:
-        event.update(dict.fromkeys(("pid", "tid", "uid", "comm")))
+        event.update(dict.fromkeys(("pid", "tid", "uid", "comm", "thread_comm")))
     event.update((own or _JSON[kind])(row, text))
     return json_line(event)
 

@@ -24,6 +24,7 @@ from ebtop.columns import (
     is_judged,
     leak_of,
     memory_part,
+    name_of,
     raw_cmdline,
     state_letter,
 )
@@ -45,6 +46,7 @@ from ebtop.layout import (
     COUNTERS,
     EXITED,
     FACTS,
+    KERNEL,
     KNOWN_BIT,
     LOG2_BUCKETS,
     MEMORY_PARTS,
@@ -225,7 +227,7 @@ def task(
     ended = bool(row["flags"] & EXITED)
     values["pid"] = row["pid"]
     values["user"] = None if user is None else data_text(user)
-    values["comm"] = data_text(row["comm"])
+    values["comm"] = data_text(name_of(row, snapshot))
     values["cmdline"] = None if args is None else data_text(args)
     values["state"] = state_letter(row)
     values["exited"] = ended
@@ -245,6 +247,9 @@ def task(
         values["wait_ns"] = {reason: row[name] for name, reason in _WAIT_COUNTERS.items()}
     if thread:
         values["tid"] = row["tid"]
+        values["thread_comm"] = values["comm"]
+        kernel = bool(row["flags"] & KERNEL)
+        values["process_comm"] = values["comm"] if kernel else data_text(row["process_comm"])
     return values
 
 

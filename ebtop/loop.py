@@ -21,7 +21,6 @@ from ebtop.guard import Lifeline
 from ebtop.keys import KEYS, Action
 from ebtop.memorylimits import Limits
 from ebtop.memorywatch import MemoryWatch
-from ebtop.model import column_view
 from ebtop.screen import Screen
 from ebtop.screendump import write_text
 from ebtop.signals import ENDING, Signals
@@ -249,6 +248,7 @@ class Loop:
         self._memory.look_at(state.looked_at)
         self._snapshot = self._memory.watch(self._snapshot)
         self._log.absorb(self._snapshot)
+        self._commands.absorb(self._snapshot)
 
     def _render(self) -> None:
         width, height = self._screen.size
@@ -259,16 +259,11 @@ class Loop:
 
     def _read_commands(self, visible: Sequence[tuple[int, int]]) -> bool:
         """Asks for the command lines of the rows shown; whether some came that were not known."""
-        known = self._commands.lines
-        new = {key for key in visible if key not in known}
-        # only what ran can have changed its command line by exec
-        table, active = self._snapshot.processes, self._snapshot.system.active
-        ran = set(column_view(table, "pid")[:active])
-        self._commands.want(key for key in visible if key in new or key[0] in ran)
-        if not new:
-            return False
-        self._commands.settle(new, _CMDLINE_WAIT_S)
-        return not new.isdisjoint(known)
+        lines = self._commands.lines
+        asked = self._commands.want(visible)
+        before = {key: lines.get(key) for key in asked}
+        self._commands.settle(asked, _CMDLINE_WAIT_S)
+        return any(lines.get(key) != before[key] for key in asked)
 
     def _rendered(self, width: int, height: int) -> Frame:
         return render(

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from ebtop.columns import Column, Context
 from ebtop.connectiontable import owners_of_port
-from ebtop.layout import Table
+from ebtop.layout import KERNEL, Table
 from ebtop.text import raw_bytes
 from ebtop.viewstate import Filter, Identity
 
@@ -27,8 +27,11 @@ class Order:
         table: Table,
         parts: Sequence[Sequence[int]],
         branches: dict[int, str] | None = None,
+        text: bytes = b"",
     ) -> None:
         self.table = table
+        self.text = text
+        """What names of rows may be in."""
         self._parts = [part for part in parts if len(part)]
         self._length = sum(len(part) for part in self._parts)
         self.branches = branches or {}
@@ -108,13 +111,13 @@ def order_rows(wanted: Wanted, context: Context) -> Order:
         active = min(snapshot.system.active, count)
         head = _sorted(table, range(active), wanted, context)
         idle = range(active, count)
-        return Order(table, (idle, head) if wanted.reverse else (head, idle))
+        return Order(table, (idle, head) if wanted.reverse else (head, idle), text=snapshot.text)
     rows = _filtered(table, wanted.filter, context) if wanted.filter else range(count)
     ordered = _sorted(table, rows, wanted, context)
     if wanted.tree:
         branches = _tree(table, ordered, wanted.ascii)
-        return Order(table, (list(branches),), branches)
-    return Order(table, (ordered,))
+        return Order(table, (list(branches),), branches, snapshot.text)
+    return Order(table, (ordered,), text=snapshot.text)
 
 
 def _idle_are_zero(wanted: Wanted, context: Context) -> bool:
@@ -123,9 +126,14 @@ def _idle_are_zero(wanted: Wanted, context: Context) -> bool:
     return counts and not context.snapshot.cumulative and not wanted.threads
 
 
-def comm_of(table: Table, index: int) -> bytes:
-    """The name of one row, which is not otherwise unpacked."""
-    start = index * table.layout.stride + table.layout.fields["comm"].offset
+def name_at(table: Table, index: int, text: bytes, of_process: bool = False) -> bytes:
+    """The name of one row, which is not otherwise unpacked; with `of_process` not the thread's but
+    its process's. A kernel thread's is whole: `text` is what rows point into."""
+    if column_view(table, "flags")[index] & KERNEL and column_view(table, "text_bytes")[index]:
+        start = column_view(table, "text")[index]
+        return text[start : start + column_view(table, "text_bytes")[index]]
+    member = table.layout.fields["process_comm" if of_process else "comm"]
+    start = index * table.layout.stride + member.offset
     return bytes(table.data[start : start + 16]).split(b"\0", 1)[0]
 
 
@@ -150,7 +158,8 @@ def _sorted(table: Table, rows: Sequence[int], wanted: Wanted, context: Context)
 
 def _values(table: Table, rows: Sequence[int], column: Column, context: Context) -> Any:
     if column.name == "cmd":
-        return {index: comm_of(table, index).lower() for index in rows}
+        text = context.snapshot.text
+        return {index: name_at(table, index, text).lower() for index in rows}
     if column.name == "leak":
         return _growth(table, rows, context)
     view = column_view(table, column.field)
@@ -179,13 +188,21 @@ def _filtered(table: Table, keep: Filter, context: Context) -> list[int]:
         owners = column_view(table, "uid").tolist()
         rows = [index for index in rows if owners[index] in uids]
     if keep.comm is not None:
-        part = raw_bytes(keep.comm).lower()
-        rows = [index for index in rows if part in comm_of(table, index).lower()]
+        rows = _named(table, rows, keep.comm, context, of_process=True)
+    if keep.thread is not None and table is context.snapshot.threads:
+        rows = _named(table, rows, keep.thread, context)
     if keep.port is not None and context.snapshot.connections is not None:
         owners = owners_of_port(context.snapshot.connections, keep.port)
         pids = column_view(table, "pid").tolist()
         rows = [index for index in rows if pids[index] in owners]
     return rows
+
+
+def _named(
+    table: Table, rows: list[int], name: str, context: Context, of_process: bool = False
+) -> list[int]:
+    part, text = raw_bytes(name).lower(), context.snapshot.text
+    return [index for index in rows if part in name_at(table, index, text, of_process).lower()]
 
 
 def _uids_named(user: str, context: Context) -> frozenset[int]:

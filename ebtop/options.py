@@ -63,6 +63,8 @@ class Options:
     pids: tuple[int, ...] = ()
     user: Optional[str] = None
     comm: Optional[str] = None
+    thread_name: Optional[str] = None
+    """A part of the thread's own name; `comm` is one of the process's."""
     port: Optional[int] = None
     sort: str = "cpu"
     ascending: bool = False
@@ -139,6 +141,8 @@ def parse(arguments: list[str]) -> Options:
     if unknown:
         raise UsageError(unknown_option(unknown[0]))
     command, as_json = _command(given)
+    if given.thread_name is not None and not given.threads:
+        raise UsageError("--thread-name goes with -H: without it rows are processes")
     if given.size and command != "once":
         raise UsageError("--size goes with --once only")
     low, high = _bounds(given)
@@ -146,7 +150,8 @@ def parse(arguments: list[str]) -> Options:
     return Options(
         command=command, json=as_json, delay_s=given.delay, min_delay_s=low, max_delay_s=high,
         iterations=given.iterations, pids=tuple(pid for pids in given.pid for pid in pids),
-        user=given.user, comm=given.comm, port=given.port, sort=given.sort.lstrip("-"),
+        user=given.user, comm=given.comm, thread_name=given.thread_name, port=given.port,
+        sort=given.sort.lstrip("-"),
         ascending=given.sort.startswith("-"), limit=given.limit, threads=given.threads,
         tree=given.tree, cumulative=given.cumulative, probes=probes, color=given.color,
         ascii=given.ascii, source=given.source, size=given.size, debug=given.debug,
@@ -212,6 +217,7 @@ def _add_choosing(parser: argparse.ArgumentParser) -> None:
         help="only these processes")  # fmt: skip
     add("-u", "--user", metavar="NAME", help="only this user's processes")
     add("-c", "--comm", metavar="TEXT", help="only processes with TEXT in their name")
+    add("--thread-name", metavar="TEXT", help="with -H: only threads with TEXT in their own name")
     add("--port", type=port, metavar="PORT",
         help="only processes with a TCP connection, or listening, on this port")  # fmt: skip
     add("-s", "--sort", type=_sort, default="cpu", metavar="COLUMN",

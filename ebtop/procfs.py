@@ -9,14 +9,15 @@ guessed: started, exited and the counters of the dead stay unknown.
 from __future__ import annotations
 
 import os
+import struct
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 
 from ebtop.diskstats import DiskStats, disk_rows
 from ebtop.host import SelfUsage, read_host, read_small, self_usage, users
-from ebtop.layout import BORN, COUNTERS, CPU, EVENT, LOSSES, RAN, ROW, Table
+from ebtop.layout import BORN, COMM_BYTES, COUNTERS, CPU, EVENT, LOSSES, RAN, ROW, Table
 from ebtop.procparse import TICK_NS, Machine, parse_machine
 from ebtop.proctask import (
     NO_COUNTS,
@@ -244,8 +245,11 @@ class ProcSource:
         old, self._machine = self._machine, machine
         host = read_host(self._root)
         cpus = list(_cpu_intervals(old, machine))
-        processes, active = _rows(self._processes.values(), cumulative)
-        thread_rows = _rows(self._every_thread(), cumulative)[0] if threads else b""
+        text = bytearray()
+        processes, active = _rows(self._processes.values(), cumulative, text)
+        thread_rows = b""
+        if threads:
+            thread_rows = _rows(self._every_thread(), cumulative, text, self._processes)[0]
         return Snapshot(
             time=time.time(),
             taken_ns=self._taken_ns or 0,
@@ -261,6 +265,7 @@ class ProcSource:
             threads=Table(ROW, thread_rows),
             cpus=Table(CPU, b"".join(CPU.pack(row) for row in cpus)),
             events=Table(EVENT, b""),
+            text=bytes(text),
             since_ns=self._since_ns,
             users=users(self._uids()),
         )
@@ -328,14 +333,40 @@ def _numbers_in(folder: str) -> list[int]:
     return sorted(number for number in numbers if 0 < number <= _MOST_PID)
 
 
-def _rows(tasks: Iterable[_Task], cumulative: bool) -> tuple[bytes, int]:
-    """Packed rows, those with anything to sort by first, and how many those are."""
+def _rows(
+    tasks: Iterable[_Task],
+    cumulative: bool,
+    text: bytearray,
+    processes: Mapping[int, _Task] = MappingProxyType({}),
+) -> tuple[bytes, int]:
+    """Packed rows, those with anything to sort by first, and how many those are; names that are too
+    long for a row are added to `text`. Threads have the names of their `processes` beside their
+    own."""
     first: list[bytes] = []
     rest: list[bytes] = []
     for task in tasks:
         counted = task.active or (cumulative and ran(task.sums))
-        (first if counted else rest).append(task.row(cumulative))
+        row = _named(task, task.row(cumulative), text)
+        process = processes.get(task.pid)
+        if process is not None and process is not task:
+            row = _with(row, "process_comm", process.sample.stat.comm.ljust(COMM_BYTES, b"\0"))
+        (first if counted else rest).append(row)
     return b"".join(first) + b"".join(rest), len(first)
+
+
+def _named(task: _Task, row: bytes, text: bytearray) -> bytes:
+    stat = task.sample.stat
+    if not stat.kernel_thread or stat.name == stat.comm:
+        return row
+    where = struct.pack("=II", len(text), len(stat.name))  # and `text_bytes`, which is next
+    text += stat.name
+    return _with(row, "text", where)
+
+
+def _with(row: bytes, name: str, value: bytes) -> bytes:
+    """The row with another value from that member on."""
+    at = ROW.fields[name].offset
+    return row[:at] + value + row[at + len(value) :]
 
 
 def _cpu_intervals(old: Machine, new: Machine) -> Iterator[dict[str, int]]:

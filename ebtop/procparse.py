@@ -14,7 +14,7 @@ from typing import NamedTuple
 TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
-_COMM_BYTES = 15
+_COMM_BYTES, _NAME_BYTES = 15, 63
 _PF_KTHREAD = 0x00200000
 _STATES = b"RSDTtZXxKWPIC"
 _MOST = (1 << 63) - 1
@@ -25,6 +25,8 @@ class Stat(NamedTuple):
     """What is used of /proc/PID/stat, in the units of a row."""
 
     comm: bytes
+    name: bytes
+    """Whole; of a kernel thread it may be longer than `comm`."""
     state: int
     ppid: int
     kernel_thread: bool
@@ -75,6 +77,7 @@ def parse_stat(data: bytes | None) -> Stat | None:
     try:
         return Stat(
             comm=comm[:_COMM_BYTES],
+            name=comm[:_NAME_BYTES],
             state=state[0],
             ppid=number(ppid, _MOST_32),
             kernel_thread=bool(number(flags) & _PF_KTHREAD),

@@ -34,6 +34,7 @@ from ebtop.procparse import (
 
 _MOST = (1 << 64) - 1
 _ZOMBIE = b"ZXx"
+_MOST_THREADS = 64
 _ALWAYS = ("start_ns", "ppid", "threads", "state")
 
 Counts = tuple[Optional[int], ...]  # one for each of COUNTERS, in their order
@@ -68,8 +69,28 @@ def read_sample(path: str, *, thread: bool) -> Sample | None:
     stat = parse_stat(read_small(path + "/stat"))
     if stat is None:
         return None
+    alone = thread or stat.threads <= 1
+    if not alone and stat.state in _ZOMBIE:
+        stat, path = _by_living_thread(stat, path)
     status = parse_status(read_small(path + "/status"))
-    return Sample(stat, status, sched, thread or stat.threads <= 1)
+    return Sample(stat, status, sched, alone)
+
+
+def _by_living_thread(stat: Stat, path: str) -> tuple[Stat, str]:
+    """A leader that has ended has no memory any more, and its state is not the process's: another
+    thread's files tell of both. With the folder to read on in."""
+    try:
+        tids = os.listdir(path + "/task")
+    except OSError:
+        return stat, path
+    for tid in tids[:_MOST_THREADS]:
+        folder = f"{path}/task/{tid}"
+        other = parse_stat(read_small(folder + "/stat"))
+        if other is not None and other.state not in _ZOMBIE:
+            return stat._replace(
+                state=other.state, virtual_bytes=other.virtual_bytes, rss_bytes=other.rss_bytes
+            ), folder
+    return stat, path
 
 
 def totals(sample: Sample) -> Counts:
@@ -147,6 +168,7 @@ def pack_row(sample: Sample, pid: int, tid: int, counts: Counts, flags: int) -> 
     values.update(
         known=known, start_ns=stat.start_ns, pid=pid, tid=tid, ppid=stat.ppid,
         threads=stat.threads, state=stat.state, flags=flags, comm=stat.comm,
+        process_comm=stat.comm,
     )  # fmt: skip
     return ROW.pack(values)
 

@@ -232,11 +232,11 @@ class _Course:
 
     def _name_old_ones(self) -> None:
         """The arguments of those whose exec nobody saw."""
-        from ebtop.host import read_small
+        from ebtop.cmdline import read_command_line
 
         for key, one in self._tree.members.items():
             if not one.ended and key not in self._tree.args:
-                self._tree.args[key] = read_small(f"/proc/{key[0]}/cmdline", 4096) or b""
+                self._tree.args[key] = read_command_line(key[0]) or b""
 
     # ---- at its end ----
 
@@ -328,7 +328,7 @@ def _imports() -> Iterator[None]:
 
 def _import_all(done: Any) -> None:
     try:
-        from ebtop import runmachine, runtext  # noqa: F401 - they import the others
+        from ebtop import cmdline, runmachine, runtext  # noqa: F401 - they import the others
     except Exception as error:  # it comes again where it is needed, and can be said
         del error
     finally:

@@ -57,7 +57,7 @@ def _batch(options: Options, state: ViewState, lines: CommandLines) -> Emit:
     from ebtop.batch import batch_text
 
     def emit(snapshot: Snapshot) -> str:
-        lines.wait(snapshot.processes.rows())
+        lines.read(snapshot)
         return batch_text(snapshot, state, lines.lines, options.limit)
 
     return emit
@@ -70,7 +70,7 @@ def _json(options: Options, state: ViewState, lines: CommandLines) -> Emit:
     cgroups = CgroupPaths()
 
     def emit(snapshot: Snapshot) -> str:
-        lines.wait(snapshot.processes.rows())
+        lines.read(snapshot)
         return sample_line(snapshot, state, lines.lines, options.limit, cgroups)
 
     return emit
@@ -85,7 +85,7 @@ def _once(options: Options, state: ViewState, lines: CommandLines) -> Emit:
 
     def emit(snapshot: Snapshot) -> str:
         log.absorb(snapshot)
-        lines.wait(snapshot.processes.rows())
+        lines.read(snapshot)
         frame = render(snapshot, state, width, height, log.lines, log.totals, lines.lines)
         return frame_text(frame)
 

@@ -162,14 +162,15 @@ class Wanted:
         self._all = not self._pids
         self._follow = options.descendants and births
         self._uid = uid_of(options.user) if births else None
-        self._comm = None if options.comm is None else raw_bytes(options.comm)
+        names = (("comm", options.comm), ("thread_comm", options.thread_name))
+        self._names = [(member, raw_bytes(part)) for member, part in names if part is not None]
         if self._follow:
             self._pids |= host.descendants(self._pids)
 
     @property
     def all_of_them(self) -> bool:
         """Nothing is left for us to choose, as long as all events are of the kinds wanted."""
-        return self._all and not self._follow and self._uid is None and self._comm is None
+        return self._all and not self._follow and self._uid is None and not self._names
 
     def __call__(self, row: dict[str, Any]) -> bool:
         """To be asked of each event in turn."""
@@ -184,7 +185,7 @@ class Wanted:
     def _passes(self, row: dict[str, Any]) -> bool:
         if self._uid is not None and row["uid"] != self._uid:
             return False
-        return self._comm is None or self._comm in row["comm"]
+        return all(part in row[member] for member, part in self._names)
 
 
 class Loss:

@@ -76,6 +76,7 @@ def _add_choosing(parser: argparse.ArgumentParser, latency_of: str = "") -> None
         help="with one -p: also what it starts, and what that starts")  # fmt: skip
     add("-u", "--user", metavar="NAME", help="only this user's processes, by name or number")
     add("-c", "--comm", metavar="TEXT", help="only processes with TEXT in their name")
+    add("--thread-name", metavar="TEXT", help="only threads with TEXT in their own name")
     if latency_of:
         add("--min-latency", type=latency, default=0, metavar="TIME",
             help=f"only {latency_of} that took at least so long, as in 5ms or 100us")  # fmt: skip
@@ -99,7 +100,8 @@ def _stream(given: Any) -> dict[str, Any]:
         raise UsageError("--descendants goes with one -p PID")
     return {
         **_common(given), "pids": chosen, "descendants": given.descendants, "user": given.user,
-        "comm": given.comm, "min_latency_ns": getattr(given, "min_latency", 0),
+        "comm": given.comm, "thread_name": given.thread_name,
+        "min_latency_ns": getattr(given, "min_latency", 0),
         "iterations": given.iterations, "json": given.json, "delay_s": given.delay,
         "min_bytes": getattr(given, "min_size", 0),
         "buffer_bytes": given.buffer_size, "port": getattr(given, "port", None),

@@ -26,7 +26,7 @@ STANDING = frozenset({"stacks"})
 TO_THE_END = 1 << 30
 """A `move` that reaches the last row; negated, the first."""
 
-FILTER_HELP = "PID[,PID] user=NAME name=TEXT port=N"
+FILTER_HELP = "PID[,PID] user=NAME name=TEXT port=N thread=TEXT"
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,12 @@ class Filter:
     user: str | None = None
     comm: str | None = None
     port: int | None = None
+    thread: str | None = None
+    """A part of a thread's own name, where rows are threads."""
 
     def __bool__(self) -> bool:
         return bool(self.pids) or any(
-            value is not None for value in (self.user, self.comm, self.port)
+            value is not None for value in (self.user, self.comm, self.port, self.thread)
         )
 
     @classmethod
@@ -51,7 +53,7 @@ class Filter:
         given: dict[str, str] = {}
         for word in text.split():
             key, equals, value = word.partition("=")
-            if equals and key in ("pid", "user", "name", "comm", "port"):
+            if equals and key in ("pid", "user", "name", "comm", "port", "thread"):
                 given["name" if key == "comm" else key] = value
             elif word.replace(",", "").isdecimal():
                 pids |= _numbers("pid", word)
@@ -61,7 +63,7 @@ class Filter:
             pids |= _numbers("pid", given["pid"])
         port = min(_numbers("port", given["port"]), default=None) if "port" in given else None
         comm = given.get("name") or " ".join(words) or None
-        return cls(pids, given.get("user") or None, comm, port)
+        return cls(pids, given.get("user") or None, comm, port, given.get("thread") or None)
 
 
 def port_of(search: str) -> int | None:

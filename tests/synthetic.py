@@ -66,7 +66,7 @@ def process(pid: int, comm: bytes = b"idle", **values: Any) -> dict[str, Any]:
         "known": ALL_KNOWN, "start_ns": pid * 1_000_003, "rss_bytes": 4 << 20,
         "virtual_bytes": 64 << 20, "peak_rss_bytes": 5 << 20, "cgroup_id": 77, "pid": pid,
         "tid": pid, "ppid": 1 if pid > 1 else 0, "uid": 1000, "threads": 1, "state": ord("S"),
-        "comm": comm, "offcpu_ns": 1000 * MS, "wait_sleep_ns": 1000 * MS,
+        "comm": comm, "process_comm": comm, "offcpu_ns": 1000 * MS, "wait_sleep_ns": 1000 * MS,
         "lifetime_ns": 1000 * MS, **dict.fromkeys(MEMORY_PARTS, NOT_COUNTED),
     }  # fmt: skip
     row.update(values)
@@ -177,7 +177,7 @@ def cpus(busy: Iterable[float | None]) -> Table:
 def event(kind: str, pid: int, comm: bytes, **values: Any) -> dict[str, Any]:
     row = {
         "time_ns": NOW_NS - 500 * MS, "start_ns": pid * 1_000_003, "type": EVENT_TYPES.index(kind),
-        "pid": pid, "tid": pid, "uid": 1000, "ppid": 100, "comm": comm,
+        "pid": pid, "tid": pid, "uid": 1000, "ppid": 100, "comm": comm, "thread_comm": comm,
     }  # fmt: skip
     row.update(values)
     return row

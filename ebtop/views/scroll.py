@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ebtop.model import Order, column_view, comm_of, identity_of
+from ebtop.model import Order, column_view, identity_of, name_at
 from ebtop.text import raw_bytes
 from ebtop.viewstate import CONNECTIONS, EVENTS, PROCESSES, SYSCALLS, ViewState
 
@@ -67,6 +67,6 @@ def _search(
         row = rows[candidate]
         if owners is not None and pids[row] in owners:
             return candidate
-        if owners is None and part in comm_of(order.table, row).lower():
+        if owners is None and part in name_at(order.table, row, order.text).lower():
             return candidate
     return at

@@ -86,6 +86,8 @@ def _filter(shown: Filter, snapshot: Snapshot, state: ViewState) -> Line:
         words.append("user " + displayable(shown.user, state.ascii))
     if shown.comm is not None:
         words.append("name " + displayable(shown.comm, state.ascii))
+    if shown.thread is not None:
+        words.append("thread " + displayable(shown.thread, state.ascii))
     if shown.port is not None:
         words.append(
             f"port {shown.port}"

@@ -240,3 +240,15 @@ def test_it_ends_after_so_many_events():
             run("/bin/true")
         assert len(follower.end(None)) == 7
     assert follower.process.returncode == 0
+
+
+def test_a_life_is_not_shorter_than_its_time_on_the_cpu():
+    """The exit of one that only runs comes before its last steps, which are on the CPU too."""
+    busy = workload("act")
+    with follow() as follower:
+        pids = {run(busy, "exit", str(code)).pid for code in range(101)}
+        events = follower.end()
+    ends = [event for event in events if event["type"] == "exit" and event["pid"] in pids]
+    assert len(ends) == 101
+    for end in ends:
+        assert end["duration_ns"] >= end["oncpu_ns"] > 0

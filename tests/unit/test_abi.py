@@ -91,9 +91,9 @@ def test_each_group_begins_with_the_counter_that_the_header_names() -> None:
 
 def test_constants_typed_in_python_are_those_of_the_header() -> None:
     flags = (layout.RAN, layout.BORN, layout.EXITED, layout.KERNEL, layout.ARGS_CUT)
-    flags += (layout.DIVIDED, layout.DISK_SLOW, layout.FOLLOWED)
+    flags += (layout.DIVIDED, layout.DISK_SLOW, layout.FOLLOWED, layout.EXECED)
     names = ("RAN", "BORN", "EXITED", "KERNEL", "ARGS_CUT", "DIVIDED", "DISK_SLOW")
-    names += ("FOLLOWED",)
+    names += ("FOLLOWED", "EXECED")
     assert flags == tuple(getattr(lib, "EBTOP_ROW_" + name) for name in names)
     states = ffi.typeof("enum ebtop_probe_state").elements
     assert (

@@ -66,7 +66,7 @@ def test_values_have_the_size_and_sign_of_their_types() -> None:
 
 def test_the_promised_keys_and_only_those_that_were_asked_for() -> None:
     found = as_json(lines_of((DFD,)), call([3]))
-    own = list(found)[list(found).index("comm") + 1 :]
+    own = list(found)[list(found).index("thread_comm") + 1 :]
     assert own == ["function", "args", "arg_names", "arg_strings"]
     found = as_json(lines_of((), INT, returns=True), call([], result=-2, duration_ns=5))
     assert (found["type"], found["function"], found["args"]) == ("kprobe", "work", [])

@@ -112,6 +112,7 @@ def event(**values: Any) -> tuple[dict[str, Any], bytes]:
     head = dict.fromkeys(EVENT.names, 0)
     head.update(
         type=EVENT_TYPES.index("tcp"), pid=row.get("pid", 0), comm=b"n\nc",
+        thread_comm=b"n\nc",
         result=STATES.index("SYN_SENT"), duration_ns=1_200_000, text_bytes=len(text),
         time_ns=synthetic.NOW_NS,
     )  # fmt: skip

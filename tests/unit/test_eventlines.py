@@ -28,7 +28,7 @@ import hostile
 
 MS = 1_000_000
 TIME_NS = 1_700_000_000 * 10**9 + 123_456_789
-HEAD = ["type", "time", "monotonic_ns", "pid", "tid", "uid", "comm"]
+HEAD = ["type", "time", "monotonic_ns", "pid", "tid", "uid", "comm", "thread_comm"]
 
 
 def opened(name: bytes, **values: object) -> tuple[dict[str, object], bytes]:

@@ -128,7 +128,7 @@ def test_threads_only_when_wanted() -> None:
     assert sample(office)["threads"] == []
     found = sample(office, threads=True)
     assert [row["tid"] for row in found["threads"]] == [501, 502]
-    assert set(found["threads"][0]) == {*PROCESS_KEYS, "tid"}
+    assert set(found["threads"][0]) == {*PROCESS_KEYS, "tid", "thread_comm", "process_comm"}
     assert len(found["processes"]) == len(office.processes)
 
 

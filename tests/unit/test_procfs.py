@@ -12,9 +12,10 @@ import time
 import pytest
 from fakeproc import TICK_NS, FakeProc
 
+from ebtop.columns import name_of
 from ebtop.layout import BORN, EXITED, KERNEL, KNOWN_BIT, RAN
 from ebtop.procfs import ProcSource
-from ebtop.procparse import parse_machine, parse_schedstat, parse_stat, parse_status
+from ebtop.procparse import PAGE_BYTES, parse_machine, parse_schedstat, parse_stat, parse_status
 
 
 @pytest.fixture
@@ -47,6 +48,34 @@ def test_time_of_a_single_thread_is_the_schedulers(proc):
     assert (row["voluntary_switches"], row["involuntary_switches"]) == (3, 2)
     assert row["minor_faults"] == 7
     assert row["flags"] & RAN
+
+
+def test_a_process_whose_leader_has_ended_has_the_memory_and_state_of_a_thread(proc):
+    proc.put(7, state="Z", threads=2, rss=0, vsize=0, comm="prog")
+    proc.put_thread(7, 7, state="Z", rss=0, vsize=0)
+    proc.put_thread(7, 9, state="D", rss=5, vsize=8192, comm="pool")
+    row = by_pid(second(proc, lambda: None))[7]
+    assert (row["rss_bytes"], row["virtual_bytes"]) == (5 * PAGE_BYTES, 8192)
+    assert (chr(row["state"]), row["comm"]) == ("D", b"prog")
+    assert not row["flags"] & EXITED
+
+
+def test_a_kernel_thread_has_its_whole_name(proc):
+    name = "kworker/1:1H-kblockd"
+    proc.put(7, flags=0x00200000, comm=name)
+    proc.put(8, comm="a program's name")
+    snapshot = second(proc, lambda: None)
+    rows = by_pid(snapshot)
+    assert name_of(rows[7], snapshot) == name.encode()
+    assert name_of(rows[8], snapshot) == b"a program's nam"
+
+
+def test_threads_know_their_process(proc):
+    proc.put(7, threads=2, comm="prog")
+    proc.put_thread(7, 7, comm="prog")
+    proc.put_thread(7, 9, comm="pool")
+    rows = {row["tid"]: row for row in second(proc, lambda: None, threads=True).threads.rows()}
+    assert (rows[9]["comm"], rows[9]["process_comm"]) == (b"pool", b"prog")
 
 
 def test_time_of_many_threads_is_of_ticks_and_no_value_is_the_leaders_alone(proc):
