@@ -630,6 +630,15 @@ struct ebtop_tcp_slot {
 
 /* ---- task records: what iter/task writes ---- */
 
+/* Where controllers have hierarchies of their own (cgroup v1), each has its own numbers. */
+enum ebtop_hierarchy {
+	EBTOP_HIERARCHY_UNIFIED = 0,
+	EBTOP_HIERARCHY_PIDS = 1,
+	EBTOP_HIERARCHY_MEMORY = 2,
+	EBTOP_HIERARCHY_CPU = 3,
+};
+#define EBTOP_HIERARCHY_SHIFT 62
+
 struct ebtop_task {
 	__u64 start_ns;
 	__u64 leader_start_ns;
@@ -645,7 +654,8 @@ struct ebtop_task {
 	__u64 group_major_faults;
 	__u64 dirtied_bytes; /* of this thread; EBTOP_NOT_COUNTED: the kernel does not count it */
 	__u64 group_dirtied_bytes;
-	__u64 cgroup_id;
+	__u64 cgroup_id;            /* in cgroup v2 */
+	__u64 controller_cgroup_id; /* enum ebtop_hierarchy above its number; 0: in none of them */
 	__s64 rss_pages; /* -1: no address space (kernel thread, zombie); -2: not readable */
 	__u64 virtual_pages;
 	__u64 peak_rss_pages;
@@ -823,7 +833,8 @@ struct ebtop_row {
 	__u64 swap_bytes;
 	__u64 mappings; /* likewise */
 	__u64 cgroup_id;
-	__u64 disk_latency_min_ns; /* the three: only where requests were timed (`disk_timed`) */
+	__u64 controller_cgroup_id; /* as in struct ebtop_task; known with it */
+	__u64 disk_latency_min_ns;  /* the three: only where requests were timed (`disk_timed`) */
 	__u64 disk_latency_p99_ns;
 	__u64 disk_latency_max_ns;
 	__u64 disk_timed;

@@ -70,6 +70,41 @@ static __always_inline bool wants_stack(const struct ebtop_task *record)
 	return now && is_watched(now, record->pid, index && *index ? slot_at(*index) : NULL);
 }
 
+static __always_inline __u64 own_cgroup_in(const struct css_set *cgroups, __u64 subsystem,
+					   enum ebtop_hierarchy hierarchy)
+{
+	struct cgroup_subsys_state *const *all =
+		(void *)cgroups + bpf_core_field_offset(struct css_set, subsys);
+	const struct cgroup *cgroup = all[subsystem]->cgroup;
+
+	/* controllers of cgroup v2 are all in hierarchy 0 */
+	if (!cgroup->root->hierarchy_id || !cgroup->level)
+		return 0;
+	return cgroup->kn->id | (__u64)hierarchy << EBTOP_HIERARCHY_SHIFT;
+}
+
+#define OWN_CGROUP(cgroups, name, hierarchy)                                                       \
+	(bpf_core_enum_value_exists(enum cgroup_subsys_id, name##_cgrp_id) ?                       \
+		 own_cgroup_in(cgroups,                                                            \
+			       bpf_core_enum_value(enum cgroup_subsys_id, name##_cgrp_id),         \
+			       hierarchy) :                                                        \
+		 0)
+
+/*
+ * With cgroup v1, and on hybrid machines, a process has a cgroup in the hierarchy of each controller. The
+ * first of these that is not the root; whoever makes containers or services uses one of them.
+ */
+static __always_inline __u64 cgroup_of_controller(const struct css_set *cgroups)
+{
+	__u64 id = OWN_CGROUP(cgroups, pids, EBTOP_HIERARCHY_PIDS);
+
+	if (!id)
+		id = OWN_CGROUP(cgroups, memory, EBTOP_HIERARCHY_MEMORY);
+	if (!id)
+		id = OWN_CGROUP(cgroups, cpu, EBTOP_HIERARCHY_CPU);
+	return id;
+}
+
 /* Of one that waits: threads that sleep since before anybody watched are explained by this alone. */
 static __always_inline void copy_wait(struct ebtop_task *record, struct task_struct *task,
 				      bool with_reads)
@@ -107,6 +142,7 @@ static __always_inline int account_task(struct bpf_iter__task *ctx, bool with_re
 {
 	struct task_struct *task = ctx->task;
 	struct ebtop_task record = {};
+	struct css_set *cgroups;
 	struct task_struct *leader;
 	struct mm_struct *mm;
 
@@ -118,7 +154,9 @@ static __always_inline int account_task(struct bpf_iter__task *ctx, bool with_re
 	record.owner = (__u64)task;
 	record.start_ns = task->start_boottime;
 	record.leader_start_ns = leader->start_boottime;
-	record.cgroup_id = task->cgroups->dfl_cgrp->kn->id;
+	cgroups = task->cgroups;
+	record.cgroup_id = cgroups->dfl_cgrp->kn->id;
+	record.controller_cgroup_id = cgroup_of_controller(cgroups);
 	record.tid = task->pid;
 	record.pid = task->tgid;
 	record.ppid = task->real_parent->tgid;

@@ -153,7 +153,7 @@ struct process {
 	__u64 known_ns;     /* without sums, all its threads have slept since then */
 	struct sums *sums;
 	struct process_sizes *sizes;
-	__u64 rss_pages, virtual_pages, peak_rss_pages, cgroup_id;
+	__u64 rss_pages, virtual_pages, peak_rss_pages, cgroup_id, controller_cgroup_id;
 	__u64 anon_pages, file_pages, shmem_pages, swap_pages, mappings;
 	__u64 ended_oncpu_ns, last_oncpu_ns; /* of the threads that ended, and of the last one */
 	__u64 others_oncpu_ns;               /* as the exit event has it */

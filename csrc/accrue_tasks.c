@@ -38,6 +38,7 @@ static void take_process_facts(struct process *process, const struct ebtop_task 
 	process->flags |= PROCESS_FACTS;
 	if (record->cgroup_id) {
 		process->cgroup_id = record->cgroup_id;
+		process->controller_cgroup_id = record->controller_cgroup_id;
 		process->flags |= PROCESS_CGROUP;
 	}
 	memcpy(process->comm, record->comm, sizeof(process->comm));

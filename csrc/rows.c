@@ -128,6 +128,7 @@ static void pack_facts(struct ebtop_row *row, const struct process *process)
 	}
 	if (process->flags & PROCESS_CGROUP) {
 		row->cgroup_id = process->cgroup_id;
+		row->controller_cgroup_id = process->controller_cgroup_id;
 		row->known |= KNOWN(EBTOP_FACT_CGROUP_ID);
 	}
 	if (process->task_flags & PF_KTHREAD)

@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from typing import Any, Optional
 
 from ebtop import disktable, syscallnames
-from ebtop.cgroups import CgroupPaths, container_of
+from ebtop.cgroups import CgroupPaths
 from ebtop.columns import (
     Cmdlines,
     Context,
@@ -233,7 +233,7 @@ def task(
     values["exited"] = ended
     values["exit_code"] = exit_status(row["exit_code"]) if ended and known & _EXIT_KNOWN else None
     if cgroups is not None and known & _CGROUP_KNOWN:
-        values.update(_cgroup(row["cgroup_id"], cgroups))
+        values.update(_cgroup(row, cgroups))
     values["cpu_percent"] = _rounded(cpu_percent(row, snapshot.counted_s))
     values["cache_hit_ratio"] = _rounded(hit_ratio(row))
     if known & _SYSCALLS_KNOWN:
@@ -362,9 +362,8 @@ def connection(row: Row, now_ns: int) -> dict[str, Any]:
     }
 
 
-def _cgroup(number: int, cgroups: CgroupPaths) -> dict[str, Optional[str]]:
-    path = cgroups.get(number)
-    container = None if path is None else container_of(path)
+def _cgroup(row: Row, cgroups: CgroupPaths) -> dict[str, Optional[str]]:
+    path, container = cgroups.of(row)
     return {
         "cgroup": None if path is None else data_text(path),
         "container": None if container is None else data_text(container),

@@ -133,6 +133,10 @@ COMM_BYTES = 16
 TEXT_CUT, TEXT_UNREAD, SIGNAL_IGNORED = (1, 2, 4)
 CATEGORIES = enum_names("enum ebtop_syscall_category", "EBTOP_CATEGORY_", "EBTOP_CATEGORIES")
 
+HIERARCHIES = enum_names("enum ebtop_hierarchy", "EBTOP_HIERARCHY_")
+"""Of cgroups: which one a number is of, is above HIERARCHY_SHIFT."""
+HIERARCHY_SHIFT = 62
+
 ROW = Layout("struct ebtop_row", {"counters": COUNTERS})
 EVENT = Layout("struct ebtop_event_row")
 CALL = Layout("struct ebtop_call")

@@ -95,6 +95,8 @@ def test_constants_typed_in_python_are_those_of_the_header() -> None:
     names = ("RAN", "BORN", "EXITED", "KERNEL", "ARGS_CUT", "DIVIDED", "DISK_SLOW")
     names += ("FOLLOWED", "EXECED")
     assert flags == tuple(getattr(lib, "EBTOP_ROW_" + name) for name in names)
+    assert layout.HIERARCHY_SHIFT == lib.EBTOP_HIERARCHY_SHIFT
+    assert layout.COMM_BYTES == lib.EBTOP_COMM_BYTES
     states = ffi.typeof("enum ebtop_probe_state").elements
     assert (
         tuple(states[i][len("EBTOP_PROBE_") :].lower() for i in range(len(states)))
