@@ -8,6 +8,8 @@
 
 # bash, as sh, takes functions from the environment, and these names for them
 unset -f [ echo read 2>/dev/null
+IFS=' 	
+'
 # of the C library, for what is called here
 unset LD_PRELOAD LD_AUDIT LD_LIBRARY_PATH GCONV_PATH LOCPATH NLSPATH
 
@@ -38,44 +40,72 @@ esac
 
 # The environment as it was, by the kernel's copy: a shell drops the names that it cannot use. The
 # pid is that of this mount of /proc, whose pid namespace may be another.
-pid=
+given=
 if [ -r /proc/self/status ]; then
 	while read -r key value; do
-		case $key in
-		Pid:)
-			pid=$value
-			break
-			;;
-		esac
-	done </proc/self/status
-fi
-count=
-if [ -n "$pid" ] && [ -r "/proc/$pid/environ" ]; then
-	for encoder in /usr/bin/base64 /bin/base64; do
-		if [ -x "$encoder" ]; then
-			# in pieces, for one variable is at most 128 KiB
-			if pieces=$("$encoder" -w 65536 "/proc/$pid/environ" 2>/dev/null); then
-				count=0
-				for piece in $pieces; do
-					set -- "EBTOP_GIVEN_$count=$piece" "$@"
-					count=$((count + 1))
-				done
-			fi
+		if [ "$key" = Pid: ]; then
+			given=/proc/$value/environ
 			break
 		fi
-	done
+	done </proc/self/status
 fi
-set -- "EBTOP_GIVEN=$count" "$@"
+path_of() { # of a program that every system has, though not in the same place
+	for found in "/usr/bin/$1" "/bin/$1"; do
+		[ -x "$found" ] && return
+	done
+	return 1
+}
+if path_of tr; then tr=$found; else given=; fi
+if path_of sed; then sed=$found; else given=; fi
+if path_of base64; then base64=$found; else given=; fi
+pieces=
+if [ -n "$given" ]; then
+	# in pieces, for one variable is at most 128 KiB; after a word, for there may be none
+	pieces="known $("$base64" -w 65536 "$given" 2>/dev/null)" || pieces=
+fi
 
 # What ebtop itself looks at, and what a library does that has no say in what code runs. TERMINFO
 # and HOME are not here: as root, a file of somebody else's would be read as a terminal's.
-for name in TERM COLORTERM NO_COLOR COLUMNS LINES TZ LANG \
-	LC_ALL LC_CTYPE LC_COLLATE LC_MESSAGES LC_MONETARY LC_NUMERIC LC_TIME \
-	XDG_CONFIG_HOME XDG_STATE_HOME XDG_DATA_HOME XDG_CACHE_HOME XDG_RUNTIME_DIR \
-	SUDO_UID SUDO_GID SUDO_USER SUDO_COMMAND PKEXEC_UID; do
-	eval "value=\${$name-} known=\${$name+1}"
-	if [ -n "$known" ]; then
-		set -- "$name=$value" "$@"
+kept=" TERM COLORTERM NO_COLOR COLUMNS LINES TZ LANG \
+LC_ALL LC_CTYPE LC_COLLATE LC_MESSAGES LC_MONETARY LC_NUMERIC LC_TIME \
+XDG_CONFIG_HOME XDG_STATE_HOME XDG_DATA_HOME XDG_CACHE_HOME XDG_RUNTIME_DIR \
+SUDO_UID SUDO_GID SUDO_USER SUDO_COMMAND PKEXEC_UID "
+
+if [ -z "$pieces" ]; then
+	# without the whole: what is kept is no secret, and may be among the words of a command
+	set -- EBTOP_GIVEN= "$@"
+	for name in $kept; do
+		eval "value=\${$name-} known=\${$name+1}"
+		if [ -n "$known" ]; then
+			set -- "$name=$value" "$@"
+		fi
+	done
+	exec /usr/bin/env -i "$@"
+fi
+
+# Words of a command are for all to read, so no value is among them: all other names are taken away.
+names=$("$tr" '\000' '\n' <"$given" | LC_ALL=C "$sed" -n 's/^\([^=][^=]*\)=.*/\1/p')
+count=-1
+for piece in $pieces; do
+	if [ $count -ge 0 ]; then
+		export "EBTOP_GIVEN_$count=$piece"
 	fi
+	count=$((count + 1))
 done
-exec /usr/bin/env -i "$@"
+export "EBTOP_GIVEN=$count"
+set -f
+IFS='
+'
+# the first are what shells set; then what must not stay, should the list of names be cut short
+for name in PWD OLDPWD SHLVL _ PYTHONEXECUTABLE PYTHONHOME PYTHONPATH __PYVENV_LAUNCHER__ $names; do
+	case "$kept" in
+	*" $name "*) ;;
+	*)
+		case $name in
+		EBTOP_GIVEN | EBTOP_GIVEN_*) ;;
+		*) set -- -u "$name" "$@" ;;
+		esac
+		;;
+	esac
+done
+exec /usr/bin/env "$@"

@@ -4,6 +4,7 @@ environment comes through as it was."""
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -72,9 +73,16 @@ def start(request: pytest.FixtureRequest, tmp_path: Path) -> Start:
     script.write_text(f"#!{shell}\n" + text.partition("\n")[2])
     script.chmod(0o755)
 
-    def run(environment: dict[Any, Any], *words: str) -> subprocess.CompletedProcess[bytes]:
+    def run(
+        environment: dict[Any, Any], *words: str, before: tuple[str, ...] = ()
+    ) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
-            [script, *words], env=environment, cwd="/", capture_output=True, timeout=60, check=False
+            [*before, script, *words],
+            env=environment,
+            cwd="/",
+            capture_output=True,
+            timeout=60,
+            check=False,
         )
 
     return run
@@ -197,6 +205,31 @@ def test_python_sees_only_what_ebtop_looks_at(start: Start) -> None:
     assert not [name for name in said["names"] if name in others and not name.startswith("EBTOP_G")]
     # bash makes these up
     assert set(said["names"]) - kept.keys() <= {"EBTOP_GIVEN", "EBTOP_GIVEN_0", "PWD", "SHLVL", "_"}
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="there is no strace")
+def test_no_value_is_a_word_of_a_command_where_all_could_read_it(
+    start: Start, tmp_path: Path
+) -> None:
+    trace = tmp_path / "trace"
+    strace = (
+        str(shutil.which("strace")),
+        "-f",
+        "-s",
+        "1000000",
+        "-e",
+        "trace=execve",
+        "-o",
+        str(trace),
+    )
+    secret = "kept-from-others" * 20
+    said = tell(start({"SECRET": secret, "PATH": "/usr/bin:/bin", "A": "b"}, before=strace))
+    assert f"SECRET={secret}" in said["given"]
+    words = trace.read_text()
+    assert '"SECRET"' in words and "execve" in words
+    assert "kept-from" not in words and "EBTOP_GIVEN" not in words
+    pieces = [base64.b64encode(b"x" * pad + secret.encode())[8:60].decode() for pad in range(3)]
+    assert not [piece for piece in pieces if piece in words]
 
 
 # ---- the environment as data ----
