@@ -987,6 +987,13 @@ enum ebtop_system_fact {
 	EBTOP_SYSTEM_SYSCALLS = 3,
 };
 
+/* A table with a bound: what finds no room in it is lost. */
+struct ebtop_fullness_row {
+	__u64 used; /* of the buffer of events: the most that waited in it in the interval */
+	__u64 room; /* entries; of the buffer of events bytes */
+	char name[16];
+};
+
 enum ebtop_probe_state {
 	EBTOP_PROBE_OFF = 0,
 	EBTOP_PROBE_ON = 1,

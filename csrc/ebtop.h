@@ -148,11 +148,12 @@ struct ebtop_snapshot {
 	struct ebtop_table connections; /* struct ebtop_connection; those that ended come last */
 	struct ebtop_config filter;     /* as it is now; another process may have set it */
 	__u64 window_ns;                /* what the table of system calls covers */
-	struct ebtop_table waits; /* struct ebtop_wait_row, of the process that is looked at */
-	struct ebtop_table files; /* struct ebtop_file_row, likewise */
-	__u32 looked_at;          /* which that is; 0: none */
-	__u32 more;               /* of a stream: more is there, or comes in a moment */
-	struct ebtop_table sizes; /* struct ebtop_sizes_row: of processes that allocated */
+	struct ebtop_table waits;    /* struct ebtop_wait_row, of the process that is looked at */
+	struct ebtop_table files;    /* struct ebtop_file_row, likewise */
+	__u32 looked_at;             /* which that is; 0: none */
+	__u32 more;                  /* of a stream: more is there, or comes in a moment */
+	struct ebtop_table sizes;    /* struct ebtop_sizes_row: of processes that allocated */
+	struct ebtop_table fullness; /* struct ebtop_fullness_row */
 };
 
 /* Loads and attaches the probes of `settings`. A probe that cannot run is no error: it is a row of

@@ -285,9 +285,21 @@ int events_fd(const struct events *events)
 	return events->ring ? ring_buffer__epoll_fd(events->ring) : -1;
 }
 
+__u64 events_room(const struct events *events)
+{
+	return events->ring ? ring__size(ring_buffer__ring(events->ring, 0)) : 0;
+}
+
 int events_drain(struct events *events)
 {
-	return events->ring ? ring_buffer__consume(events->ring) : 0;
+	__u64 waiting;
+
+	if (!events->ring)
+		return 0;
+	waiting = ring__avail_data_size(ring_buffer__ring(events->ring, 0));
+	if (waiting > events->fullest)
+		events->fullest = waiting;
+	return ring_buffer__consume(events->ring);
 }
 
 /* Where the texts of the rows from `first` on begin. */

@@ -22,6 +22,7 @@ struct events {
 	__u64 dropped_rows;
 	int transitions;   /* rows for changes of connections' states */
 	int bounded;       /* draining stops when what is kept is full, rather than to drop rows */
+	__u64 fullest;     /* bytes that waited in the ring buffer, the most since that was asked */
 	size_t handed_out; /* so many of the first rows are no longer needed */
 };
 
@@ -31,6 +32,8 @@ void events_close(struct events *events);
 int events_fd(const struct events *events);
 /* Reads all that is there; the number of records, or -errno. Bounded it may be -ENOBUFS: more. */
 int events_drain(struct events *events);
+/* The size of the ring buffer in bytes; 0 when there is none. */
+__u64 events_room(const struct events *events);
 /* Forgets what has been handed out. */
 void events_reset(struct events *events);
 /* How many rows can be handed out now: an exit waits until its process is off the CPU for good, as

@@ -151,7 +151,7 @@ static __u32 shards_for(__u32 cpus)
 	return shards;
 }
 
-static __u32 entries_of(const struct maps *maps, enum shared_map which)
+__u32 maps_room(const struct maps *maps, enum shared_map which)
 {
 	switch (which) {
 	case MAP_SLOTS:
@@ -191,7 +191,7 @@ int maps_add(struct maps *maps, enum shared_map which, struct ebtop_error *err)
 {
 	if (maps->fd[which] >= 0)
 		return 0;
-	maps->fd[which] = create(&shapes[which], entries_of(maps, which));
+	maps->fd[which] = create(&shapes[which], maps_room(maps, which));
 	return maps->fd[which] < 0 ? refused(err, &shapes[which], maps->fd[which]) : 0;
 }
 

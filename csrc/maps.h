@@ -50,6 +50,8 @@ void maps_close(struct maps *maps);
 /* Makes a map that is not there yet; 0 or -errno. */
 int maps_add(struct maps *maps, enum shared_map which, struct ebtop_error *err);
 void maps_drop(struct maps *maps, enum shared_map which);
+/* How many entries it has, or is made with. */
+__u32 maps_room(const struct maps *maps, enum shared_map which);
 /* Makes every map of `object` that is shared use the shared one; 0 or -errno. */
 int maps_share(const struct maps *maps, struct bpf_object *object);
 /* Whether all of them that a loaded object has are those that there are now. */

@@ -20,6 +20,7 @@
 #include "clock.h"
 #include "events.h"
 #include "filecounts.h"
+#include "fullness.h"
 #include "kernelbtf.h"
 #include "machine.h"
 #include "maps.h"
@@ -59,6 +60,7 @@ struct ebtop_session {
 	struct buffer files;                /* struct ebtop_file_row */
 	__u32 looked_at; /* the process whose waits are counted by stack and bytes by file */
 	struct machine machine;
+	struct buffer fullness; /* struct ebtop_fullness_row */
 	__u64 last_pass_ns, pass_took_ns;
 	__u64 gave_back_ns; /* when memory was given back last */
 	int handed_out;     /* the events' tables belong to the last refresh */
@@ -207,6 +209,7 @@ ebtop_session *ebtop_open(const struct ebtop_settings *settings, struct ebtop_er
 	session->probe_rows = BUFFER_OF(struct ebtop_probe_row);
 	session->program_rows = BUFFER_OF(struct ebtop_program_row);
 	session->files = BUFFER_OF(struct ebtop_file_row);
+	session->fullness = BUFFER_OF(struct ebtop_fullness_row);
 	session->waits.functions.symbols_fd = -1;
 	rows_open(&session->rows);
 	error_capture_libbpf((int)settings->debug);
@@ -236,6 +239,7 @@ void ebtop_close(ebtop_session *session)
 	buffer_free(&session->probe_rows);
 	buffer_free(&session->program_rows);
 	buffer_free(&session->files);
+	buffer_free(&session->fullness);
 	if (session->stats_fd >= 0)
 		close(session->stats_fd);
 	free(session);
@@ -487,6 +491,9 @@ static void give(struct ebtop_session *session, struct ebtop_snapshot *ret)
 	ret->waits = buffer_table(&session->waits.rows);
 	ret->files = buffer_table(&session->files);
 	ret->sizes = buffer_table(&session->rows.sizes);
+	fullness_list(&session->fullness, &session->maps, &session->accounts, &session->events,
+		      &session->waits);
+	ret->fullness = buffer_table(&session->fullness);
 	ret->window_ns = session->set.syscalls.window_ns;
 	ret->filter = session->accounts.filter;
 }

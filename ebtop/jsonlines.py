@@ -180,6 +180,9 @@ def _self(snapshot: Snapshot) -> dict[str, Any]:
         "events": cost.events,
         "lost": dict(cost.lost),
         "lost_total": dict(cost.lost_total),
+        "tables": {
+            name: {"used": used, "room": room} for name, (used, room) in snapshot.tables.items()
+        },
         "source_reason": snapshot.source_reason and data_text(snapshot.source_reason),
     }
 

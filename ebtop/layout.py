@@ -157,6 +157,7 @@ SIZE_CLASSES, SIZE_FROM = 16, 12
 WAIT = Layout("struct ebtop_wait_row")
 """`frame_0`, `frame_1`, ... beside the named members."""
 FILE = Layout("struct ebtop_file_row")
+FULLNESS = Layout("struct ebtop_fullness_row")
 SYSCALL = Layout("struct ebtop_syscall_row")
 """`histogram_0` to `histogram_63` beside the named members."""
 DISK = Layout("struct ebtop_disk_row")

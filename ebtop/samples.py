@@ -12,6 +12,7 @@ from collections.abc import Callable
 from ebtop import privilege
 from ebtop.budget import Budget
 from ebtop.cmdline import CommandLines
+from ebtop.fullness import Warner
 from ebtop.memorylimits import Limits
 from ebtop.memorywatch import MemoryWatch
 from ebtop.options import DEFAULT_PROBES, Options
@@ -35,12 +36,14 @@ def write_samples(source: Source, options: Options, state: ViewState, signals: S
     steering = Steering(source, Budget(options.budget_percent), running, options.named)
 
     memory = MemoryWatch(Limits().room)
+    warner = Warner(say)
 
     def refresh() -> Snapshot:
         snapshot = steering.weigh(
             source.refresh(threads=options.threads, cost=True, cumulative=options.cumulative)
         )
         steering.run_probes()
+        warner.look(snapshot.tables)
         return memory.watch(snapshot)
 
     def drop_privileges() -> None:

@@ -24,6 +24,7 @@ from ebtop.layout import (
     EVENT,
     EVENT_TYPES,
     FILE,
+    FULLNESS,
     LOSSES,
     PROBE,
     PROBE_STATES,
@@ -294,7 +295,9 @@ class Session:
             sizes=_table(SIZES, raw.sizes) if _is_on(probes, "mem") else None,
             files=_table(FILE, raw.files) if _is_on(probes, "vfs") else None,
             looked_at=raw.looked_at,
-        )
+            tables={row["name"].decode("ascii"): (row["used"], row["room"])
+                    for row in _table(FULLNESS, raw.fullness).rows()},
+        )  # fmt: skip
 
     def _disks(self, raw: Any, cumulative: bool, reset: bool) -> Table:
         if self._disk_stats is None:

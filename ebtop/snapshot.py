@@ -167,6 +167,8 @@ class Snapshot:
     """In force now; another process may have set it (`ebtop set`)."""
     spending: Optional[Spending] = None
     """None where nobody has set a budget."""
+    tables: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Of the collector's bounded tables by name: entries used, and room."""
 
     @property
     def counted_s(self) -> float:

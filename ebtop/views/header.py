@@ -8,6 +8,7 @@ know which panels follow.
 from __future__ import annotations
 
 from ebtop import units
+from ebtop.fullness import nearly_full, warning
 from ebtop.model import column_view
 from ebtop.snapshot import Snapshot, Spending
 from ebtop.text import displayable
@@ -170,4 +171,6 @@ def _lost(snapshot: Snapshot) -> Line:
     """All that was lost since the start stays in sight; what is being lost now stands out."""
     cost = snapshot.self_cost
     text = lost_text(cost.lost_total, cost.lost)
-    return (Span("  "), Span(text, Style.BAD)) if text else _value("  lost ", "0", Style.GOOD)
+    lost = (Span("  "), Span(text, Style.BAD)) if text else _value("  lost ", "0", Style.GOOD)
+    full = nearly_full(snapshot.tables).items()
+    return (*lost, *(Span("  " + warning(name, share), Style.WARNING) for name, share in full))

@@ -52,6 +52,9 @@ def test_produced_is_delivered_plus_lost_when_nobody_reads() -> None:
     # something else on the machine may start a process too: see the next test
     assert made <= delivered + lost
     assert lost > 0
+    used, room = snapshot.tables["events"]
+    assert room == SMALL and used > 0.9 * room
+    assert after.tables["events"][0] < 0.9 * room
     assert dropped(after.self_cost.lost) == 0
 
 
