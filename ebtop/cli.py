@@ -11,6 +11,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Optional
 
+from ebtop import __version__
 from ebtop.errors import EXIT_FAILED, EXIT_IMPOSSIBLE, EbtopError, UsageError
 from ebtop.options import DEFAULT_PROBES, Options, parse
 from ebtop.output import OutputClosed, fill_standard_fds, locale_is_utf8, say
@@ -71,6 +72,11 @@ def _run(options: Options) -> int:
         from ebtop.sources import become_root
 
         become_root()
+    if options.log:
+        from ebtop import log
+
+        log.begin(options.log, options.log_level)
+        log.note("info", f"begins: {options.command}", version=__version__)
     if options.command == "doctor":
         from ebtop import doctor
 
@@ -206,7 +212,10 @@ def _stream(options: Options) -> int:
     from ebtop.signals import Signals
 
     with Signals() as signals:  # before the session: a signal while it opens must find a handler
+        from ebtop.statedump import StateDump
+
         options = options.as_ascii(not locale_is_utf8())
+        signals.tell_state = StateDump(options).write
         if options.command == "syscalls":
             from ebtop import reporting
 

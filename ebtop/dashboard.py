@@ -44,6 +44,7 @@ def run(open_source: Callable[[], Source], state: ViewState, options: Options) -
     from ebtop.loop import Loop
     from ebtop.session import Session
     from ebtop.sources import note
+    from ebtop.statedump import StateDump
     from ebtop.steering import Steering
 
     try:
@@ -59,6 +60,7 @@ def run(open_source: Callable[[], Source], state: ViewState, options: Options) -
                 Loop(
                     source, window, signals, lifeline, state, options.iterations,
                     Steering(source, Budget(options.budget_percent), named=options.named),
+                    StateDump(options),
                 ).run(begun)  # fmt: skip
     except EbtopError as error:
         say(str(error))

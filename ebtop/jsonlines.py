@@ -124,7 +124,7 @@ def sample_line(
         "interval_s": round(snapshot.interval_s, 6),
         "source": snapshot.source,
         "system": _system(snapshot),
-        "self": _self(snapshot),
+        "self": self_cost(snapshot),
         "probes": probes(snapshot),
         "processes": _tasks(False, context, state, limit, cgroups),
         "threads": _tasks(True, context, state, limit, cgroups) if state.threads else [],
@@ -166,7 +166,8 @@ def _system(snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def _self(snapshot: Snapshot) -> dict[str, Any]:
+def self_cost(snapshot: Snapshot) -> dict[str, Any]:
+    """What ebtop itself costs, has lost, and how full its tables are."""
     cost, spending = snapshot.self_cost, snapshot.spending
     return {
         "cpu_percent": _rounded(cost.cpu_percent),

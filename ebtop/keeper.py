@@ -19,7 +19,8 @@ import posix
 import sys
 import termios
 
-FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP)
+FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP,
+             signal.SIGUSR1)  # fmt: skip
 _SENT_BY_KERNEL = 0x80
 _FLAGS = 6
 """What tcgetattr gives before the control characters."""

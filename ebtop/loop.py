@@ -26,6 +26,7 @@ from ebtop.screendump import write_text
 from ebtop.signals import ENDING, Signals
 from ebtop.snapshot import Filter, Snapshot
 from ebtop.sources import Source
+from ebtop.statedump import NO_PLACE, StateDump
 from ebtop.steering import Steering
 from ebtop.text import cells
 from ebtop.views.frame import Frame, frame_text, render
@@ -51,6 +52,7 @@ class Loop:
         state: ViewState,
         iterations: Optional[int],
         steering: Steering,
+        state_dump: StateDump,
     ) -> None:
         self._source = source
         self._screen = screen
@@ -62,6 +64,8 @@ class Loop:
         self._commands = CommandLines()
         self._steering = steering
         self._memory = MemoryWatch(Limits().room)
+        self._state_dump = state_dump
+        signals.tell_state = self._tell_state
         self._ended = False
         self._due = 0.0
         self._took_s = 0.0
@@ -249,6 +253,12 @@ class Loop:
         self._snapshot = self._memory.watch(self._snapshot)
         self._log.absorb(self._snapshot)
         self._commands.absorb(self._snapshot)
+        self._state_dump.remember(self._snapshot)
+
+    def _tell_state(self) -> None:
+        if not self._state_dump.write():
+            self._state = self._state.with_(message=(NO_PLACE, True))
+            self._draw_again()
 
     def _render(self) -> None:
         width, height = self._screen.size

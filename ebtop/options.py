@@ -37,6 +37,8 @@ COMMANDS = {
     "selftest": "makes known work, and holds what ebtop says of it against the truth",
 }
 NOT_YET = ("record", "replay", "export")
+LOG_LEVELS = ("error", "warning", "info", "debug")
+"""From the gravest on."""
 _DEFAULT_MIN_S, _DEFAULT_MAX_S = 0.1, 10.0
 _MODES = ("once", "batch", "json")
 
@@ -84,6 +86,9 @@ class Options:
     size: Optional[tuple[int, int]] = None
     """Columns and rows of `--once`."""
     debug: bool = False
+    log: str = ""
+    """The file of the log; empty: none."""
+    log_level: str = "warning"
     sudo: bool = False
     descendants: bool = False
     min_latency_ns: int = 0
@@ -155,8 +160,8 @@ def parse(arguments: list[str]) -> Options:
         ascending=given.sort.startswith("-"), limit=given.limit, threads=given.threads,
         tree=given.tree, cumulative=given.cumulative, probes=probes, color=given.color,
         ascii=given.ascii, source=given.source, size=given.size, debug=given.debug,
-        sudo=given.sudo, buffer_bytes=given.buffer_size, named=given.probes or (),
-        budget_percent=given.budget,
+        log=given.log, log_level=given.log_level, sudo=given.sudo, named=given.probes or (),
+        buffer_bytes=given.buffer_size, budget_percent=given.budget,
     )  # fmt: skip
 
 
@@ -232,12 +237,18 @@ def _add_the_rest(parser: argparse.ArgumentParser) -> None:
     add("--color", choices=("auto", "always", "never"), default="auto")
     add("--ascii", action="store_true", help="draw with ASCII only")
     add("--sudo", action="store_true", help="start again as root, through sudo")
-    add(
-        "--debug",
-        action="store_true",
-        help="all that the verifier says, and a traceback when something breaks",
-    )
+    add_diagnostics(add)
     add("--version", action="version", version=f"ebtop {__version__}")
+
+
+def add_diagnostics(add: Any) -> None:
+    """What every command takes, for whoever looks for a fault of ebtop itself."""
+    add("--debug", action="store_true",
+        help="all that the verifier says, and a traceback when something breaks")  # fmt: skip
+    add("--log", default="", metavar="FILE",
+        help="append what goes wrong to FILE, as JSON lines; SIGUSR1 adds the state")  # fmt: skip
+    add("--log-level", choices=LOG_LEVELS, default="warning",
+        help="what is grave enough for it (default: warning)")  # fmt: skip
 
 
 def _join_sort(arguments: list[str]) -> list[str]:

@@ -14,6 +14,7 @@ import math
 import os
 import select
 import time
+from collections.abc import Callable
 
 from ebtop import signals
 from ebtop.errors import EbtopError
@@ -74,10 +75,21 @@ def write_all(data: bytes, fd: int = 1) -> None:
         outlet.done()
 
 
+also_said: Callable[[str], None] | None = None
+"""Who is told what `say` says: the log, where there is one."""
+
+
 def say(message: str) -> None:
     """One line on standard error; should that be closed or full, nobody is there to be told."""
+    write_error(f"ebtop: {displayable(message)}\n".encode())
+    if also_said is not None:
+        also_said(message)
+
+
+def write_error(data: bytes) -> None:
+    """To standard error, as far as that can be."""
     with contextlib.suppress(EbtopError, OutputClosed):
-        write_all(f"ebtop: {displayable(message)}\n".encode(), 2)
+        write_all(data, 2)
 
 
 class _NobodyReads(Exception):

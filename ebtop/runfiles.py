@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns the files that `ebtop run` writes where the user says: opened as that user, and only what is
-a plain file of theirs.
+"""Owns the files that ebtop writes where the user says (reports, samples, the log): opened as that
+user, and only what is a plain file of theirs.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from ebtop.text import displayable
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
-def open_for(path: str, user: Optional[User]) -> int:
-    """Made anew or emptied; raises EbtopError with why not. `user`: whose rights count."""
+def open_for(path: str, user: Optional[User], append: bool = False) -> int:
+    """Made anew or emptied, or to be appended to; raises EbtopError with why not. `user`: whose
+    rights count."""
     groups = os.getgroups()
     if user is not None:
         os.setgroups([user.gid])
         os.setegid(user.gid)
         os.seteuid(user.uid)
     try:
-        return _open(path)
+        return _open(path, append)
     except OSError as error:
         raise EbtopError(f"cannot write {displayable(path)}: {error.strerror}") from None
     finally:
@@ -34,12 +35,13 @@ def open_for(path: str, user: Optional[User]) -> int:
             os.setgroups(groups)
 
 
-def _open(path: str) -> int:
-    fd = os.open(path, _FLAGS, 0o600)
+def _open(path: str, append: bool) -> int:
+    fd = os.open(path, _FLAGS | (os.O_APPEND if append else 0), 0o600)
     status = os.fstat(fd)
     own = status.st_uid == os.geteuid() and status.st_nlink == 1
     if not (stat.S_ISREG(status.st_mode) and own):
         os.close(fd)
         raise EbtopError(f"cannot write {displayable(path)}: not a plain file of your own")
-    os.ftruncate(fd, 0)
+    if not append:
+        os.ftruncate(fd, 0)
     return fd

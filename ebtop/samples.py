@@ -22,6 +22,7 @@ from ebtop.session import Session
 from ebtop.signals import Signals
 from ebtop.snapshot import Snapshot
 from ebtop.sources import Source
+from ebtop.statedump import StateDump
 from ebtop.steering import Steering
 from ebtop.viewstate import ViewState
 
@@ -38,10 +39,14 @@ def write_samples(source: Source, options: Options, state: ViewState, signals: S
     memory = MemoryWatch(Limits().room)
     warner = Warner(say)
 
+    state_dump = StateDump(options)
+    signals.tell_state = state_dump.write
+
     def refresh() -> Snapshot:
         snapshot = steering.weigh(
             source.refresh(threads=options.threads, cost=True, cumulative=options.cumulative)
         )
+        state_dump.remember(snapshot)
         steering.run_probes()
         warner.look(snapshot.tables)
         return memory.watch(snapshot)

@@ -16,6 +16,8 @@ from types import FrameType
 from typing import Any, Optional
 
 ENDING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+STATE = signal.SIGUSR1
+"""Asks for the state of this ebtop; heard by whoever has one to tell."""
 OF_TERMINAL = (signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT)
 _AGAIN_S = 0.5
 """timeout(1) tells its child and then the whole group: what comes so soon is the same wish."""
@@ -42,13 +44,15 @@ class Signals:
         self.hurried = False
         """It was asked for again."""
         self._numbers: set[int] = set()
+        self.tell_state: Optional[Callable[[], object]] = None
+        """Called where a loop looks at its signals, after STATE came."""
         self._tick: Optional[Callable[[], None]] = None
         self._before: dict[int, Any] = {}
         self.fd, self._write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         reader, self.nobody_fd = os.pipe()
         os.close(reader)
         self._wakeup_before = signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
-        for number in numbers:
+        for number in (*numbers, STATE):
             # nohup and `&` in a script start us with these ignored, and mean it
             if signal.getsignal(number) != signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._came)
@@ -89,6 +93,10 @@ class Signals:
         with contextlib.suppress(BlockingIOError):
             while os.read(self.fd, 4096):
                 pass
+        if STATE in self._numbers:
+            self._numbers.discard(STATE)
+            if self.tell_state is not None:
+                self.tell_state()
 
     def wake(self) -> None:
         """For a loop that was kept from hearing: `fd` is readable once more."""

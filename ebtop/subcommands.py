@@ -26,7 +26,7 @@ from ebtop.arguments import (
     wrong,
 )
 from ebtop.errors import UsageError
-from ebtop.options import COMMANDS, Options, Parser, unknown_option
+from ebtop.options import COMMANDS, Options, Parser, add_diagnostics, unknown_option
 from ebtop.prototype import MOST_ARGS
 
 LOOK_S = 0.08
@@ -54,15 +54,12 @@ def parse(command: str, arguments: list[str]) -> Options:
 def _add_common(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("other").add_argument
     add("--sudo", action="store_true", help="start again as root, through sudo")
-    add(
-        "--debug",
-        action="store_true",
-        help="all that the verifier says, and a traceback when something breaks",
-    )
+    add_diagnostics(add)
 
 
 def _common(given: Any) -> dict[str, Any]:
-    return {"debug": given.debug, "sudo": given.sudo}
+    return {"debug": given.debug, "sudo": given.sudo, "log": given.log,
+            "log_level": given.log_level}  # fmt: skip
 
 
 # ---- streams ----
