@@ -58,8 +58,8 @@ struct ebtop_config {
 	__u32 epoch;          /* 0, 1, 0, ...: which minimum and maximum a system call goes to */
 	__u32 port;           /* of connections, either end's; 0: every port */
 	__u32 watch;          /* another one whenever more is collected than before */
-	__u32 pad;
-	__u32 looked_at_pid; /* whose waits are counted by stack, and bytes by file; 0: nobody's */
+	__u32 look;           /* number of the latest walk over open files; the second of two is odd */
+	__u32 looked_at_pid;  /* whose waits are counted by stack, and bytes by file; 0: nobody's */
 };
 
 /* ---- slots: one thread's running totals, written by the CPU that owns the thread ---- */
@@ -542,6 +542,7 @@ enum ebtop_close_reason {
 #define EBTOP_CONN_UNTOLD 32   /* its beginning waits for an owner, who may pass the filter */
 #define EBTOP_CONN_ERROR 64    /* it ended with an error that its owner was told */
 #define EBTOP_CONN_CLOSED 128
+#define EBTOP_CONN_LEFT 256 /* no process has it any more: `comm` is of the one that had it last */
 
 struct ebtop_connection {
 	__u64 socket;         /* which one: an address, unique as long as it is open */
@@ -562,10 +563,14 @@ struct ebtop_connection {
 	__u32 flags;  /* EBTOP_CONN_* */
 	__u32 reason; /* enum ebtop_close_reason */
 	__u32 retransmits;
-	__u32 rtt_us;  /* smoothed; 0: none was measured */
-	__u32 backlog; /* of a listening socket: connections that wait for accept(2) */
+	__u32 rtt_us;   /* smoothed; 0: none was measured */
+	__u32 segments; /* sent, those sent again and those without data included */
+	__u32 backlog;  /* of a listening socket: connections that wait for accept(2) */
 	__u32 backlog_max;
+	__u32 drops;  /* of a listening socket: what came and was thrown away */
 	__u32 copied; /* sequence number up to which its processes have read */
+	__u32 scope;  /* index of the interface that its addresses are of, 0: of any */
+	__u32 held;   /* ebtop_config.look when a process was seen to have it */
 	__u32 pad;
 	__u32 saddr[4]; /* network byte order; of family 4 the first alone */
 	__u32 daddr[4];
@@ -625,7 +630,10 @@ struct ebtop_tcp_slot {
 	__u64 rx_bytes;
 	__u32 opened;
 	__u32 accepted;
-	__u64 socket; /* of the call in progress, where its return does not tell */
+	__u64 socket;      /* of the call in progress, where its return does not tell */
+	__u64 room;        /* likewise: how much it has room for */
+	__u32 throws_away; /* likewise: it was told to (MSG_TRUNC) */
+	__u32 pad;
 };
 
 /* ---- task records: what iter/task writes ---- */

@@ -270,6 +270,57 @@ static __always_inline struct waiting_call waiting_call(struct task_struct *task
 	return call;
 }
 
+#define IOV_MOST 8
+
+/* What the buffers of a struct msghdr of user space take together. */
+static __always_inline __u64 room_of_message(__u64 message)
+{
+	struct {
+		__u64 name, name_bytes, iov, iov_count;
+	} head = {};
+	struct {
+		__u64 base, bytes;
+	} iov[IOV_MOST] = {};
+	__u64 room = 0;
+
+	if (bpf_probe_read_user(&head, sizeof(head), (void *)message) ||
+	    head.iov_count > IOV_MOST ||
+	    bpf_probe_read_user(iov, (__u32)head.iov_count * sizeof(iov[0]), (void *)head.iov))
+		return ~0ull;
+	for (int i = 0; i < IOV_MOST; i++)
+		room += iov[i].bytes;
+	return room;
+}
+
+/*
+ * How much the receiving call of the current thread has room for; ~0 where that is not known:
+ * io_uring, 32-bit calls, very many buffers. The messages of recvmmsg(2) are taken to be alike.
+ */
+static __always_inline __u64 room_of_current(void)
+{
+	const struct pt_regs___x86 *x86;
+	struct task_struct *task;
+	const struct pt_regs *regs;
+	long number;
+	bool is_x86;
+
+	if (!has_current_task() ||
+	    !bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
+		return ~0ull;
+	task = bpf_get_current_task_btf();
+	regs = (const void *)bpf_task_pt_regs(task);
+	x86 = (const void *)regs;
+	is_x86 = bpf_core_field_exists(x86->orig_ax);
+	number = current_call(regs);
+	if (is_compat_call(regs, task))
+		return ~0ull;
+	if (number == (is_x86 ? 45 : 207)) /* recvfrom */
+		return syscall_argument(regs, false, 2);
+	if (number == (is_x86 ? 47 : 212) || number == (is_x86 ? 299 : 243)) /* recvmsg, recvmmsg */
+		return room_of_message(syscall_argument(regs, false, 1));
+	return ~0ull;
+}
+
 /*
  * The second or the third argument (`which` 1 or 2) of the call that waiting_call() told of; 0 where it
  * cannot be had. Apart from it: few calls ask for them, and before 5.15 each costs a read.

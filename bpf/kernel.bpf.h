@@ -293,6 +293,7 @@ struct sock_common {
 	__u16 skc_num;
 	unsigned short skc_family;
 	unsigned char skc_state;
+	int skc_bound_dev_if;
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
@@ -311,6 +312,7 @@ struct sock {
 	__u16 sk_protocol;
 	__u32 sk_ack_backlog;
 	__u32 sk_max_ack_backlog;
+	atomic_t sk_drops;
 };
 
 struct inet_sock {
@@ -328,9 +330,26 @@ struct tcp_sock {
 	__u64 bytes_retrans;
 	__u64 bytes_received;
 	__u32 total_retrans;
+	__u32 segs_out;
 	__u32 srtt_us;
 	__u32 copied_seq;
 	__u32 rcv_nxt;
+	bool is_mptcp;
+};
+
+struct list_head {
+	struct list_head *next;
+};
+
+/* what a subflow of MPTCP, a TCP socket, has beside itself */
+struct mptcp_subflow_context {
+	struct list_head node;
+	struct sock *tcp_sock;
+};
+
+struct mptcp_sock {
+	struct list_head conn_list;
+	struct sock *first;
 };
 
 struct socket {

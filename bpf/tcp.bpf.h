@@ -13,7 +13,9 @@
 #define AF_INET6 10
 #define AF_PACKET 17
 #define IPPROTO_TCP 6
-#define SOCK_DONE 1 /* a bit of skc_flags: the other end has said that nothing more comes */
+#define IPPROTO_MPTCP 262
+#define SOCK_DEAD 0 /* bits of skc_flags: no process has it any more, */
+#define SOCK_DONE 1 /* the other end has said that nothing more comes */
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
 
@@ -101,6 +103,26 @@ static __always_inline bool is_tcp(const struct sock *sk, bool direct)
 	       GET(direct, sk, sk_type) == SOCK_STREAM;
 }
 
+/* The parent, which processes have; what the network sees of it are TCP connections. */
+static __always_inline bool is_mptcp(const struct sock *sk, bool direct)
+{
+	return is_internet(sk, direct) && GET(direct, sk, sk_protocol) == IPPROTO_MPTCP;
+}
+
+/* By helper: no pointer of that type can be had. */
+static __always_inline struct sock *first_subflow(const struct sock *sk)
+{
+	const struct mptcp_sock *parent = (const void *)sk;
+
+	return bpf_core_field_exists(parent->first) ? BPF_CORE_READ(parent, first) : NULL;
+}
+
+/* No process has it: it was closed, and the kernel sees it to its end. */
+static __always_inline bool is_orphan(const struct sock *sk, bool direct)
+{
+	return GET(direct, sk, __sk_common.skc_flags) & 1 << SOCK_DEAD;
+}
+
 static __always_inline void read_v6(__u32 *to, const struct in6_addr *from, bool direct)
 {
 	if (!direct) {
@@ -140,6 +162,7 @@ static __always_inline void read_ends(struct ebtop_connection *conn, const struc
 	}
 	if (!bpf_core_field_exists(sk->__sk_common.skc_v6_daddr))
 		return;
+	conn->scope = GET(direct, sk, __sk_common.skc_bound_dev_if);
 	read_v6(conn->saddr, &sk->__sk_common.skc_v6_rcv_saddr, direct);
 	read_v6(conn->daddr, &sk->__sk_common.skc_v6_daddr, direct);
 	if (is_mapped(conn->daddr)) {
@@ -164,6 +187,7 @@ static __always_inline void read_counters(struct ebtop_connection *conn, const s
 	conn->tx_bytes = GET(direct, tp, bytes_sent) - GET(direct, tp, bytes_retrans);
 	conn->rx_bytes = received ? received - has_ended(tp, direct) : 0;
 	conn->retransmits = GET(direct, tp, total_retrans);
+	conn->segments = GET(direct, tp, segs_out);
 	conn->rtt_us = GET(direct, tp, srtt_us) >> 3;
 	conn->flags |= EBTOP_CONN_COUNTED;
 }
@@ -174,6 +198,12 @@ static __always_inline __u32 read_so_far(const struct tcp_sock *tp, bool direct)
 	__u32 copied = GET(direct, tp, copied_seq);
 
 	return has_ended(tp, direct) && copied == GET(direct, tp, rcv_nxt) ? copied - 1 : copied;
+}
+
+/* Where its first byte was. */
+static __always_inline __u32 read_at_first(const struct tcp_sock *tp, bool direct)
+{
+	return GET(direct, tp, rcv_nxt) - (__u32)GET(direct, tp, bytes_received);
 }
 
 static __always_inline __u32 reason_of_error(int error)

@@ -40,7 +40,9 @@ void accounts_net(struct accounts *accounts, struct thread *thread, __u32 index,
 	add(thread, EBTOP_CONNECTIONS_OPENED, grown_low(copy.opened, last->opened));
 	add(thread, EBTOP_CONNECTIONS_ACCEPTED, grown_low(copy.accepted, last->accepted));
 	last->tx_bytes = copy.tx_bytes;
-	last->rx_bytes = copy.rx_bytes;
+	/* a call that throws away what it reads takes it back when it returns */
+	if (copy.rx_bytes > last->rx_bytes)
+		last->rx_bytes = copy.rx_bytes;
 	last->opened = copy.opened;
 	last->accepted = copy.accepted;
 }

@@ -115,7 +115,7 @@ static void prepare_tasks(struct bpf_object *object, const struct maps *maps,
 	set_hidden(&constants->cfg_hidden_pid);
 }
 
-/* Names are read by helper where nothing else gives them; under lockdown that is refused. */
+/* Names, and the parents of MPTCP, are read by helper; under lockdown that is refused. */
 static void prepare_tcp(struct bpf_object *object, const struct maps *maps,
 			const struct ebtop_settings *settings)
 {
@@ -232,15 +232,15 @@ const struct probe_kind probe_kinds[EBTOP_PROBES] = {
 		.needs = connections_need,
 		.prepare = prepare_tcp,
 		.variants = {
-			{ { "state_btf", "read_btf", "received_btf", "sent_btf" } },
-			{ { "state_btf", "read_btf", "recv6_fexit", "recv_fexit",
+			{ { "destroy_btf", "state_btf", "read_btf", "received_btf", "sent_btf" } },
+			{ { "destroy_btf", "state_btf", "read_btf", "recv6_fexit", "recv_fexit",
 			    "page_fexit", "send6_fexit", "send_fexit" } },
-			{ { "state_btf", "read_btf", "recv6_kretprobe", "recv6_kprobe",
-			    "recv_kretprobe", "recv_kprobe", "page_kretprobe",
+			{ { "destroy_btf", "state_btf", "read_btf", "recv6_kretprobe",
+			    "recv6_kprobe", "recv_kretprobe", "recv_kprobe", "page_kretprobe",
 			    "page_kprobe", "send6_kretprobe", "send6_kprobe", "send_kretprobe",
 			    "send_kprobe" },
 			  "some of what is received by UDP while many threads wait for it" },
-			{ { "state_btf", "read_btf" },
+			{ { "destroy_btf", "state_btf", "read_btf" },
 			  "bytes sent, and those of UDP",
 			  .by_connection = 1 },
 		},
