@@ -542,7 +542,7 @@ enum ebtop_close_reason {
 #define EBTOP_CONN_UNTOLD 32   /* its beginning waits for an owner, who may pass the filter */
 #define EBTOP_CONN_ERROR 64    /* it ended with an error that its owner was told */
 #define EBTOP_CONN_CLOSED 128
-#define EBTOP_CONN_LEFT 256 /* no process has it any more: `comm` is of the one that had it last */
+#define EBTOP_CONN_LEFT 256 /* no process has it any more; its owner had it last */
 
 struct ebtop_connection {
 	__u64 socket;         /* which one: an address, unique as long as it is open */
@@ -570,7 +570,7 @@ struct ebtop_connection {
 	__u32 drops;  /* of a listening socket: what came and was thrown away */
 	__u32 copied; /* sequence number up to which its processes have read */
 	__u32 scope;  /* index of the interface that its addresses are of, 0: of any */
-	__u32 held;   /* ebtop_config.look when a process was seen to have it */
+	__u32 held;   /* ebtop_config.look when its owner was last seen to have it */
 	__u32 pad;
 	__u32 saddr[4]; /* network byte order; of family 4 the first alone */
 	__u32 daddr[4];

@@ -123,6 +123,12 @@ static __always_inline bool is_orphan(const struct sock *sk, bool direct)
 	return GET(direct, sk, __sk_common.skc_flags) & 1 << SOCK_DEAD;
 }
 
+/* The first of the two walks over open files that `look` is one of. */
+static __always_inline __u32 look_began(__u32 look)
+{
+	return look & ~1u;
+}
+
 static __always_inline void read_v6(__u32 *to, const struct in6_addr *from, bool direct)
 {
 	if (!direct) {

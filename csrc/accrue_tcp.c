@@ -68,24 +68,9 @@ static __u64 growth(const struct ebtop_connection *before, const struct ebtop_co
 	return now->start_ns ? is : 0;
 }
 
-static void visit(void *context, const struct ebtop_connection *before,
-		  const struct ebtop_connection *now)
+static void count_bytes(struct accounts *accounts, struct process *process,
+			const struct ebtop_connection *before, const struct ebtop_connection *now)
 {
-	struct accounts *accounts = context;
-	struct process *process = NULL;
-
-	if (now->pid)
-		process = (void *)hash_find(&accounts->processes, now->pid, now->owner_start_ns);
-	if (!process || now->state == EBTOP_TCP_LISTEN)
-		return;
-	if (!(now->flags & EBTOP_CONN_CLOSED)) {
-		if (process->net_refresh != accounts->refresh)
-			process->connections = 0;
-		process->net_refresh = accounts->refresh;
-		process->connections++;
-	} else if (now->flags & EBTOP_CONN_ERROR) {
-		add_to_process(accounts, process, EBTOP_CONNECTION_ERRORS, 1);
-	}
 	if (!(now->flags & EBTOP_CONN_COUNTED))
 		return;
 	add_to_process(accounts, process, EBTOP_RETRANSMITS,
@@ -93,6 +78,35 @@ static void visit(void *context, const struct ebtop_connection *before,
 	if (accounts->connections->by_connection)
 		add_to_process(accounts, process, EBTOP_NET_TX_BYTES,
 			       growth(before, now, before ? before->tx_bytes : 0, now->tx_bytes));
+}
+
+static void count_open(struct accounts *accounts, struct process *process)
+{
+	if (process->net_refresh != accounts->refresh)
+		process->connections = 0;
+	process->net_refresh = accounts->refresh;
+	process->connections++;
+}
+
+/* Whether its owner has ended. */
+static int visit(void *context, const struct ebtop_connection *before,
+		 const struct ebtop_connection *now)
+{
+	struct accounts *accounts = context;
+	struct process *process = NULL;
+
+	if (now->pid)
+		process = (void *)hash_find(&accounts->processes, now->pid, now->owner_start_ns);
+	if (!process)
+		return now->pid && accounts->have_sched && now->owner_start_ns;
+	if (now->state == EBTOP_TCP_LISTEN)
+		return process->flags & PROCESS_ENDED;
+	if (now->flags & EBTOP_CONN_CLOSED && now->flags & EBTOP_CONN_ERROR)
+		add_to_process(accounts, process, EBTOP_CONNECTION_ERRORS, 1);
+	else if (!(now->flags & (EBTOP_CONN_CLOSED | EBTOP_CONN_LEFT)))
+		count_open(accounts, process);
+	count_bytes(accounts, process, before, now);
+	return process->flags & PROCESS_ENDED;
 }
 
 void accounts_connections(struct accounts *accounts)

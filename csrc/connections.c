@@ -19,9 +19,10 @@
 #define KEPT_NS 30000000000ull
 #define KEPT_MAX 4096
 #define LOOK_SHARE 500 /* looking for owners may take this share of one CPU */
-#define LOOK_MIN_NS 2000000000ull
-#define LRU_BATCH 128 /* the map's free entries that one CPU may hold */
-#define UNSEEN_MAX 2  /* refreshes; its end may be on its way */
+#define LOOK_MIN_NS 500000000ull
+#define LOOK_ANYWAY_NS 30000000000ull /* an owner may have closed what another has: nothing tells */
+#define LRU_BATCH 128                 /* the map's free entries that one CPU may hold */
+#define UNSEEN_MAX 2                  /* refreshes; its end may be on its way */
 
 /* Functions of IPv6 are there only with IPv6. */
 int connections_need(const char *program, const struct ebtop_settings *settings)
@@ -48,10 +49,11 @@ static int link_iterator(int program_fd, int map_fd)
 	return bpf_link_create(program_fd, 0, BPF_TRACE_ITER, &opts);
 }
 
-int connections_open(struct connections *connections, const struct maps *maps, int list_program,
-		     int files_program)
+int connections_open(struct connections *connections, const struct maps *maps,
+		     struct config *config, int list_program, int files_program)
 {
 	memset(connections, 0, sizeof(*connections));
+	connections->config = config;
 	connections->all = BUFFER_OF(struct open_connection *);
 	connections->closed = BUFFER_OF(struct ebtop_connection);
 	connections->rows = BUFFER_OF(struct ebtop_connection);
@@ -155,6 +157,7 @@ static void take(struct connections *connections, const struct ebtop_connection 
 		 connection_visitor each, void *context)
 {
 	struct open_connection *entry;
+	int owner_ended;
 
 	/* its end is on its way, or was missed: then it is not seen any more */
 	if (now->state == EBTOP_TCP_CLOSE)
@@ -164,14 +167,16 @@ static void take(struct connections *connections, const struct ebtop_connection 
 		drop(connections, entry);
 		entry = NULL;
 	}
-	each(context, entry ? &entry->last : NULL, now);
+	owner_ended = each(context, entry ? &entry->last : NULL, now);
 	if (!entry)
 		entry = add(connections, now);
 	if (!entry)
 		return;
 	entry->last = *now;
 	entry->seen = connections->refresh;
-	connections->unowned += !now->pid;
+	if (owner_ended)
+		entry->last.flags |= EBTOP_CONN_LEFT;
+	connections->unowned += !now->pid || owner_ended;
 }
 
 /* How many there are. */
@@ -237,33 +242,43 @@ static void forget_unseen(struct connections *connections)
 	}
 }
 
-static __u64 monotonic_ns(void)
+static __u64 cpu_ns(void)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
 	return (__u64)now.tv_sec * 1000000000 + (__u64)now.tv_nsec;
+}
+
+static void walk_files(struct connections *connections)
+{
+	int fd;
+
+	connections->config->now->look++;
+	fd = bpf_iter_create(connections->files_link);
+	if (fd < 0)
+		return;
+	while (read(fd, connections->buffer, BUFFER_BYTES) > 0)
+		;
+	close(fd);
 }
 
 void connections_find(struct connections *connections, __u64 now_ns)
 {
-	__u64 took, began;
-	int fd;
+	__u64 pause = connections->look_took_ns * LOOK_SHARE, began;
+	__u64 least = connections->unowned ? LOOK_MIN_NS : LOOK_ANYWAY_NS;
 
-	took = connections->look_took_ns * LOOK_SHARE;
 	if (connections->files_link < 0 ||
 	    (connections->looked_ns &&
-	     now_ns - connections->looked_ns < (took > LOOK_MIN_NS ? took : LOOK_MIN_NS)))
+	     now_ns - connections->looked_ns < (pause > least ? pause : least)))
 		return;
-	fd = bpf_iter_create(connections->files_link);
-	if (fd < 0)
-		return;
-	began = monotonic_ns();
-	while (read(fd, connections->buffer, BUFFER_BYTES) > 0)
-		;
-	close(fd);
+	began = cpu_ns();
+	/* even from here on; 0 is for what nobody was ever seen to have */
+	connections->config->now->look += connections->looked_ns ? 0 : 1;
+	walk_files(connections);
+	walk_files(connections);
 	connections->looked_ns = now_ns;
-	connections->look_took_ns = monotonic_ns() - began;
+	connections->look_took_ns = cpu_ns() - began;
 }
 
 void connections_refresh(struct connections *connections, __u64 now_ns, connection_visitor each,
@@ -272,8 +287,7 @@ void connections_refresh(struct connections *connections, __u64 now_ns, connecti
 	__u64 added;
 
 	connections->refresh++;
-	if (connections->unowned)
-		connections_find(connections, now_ns);
+	connections_find(connections, now_ns);
 	connections->unowned = 0;
 	added = counts_now(connections).added;
 	if (connections->list_link >= 0)

@@ -8,6 +8,7 @@
 #define EBTOP_CONNECTIONS_H
 
 #include "buffer.h"
+#include "config.h"
 #include "ebtop.h"
 #include "hash.h"
 #include "maps.h"
@@ -37,24 +38,27 @@ struct connections {
 	int counts_fd;
 	__u64 forgotten;               /* that the kernel dropped for want of room */
 	__u64 looked_ns, look_took_ns; /* when owners were looked for, and how long that took */
-	__u32 unowned;
-	__u64 boot_ns;     /* since when bytes are counted, boot-time clock */
-	int by_connection; /* what is sent is not counted by process: its connections tell */
+	__u32 unowned;                 /* that nobody has, as far as is known, and somebody may */
+	struct config *config; /* whose `look` tells which walk over open files is the latest */
+	__u64 boot_ns;         /* since when bytes are counted, boot-time clock */
+	int by_connection;     /* what is sent is not counted by process: its connections tell */
 };
 
 /* Whether a program of the probe tcp is needed on this machine. */
 int connections_need(const char *program, const struct ebtop_settings *settings);
 /* Programs of the iterators, -1 where there is none; 0 or -errno. */
-int connections_open(struct connections *connections, const struct maps *maps, int list_program,
-		     int files_program);
+int connections_open(struct connections *connections, const struct maps *maps,
+		     struct config *config, int list_program, int files_program);
 void connections_close(struct connections *connections);
 /* The totals of the thread of that slot; NULL when it has none. */
 const struct ebtop_tcp_slot *connections_slot(const struct connections *connections, __u32 index);
-/* Finds the sockets that processes had open before anybody watched. */
+/* Finds the sockets that processes had open before anybody watched, and who has those that their
+ * owner has no longer. */
 void connections_find(struct connections *connections, __u64 now_ns);
-/* Reads all that are open: `each` gets the state before, NULL at first, and the one now. */
-typedef void (*connection_visitor)(void *context, const struct ebtop_connection *before,
-				   const struct ebtop_connection *now);
+/* Reads all that are open: `each` gets the state before, NULL at first, and the one now, and says
+ * whether its owner has ended. */
+typedef int (*connection_visitor)(void *context, const struct ebtop_connection *before,
+				  const struct ebtop_connection *now);
 void connections_refresh(struct connections *connections, __u64 now_ns, connection_visitor each,
 			 void *context);
 /* One has ended; `each` as above. */

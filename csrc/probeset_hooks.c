@@ -45,7 +45,7 @@ static int open_connections(struct probeset *set)
 	open_one(set, EBTOP_SOCKETS);
 	for (int i = 0; i < sockets->programs && i < 2; i++)
 		programs[i] = sockets->program_fds[i];
-	ret = connections_open(&set->connections, set->maps, programs[0], programs[1]);
+	ret = connections_open(&set->connections, set->maps, set->config, programs[0], programs[1]);
 	set->connections.boot_ns = clock_ns(CLOCK_BOOTTIME);
 	return ret;
 }

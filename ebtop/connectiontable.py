@@ -20,6 +20,7 @@ from ebtop.layout import (
     CONN_CLOSED,
     CONN_COUNTED,
     CONN_IN,
+    CONN_LEFT,
     CONN_OUT,
     Table,
 )
@@ -162,8 +163,16 @@ def _pid(row: Row, now_ns: int) -> Optional[int]:
     return row["pid"] or None
 
 
+def is_left(row: Row) -> bool:
+    """No process has it any more: its owner is who had it last, and may have ended."""
+    return bool(row["flags"] & CONN_LEFT)
+
+
 def _show_comm(row: Row, now_ns: int, ascii: bool) -> str:
-    return displayable(row["comm"], ascii) if row["pid"] else UNKNOWN
+    if not row["pid"]:
+        return UNKNOWN
+    name = displayable(row["comm"], ascii)
+    return f"({name})" if is_left(row) else name
 
 
 ADDRESS_LEAST, ADDRESS_MOST = 21, 47
@@ -181,7 +190,7 @@ COLUMNS = (
     _number("pid", "PID", 7, _pid, lambda n: str(int(n)), "pid", 90,
         "owner: who used it last; before that, who connected or accepted"),
     ConnectionColumn("name", "NAME", 15, lambda row, now: row["comm"] or None, _show_comm,
-        "name", 80, "the owner's name, also when it is gone", True),
+        "name", 80, "the owner's name; (NAME) had it last, and nobody has it now", True),
     _number("duration", "AGE", 6, duration_ns, units.duration, "age", 75,
         "since it began; of a closed one how long it lasted"),
     _number("tx", "TX", 6, lambda row, now: counted(row, "tx_bytes"), units.size, "bytes sent",

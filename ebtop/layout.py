@@ -146,7 +146,7 @@ PROGRAM = Layout("struct ebtop_program_row")
 CONNECTION = Layout("struct ebtop_connection")
 """Addresses are `saddr_0` to `saddr_3` and `daddr_0` to `daddr_3`."""
 CLOSE_REASONS = enum_names("enum ebtop_close_reason", "EBTOP_CLOSED_", "EBTOP_CLOSE_REASONS")
-CONN_OUT, CONN_IN, CONN_COUNTED, CONN_CLOSED = (1, 2, 8, 128)
+CONN_OUT, CONN_IN, CONN_COUNTED, CONN_CLOSED, CONN_LEFT = (1, 2, 8, 128, 256)
 LOG2_BUCKETS = 64
 NOT_COUNTED = (1 << 64) - 1
 """Of memory: EBTOP_NOT_COUNTED, not known."""
