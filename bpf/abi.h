@@ -58,8 +58,8 @@ struct ebtop_config {
 	__u32 epoch;          /* 0, 1, 0, ...: which minimum and maximum a system call goes to */
 	__u32 port;           /* of connections, either end's; 0: every port */
 	__u32 watch;          /* another one whenever more is collected than before */
-	__u32 look;           /* number of the latest walk over open files; the second of two is odd */
-	__u32 looked_at_pid;  /* whose waits are counted by stack, and bytes by file; 0: nobody's */
+	__u32 look; /* number of the latest walk over open files; the second of two is odd */
+	__u32 looked_at_pid; /* whose waits are counted by stack, and bytes by file; 0: nobody's */
 };
 
 /* ---- slots: one thread's running totals, written by the CPU that owns the thread ---- */
