@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 
 from ebtop.columns import Column, Context
 from ebtop.connectiontable import owners_of_port
-from ebtop.layout import KERNEL, Table
+from ebtop.layout import FOLLOWED, KERNEL, Table
+from ebtop.snapshot import Filter as KernelFilter
+from ebtop.snapshot import Snapshot
 from ebtop.text import raw_bytes
 from ebtop.viewstate import Filter, Identity
 
@@ -107,12 +109,15 @@ def order_rows(wanted: Wanted, context: Context) -> Order:
     snapshot = context.snapshot
     table = snapshot.threads if wanted.threads else snapshot.processes
     count = len(table)
-    if not wanted.filter and not wanted.tree and _idle_are_zero(wanted, context):
+    held = _is_about_processes(snapshot.filter)
+    if not wanted.filter and not held and not wanted.tree and _idle_are_zero(wanted, context):
         active = min(snapshot.system.active, count)
         head = _sorted(table, range(active), wanted, context)
         idle = range(active, count)
         return Order(table, (idle, head) if wanted.reverse else (head, idle), text=snapshot.text)
     rows = _filtered(table, wanted.filter, context) if wanted.filter else range(count)
+    if held:
+        rows = _held(table, rows, context)
     ordered = _sorted(table, rows, wanted, context)
     if wanted.tree:
         branches = _tree(table, ordered, wanted.ascii)
@@ -196,6 +201,33 @@ def _filtered(table: Table, keep: Filter, context: Context) -> list[int]:
         pids = column_view(table, "pid").tolist()
         rows = [index for index in rows if pids[index] in owners]
     return rows
+
+
+def _is_about_processes(held: KernelFilter) -> bool:
+    return bool(held.pid or held.uid is not None or held.port)
+
+
+def _held(table: Table, rows: Sequence[int], context: Context) -> list[int]:
+    """Those that pass the filter in force too: another process may have set it (`ebtop set`)."""
+    held = context.snapshot.filter
+    pids = column_view(table, "pid")
+    kept = list(rows)
+    if held.pid:
+        those = {held.pid} | (_followed(context.snapshot) if held.descendants else set())
+        kept = [index for index in kept if pids[index] in those]
+    if held.uid is not None:
+        owners = column_view(table, "uid")
+        kept = [index for index in kept if owners[index] == held.uid]
+    if held.port and context.snapshot.connections is not None:
+        ends = owners_of_port(context.snapshot.connections, held.port)
+        kept = [index for index in kept if pids[index] in ends]
+    return kept
+
+
+def _followed(snapshot: Snapshot) -> set[int]:
+    pids = column_view(snapshot.processes, "pid")
+    flags = column_view(snapshot.processes, "flags")
+    return {pid for pid, flag in zip(pids, flags) if flag & FOLLOWED}
 
 
 def _named(

@@ -11,8 +11,9 @@ import synthetic
 
 from ebtop.columns import COLUMNS, Context, by_name
 from ebtop.errors import UsageError
-from ebtop.layout import ROW
+from ebtop.layout import FOLLOWED, RAN, ROW
 from ebtop.model import Order, Wanted, order_rows
+from ebtop.snapshot import Filter as KernelFilter
 from ebtop.snapshot import Snapshot
 from ebtop.viewstate import Filter
 
@@ -145,3 +146,25 @@ def test_threads_are_rows_of_their_own_table() -> None:
     snapshot = replace(synthetic.office(), threads=synthetic.table(rows))
     assert pids(snapshot, threads=True) == [7, 6, 5]
     assert pids(snapshot, threads=True, filter=Filter.parse("5")) == [7, 6, 5]
+
+
+def _held(filter: KernelFilter, wanted: Filter = Filter()) -> list[int]:  # noqa: B008
+    """The pids that are shown while that filter is in force in the kernel."""
+    rows = [
+        synthetic.running(100, b"one", 5, uid=0),
+        synthetic.running(101, b"child", 4, uid=1000, flags=RAN | FOLLOWED),
+        synthetic.running(102, b"other", 3, uid=1000),
+    ]
+    snapshot = replace(synthetic.snapshot(rows), filter=filter)
+    order = order_rows(Wanted(by_name("pid"), True, wanted), Context(snapshot))
+    return [order.table.row(index)["pid"] for index in order.window(0, 9)]
+
+
+def test_a_filter_that_another_process_set_chooses_rows_too() -> None:
+    assert _held(KernelFilter()) == [100, 101, 102]
+    assert _held(KernelFilter(pid=100)) == [100]
+    assert _held(KernelFilter(pid=100, descendants=True)) == [100, 101]
+    assert _held(KernelFilter(uid=1000)) == [101, 102]
+    assert _held(KernelFilter(uid=1000), Filter(comm="oth")) == [102]
+    # what is about calls is not about rows
+    assert _held(KernelFilter(min_latency_ns=5)) == [100, 101, 102]
