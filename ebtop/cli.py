@@ -139,7 +139,8 @@ def view_state(options: Options) -> ViewState:
     from ebtop.viewstate import SWITCHABLE, Filter, Pace, ViewState
 
     delay = options.delay_s
-    probes = options.probes or DEFAULT_PROBES
+    # of events the log of opens alone waits until it is switched on: there are many
+    probes = options.probes or (*DEFAULT_PROBES, "signals")
     return ViewState(
         sort=options.sort,
         reverse=options.ascending,
