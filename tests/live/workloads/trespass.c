@@ -3,7 +3,7 @@
 /*
  * trespass PID: as an ordinary user, tries by every way there is to get into each descendant of that
  * process, from the moment it exists, over and over until standard input ends. A line a success,
- * once for each process and way: "in PID WAY DETAIL COMM-BEFORE COMM-AFTER"; at the end "tried PID COMM" for
+ * once for each process and way: "in PID WAY DETAIL COMM-BEFORE COMM-AFTER ending|alive"; at the end "tried PID COMM" for
  * each process that was met under that name, and "passes N".
  */
 #define _GNU_SOURCE
@@ -25,7 +25,7 @@
 
 static struct seen {
 	int pid;
-	char text[96];
+	char text[128];
 } seen[MOST];
 static int seen_count;
 static int self;
@@ -61,12 +61,32 @@ static void name_of(int pid, char comm[17])
 			*c = '_';
 }
 
+/* Its memory is gone, or it is: then kernels may have forgotten that it is not dumpable. */
+static int is_ending(int pid)
+{
+	char path[64], line[512], *rest;
+	unsigned int flags = 0;
+	char state = 'Z';
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	file = fopen(path, "r");
+	if (!file)
+		return 1;
+	rest = fgets(line, sizeof(line), file) ? strrchr(line, ')') : NULL;
+	fclose(file);
+	if (!rest || sscanf(rest, ") %c %*d %*d %*d %*d %*d %u", &state, &flags) != 2)
+		return 1;
+	return state == 'Z' || state == 'X' || flags & 4; /* PF_EXITING */
+}
+
 static void in(int pid, const char *before, const char *way, const char *detail)
 {
-	char text[96], after[17];
+	char text[128], after[17];
 
 	name_of(pid, after);
-	snprintf(text, sizeof(text), "%s %.40s %s %s", way, detail, before, after);
+	snprintf(text, sizeof(text), "%s %.40s %s %s %s", way, detail[0] ? detail : "-", before,
+		 after[0] ? after : "-", is_ending(pid) ? "ending" : "alive");
 	if (note(pid, text))
 		printf("in %d %s\n", pid, text);
 }
