@@ -335,10 +335,6 @@ def _disk_time(name: str, title: str, member: str, importance: int, help: str) -
     return Column(name, title, 7, member, show, help, "block", importance=importance)
 
 
-def _bytes(name: str) -> Callable[[Row, Context], str]:
-    return _number(name, units.size)
-
-
 def _counts(name: str) -> Callable[[Row, Context], str]:
     return _number(name, units.count)
 
@@ -462,8 +458,9 @@ COLUMNS: tuple[Column, ...] = (
     ),
     _counter("opens", "OPENS", 5, "opens", 84, "opens of files, those that failed too",
              probe="open"),
-    _net("nettx", "NET-TX", 7, "net_tx_bytes", 90, "bytes sent, TCP and UDP", _bytes),
-    _net("netrx", "NET-RX", 7, "net_rx_bytes", 89, "bytes received", _bytes),
+    _net("nettx", "NET-TX", 7, "net_tx_bytes", 90, "bytes sent a second, TCP and UDP",
+         _bytes_rate),
+    _net("netrx", "NET-RX", 7, "net_rx_bytes", 89, "bytes received a second", _bytes_rate),
     _net("retx", "RETX", 5, "retransmits", 70, "TCP segments sent again; ! marks them", _marked),
     Column(
         "conn", "CONN", 5, "connections", _number("connections", units.count),

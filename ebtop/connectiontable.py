@@ -54,11 +54,12 @@ def state_name(number: int) -> str:
 
 
 def address(row: Row, end: str) -> str:
-    """`end` is saddr or daddr."""
+    """`end` is saddr or daddr. One of a link has the number of the interface behind it."""
     words = [row[f"{end}_{index}"] for index in range(4)]
     if row["family"] == 4:
         return ".".join(map(str, struct.pack("=I", words[0])))
-    return str(IPv6Address(struct.pack("=4I", *words)))
+    found = IPv6Address(struct.pack("=4I", *words))
+    return f"{found}%{row['scope']}" if found.is_link_local and row["scope"] else str(found)
 
 
 def place(row: Row, end: str, names: bool = False) -> str:
@@ -102,6 +103,19 @@ def counted(row: Row, name: str) -> Optional[int]:
     return int(row[name])
 
 
+def sent_again_percent(row: Row) -> Optional[float]:
+    """Share of the segments sent, those without data included; None where none was sent."""
+    segments = counted(row, "segments")
+    return min(100.0, 100 * row["retransmits"] / segments) if segments else None
+
+
+def drops(row: Row) -> Optional[int]:
+    """What came to a listening socket and was thrown away; None of connections."""
+    if row["state"] != LISTEN or not row["flags"] & CONN_COUNTED:
+        return None
+    return int(row["drops"])
+
+
 def rtt_ns(row: Row) -> Optional[int]:
     """Smoothed round-trip time; None when none was measured."""
     return row["rtt_us"] * 1000 if counted(row, "rtt_us") else None
@@ -114,7 +128,8 @@ def state_text(row: Row) -> str:
         reason = close_reason(row)
         return "closed" + how.get(reason, f" {reason}")
     if row["state"] == LISTEN and row["flags"] & CONN_COUNTED:
-        return f"LISTEN {row['backlog']}/{row['backlog_max']}"
+        dropped = f" !{units.count(row['drops'])}" if row["drops"] else ""
+        return f"LISTEN {row['backlog']}/{row['backlog_max']}{dropped}"
     return state_name(row["state"])
 
 
@@ -186,7 +201,7 @@ COLUMNS = (
         "the other end", True),
     ConnectionColumn("state", "STATE", 18, lambda row, now: state_text(row),
         lambda row, now, ascii: state_text(row), "state", 95,
-        "LISTEN: waiting/most for accept; closed: how it ended", True),
+        "LISTEN: waiting/most for accept, !what was thrown away; closed: how it ended", True),
     _number("pid", "PID", 7, _pid, lambda n: str(int(n)), "pid", 90,
         "owner: who used it last; before that, who connected or accepted"),
     ConnectionColumn("name", "NAME", 15, lambda row, now: row["comm"] or None, _show_comm,
@@ -197,8 +212,8 @@ COLUMNS = (
         85, "bytes sent, each counted once"),
     _number("rx", "RX", 6, lambda row, now: counted(row, "rx_bytes"), units.size,
         "bytes received", 84, "bytes received"),
-    _number("retx", "RETX", 5, lambda row, now: counted(row, "retransmits"), units.count,
-        "retransmissions", 70, "segments sent again"),
+    _number("retx", "RETX%", 5, lambda row, now: sent_again_percent(row), units.percent,
+        "retransmissions", 70, "share of the segments sent that went again"),
     _number("rtt", "RTT", 6, lambda row, now: rtt_ns(row), units.duration, "round-trip time", 65,
         "smoothed round-trip time"),
 )  # fmt: skip
@@ -227,7 +242,7 @@ def order(
     return known + [index for index in rows if values[index] is None]
 
 
-_PLAIN = {"tx": "tx_bytes", "rx": "rx_bytes", "retx": "retransmits"}
+_PLAIN = {"tx": "tx_bytes", "rx": "rx_bytes"}
 
 
 def _values(table: Table, rows: Sequence[int], sort: str, now_ns: int) -> dict[int, Any]:

@@ -18,6 +18,7 @@ from types import MappingProxyType, TracebackType
 from ebtop.diskstats import DiskStats, disk_rows
 from ebtop.host import SelfUsage, read_host, read_small, self_usage, users
 from ebtop.layout import BORN, COMM_BYTES, COUNTERS, CPU, EVENT, LOSSES, RAN, ROW, Table
+from ebtop.netstat import ListenCounts
 from ebtop.procparse import TICK_NS, Machine, parse_machine
 from ebtop.proctask import (
     NO_COUNTS,
@@ -110,6 +111,7 @@ class ProcSource:
         self._machine = Machine({}, None)
         self._usage: SelfUsage | None = None
         self._disk_stats = DiskStats(root)
+        self._listening = ListenCounts(root)
 
     def __enter__(self) -> ProcSource:
         return self
@@ -171,7 +173,10 @@ class ProcSource:
         if self._since_ns is None:
             self._since_ns = taken_ns
         disks = disk_rows(self._disk_stats.refresh(cumulative, reset))
-        snapshot = replace(self._snapshot(interval_ns, cumulative, threads), disks=disks)
+        snapshot = self._snapshot(interval_ns, cumulative, threads)
+        listening = self._listening.refresh(cumulative, reset)
+        system = replace(snapshot.system, listening=listening)
+        snapshot = replace(snapshot, system=system, disks=disks)
         if self._wants_connections:
             snapshot = self._with_connections(snapshot)
         if reset:

@@ -38,6 +38,7 @@ from ebtop.layout import (
     Table,
     enum_names,
 )
+from ebtop.netstat import ListenCounts
 from ebtop.prototype import Hook, Param, Prototype
 from ebtop.snapshot import (
     EVERYONE,
@@ -153,6 +154,7 @@ class Session:
         self._named_ns: Optional[int] = None
         self._since_ns: Optional[int] = None
         self._disk_stats: Optional[DiskStats] = None
+        self._listening = ListenCounts()
         fd = lib.ebtop_event_fd(handle)
         self.event_fd: Optional[int] = fd if fd >= 0 else None
 
@@ -276,7 +278,10 @@ class Session:
             source_reason=None,
             cumulative=cumulative,
             host=host.read_host(),
-            system=_system(system, cpus, interval_s, probes),
+            system=replace(
+                _system(system, cpus, interval_s, probes),
+                listening=self._listening.refresh(cumulative, reset),
+            ),
             self_cost=self._cost(system, probes, interval_s),
             probes=probes,
             processes=processes,

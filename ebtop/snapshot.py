@@ -27,6 +27,15 @@ class Host:
 
 
 @dataclass(frozen=True)
+class Listening:
+    """Connections that full queues of listening sockets turned away, and all that those threw away;
+    None where the kernel does not say."""
+
+    overflows: Optional[int] = None
+    drops: Optional[int] = None
+
+
+@dataclass(frozen=True)
 class System:
     """The machine in the interval; counts are of the interval, None where unknown."""
 
@@ -43,6 +52,7 @@ class System:
     """The first so many rows of `processes` ran, began or ended in the interval."""
     signals: Optional[int] = None
     oom_kills: Optional[int] = None
+    listening: Listening = Listening()
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from ebtop.connectiontable import (
     LISTEN,
     ConnectionColumn,
     close_reason,
+    drops,
     fitting,
     is_closed,
     order,
@@ -26,7 +27,7 @@ from ebtop.connectiontable import (
     state_name,
 )
 from ebtop.layout import CONN_CLOSED, Table
-from ebtop.snapshot import Snapshot
+from ebtop.snapshot import Listening, Snapshot
 from ebtop.text import cells, cut, displayable, fit
 from ebtop.views.line import Line, Span, Style, fit_line
 from ebtop.views.panels import title
@@ -50,7 +51,7 @@ def connections_panel(
         top = [title(CONNECTIONS, state), (Span("  " + _missing(snapshot, state), Style.DIM),)]
         return top[:height], _still(state)
     ordered = order(snapshot, state.connection_sort, state.connection_reverse, state.filter)
-    first = (*title(CONNECTIONS, state), *_summary(table, state, len(ordered)))
+    first = (*title(CONNECTIONS, state), *_summary(snapshot, table, state, len(ordered)))
     if not ordered:
         text = "  no connection matches the filter" if state.filter else "  no connections"
         return [first, (Span(text, Style.DIM),)][:height], _still(state)
@@ -83,7 +84,7 @@ def _missing(snapshot: Snapshot, state: ViewState) -> str:
     return "watching from now on"
 
 
-def _summary(table: Table, state: ViewState, shown: int) -> Line:
+def _summary(snapshot: Snapshot, table: Table, state: ViewState, shown: int) -> Line:
     """How many there are of which kind, how they are sorted."""
     states, flags = table.column("state"), table.column("flags")
     closed = sum(1 for flag in flags if flag & CONN_CLOSED)
@@ -93,6 +94,7 @@ def _summary(table: Table, state: ViewState, shown: int) -> Line:
         Span(units.count(len(table) - closed - listening)),
         Span("  listening ", Style.LABEL),
         Span(units.count(listening)),
+        *_thrown_away(snapshot.system.listening),
         Span("  closed lately ", Style.LABEL),
         Span(units.count(closed)),
     ]
@@ -101,6 +103,14 @@ def _summary(table: Table, state: ViewState, shown: int) -> Line:
     if state.filter:
         spans.append(Span(f"  {units.count(shown)} match", Style.NOTICE))
     return (*spans, Span("  a: names of ports", Style.DIM))
+
+
+def _thrown_away(listening: Listening) -> Line:
+    """What came to listening sockets in vain, in the interval; nothing when all was well."""
+    if not listening.drops and not listening.overflows:
+        return ()
+    full = f" ({units.count(listening.overflows)} full)" if listening.overflows else ""
+    return (Span(f" dropped {units.count(listening.drops or 0)}{full}", Style.BAD),)
 
 
 def _identity(row: Row) -> tuple[int, int]:
@@ -189,6 +199,8 @@ def _style(row: Row) -> Style:
     """Green: established; yellow: on its way to the end; red: cut off or never come about."""
     if is_closed(row):
         return Style.BAD if close_reason(row) not in ("fin", None) else Style.EXITED
+    if drops(row):
+        return Style.WARNING
     if row["state"] == CLOSE:
         return Style.DIM
     return _STYLES.get(state_name(row["state"]), Style.WARNING)

@@ -18,13 +18,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Optional
 
 import pytest
 from following import Follower
 from observe import fewer, row_of, watch
 
-from ebtop.connectiontable import LISTEN, close_reason, duration_ns, is_closed
+from ebtop.connectiontable import LISTEN, address, close_reason, drops, duration_ns, is_closed
 from ebtop.session import Session
 from ebtop.snapshot import Snapshot
 
@@ -482,3 +483,81 @@ def test_the_stream_tells_every_change_of_those_that_pass() -> None:
     end = next(event for event in last if event["old_state"] == "FIN_WAIT2")
     assert (end["tx_bytes"], end["rx_bytes"], end["close_reason"]) == (101, 0, "fin")
     assert end["pid"] == os.getpid() and end["duration_ns"] > 20_000_000
+
+
+def listen_drops() -> int:
+    """Of this thread's network namespace."""
+    lines = Path("/proc/thread-self/net/netstat").read_text().splitlines()
+    names, numbers = (line.split() for line in lines if line.startswith("TcpExt:"))
+    return int(dict(zip(names, numbers))["ListenDrops"])
+
+
+def test_a_listening_socket_tells_what_it_threw_away(session: Session) -> None:
+    """The only one in its namespace: so all that was thrown away there is its own."""
+    with namespace(), socket.create_server(("127.0.0.1", 0), backlog=0) as server:
+        port = server.getsockname()[1]
+        before, waiting = listen_drops(), []
+        with pytest.raises(TimeoutError):
+            while len(waiting) < 8:
+                waiting.append(socket.socket())
+                waiting[-1].setsockopt(socket.IPPROTO_TCP, 7, 1)  # TCP_SYNCNT: one more SYN
+                waiting[-1].connect(("127.0.0.1", port))
+
+        def agrees(snapshot: Snapshot) -> bool:
+            assert snapshot.connections is not None
+            table = [r for r in snapshot.connections.rows() if r["sport"] == port]
+            (own,) = (r for r in table if r["state"] == LISTEN)
+            return bool(drops(own) == listen_drops() - before > 0)
+
+        look(session, agrees)
+        for end in waiting:
+            end.close()
+
+
+def test_the_machine_tells_what_was_thrown_away() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, Session(PROBES) as session:
+        before = listen_drops()
+        waiting = [socket.socket() for _ in range(4)]
+        for end in waiting:
+            end.setblocking(False)
+            end.connect_ex(server.getsockname())
+        snapshot = look(session, lambda s: bool(s.system.listening.drops))
+        assert snapshot.system.listening.drops is not None
+        assert 0 < snapshot.system.listening.drops <= listen_drops() - before
+        for end in waiting:
+            end.close()
+
+
+def test_addresses_of_a_link_have_their_interface(session: Session) -> None:
+    if not os.path.exists("/proc/net/if_inet6"):
+        pytest.xfail("no IPv6 here")
+    with namespace() as ip:
+        ip("addr", "add", "fe80::1009/64", "dev", "lo", "scope", "link", "nodad")
+        lo = socket.if_nametoindex("lo")
+        with socket.socket(socket.AF_INET6) as server, socket.socket(socket.AF_INET6) as out:
+            server.bind(("fe80::1009", 0, 0, lo))
+            server.listen()
+            out.connect(("fe80::1009", server.getsockname()[1], 0, lo))
+            taken = server.accept()[0]
+            snapshot = look(session, lambda s: len(rows(s, server.getsockname()[1])) == 2)
+            for row in rows(snapshot, server.getsockname()[1]):
+                assert address(row, "saddr") == address(row, "daddr") == f"fe80::1009%{lo}"
+            taken.close()
+
+
+def test_segments_are_those_of_the_kernel(session: Session) -> None:
+    """tcpi_segs_out of TCP_INFO."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        out, taken = pair(server)
+        out.sendall(bytes(100_003))
+        assert len(taken.recv(100_003, socket.MSG_WAITALL)) == 100_003
+        port = out.getsockname()[1]
+
+        def agrees(snapshot: Snapshot) -> bool:
+            (row,) = (row for row in rows(snapshot, port) if row["sport"] == port)
+            info = out.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 144)
+            return bool(row["segments"] == int.from_bytes(info[136:140], sys.byteorder) > 1)
+
+        look(session, agrees)
+        out.close()
+        taken.close()

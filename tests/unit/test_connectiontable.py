@@ -13,10 +13,13 @@ from ebtop.connectiontable import (
     CLOSE,
     COLUMNS,
     STATES,
+    address,
+    drops,
     fitting,
     order,
     owners_of_port,
     place,
+    sent_again_percent,
     state_text,
 )
 from ebtop.eventlines import json_event, text_event
@@ -140,3 +143,39 @@ def test_the_last_line_of_a_connection_tells_what_it_was() -> None:
     found = json.loads(json_event(*event(**over), 0))
     assert (found["duration_ns"], found["tx_bytes"]) == (2_000_000_000, 1009)
     assert (found["state_ns"], found["close_reason"]) == (1_200_000, "reset")
+
+
+def row(local: str, remote: str, state: str, **values: Any) -> dict[str, Any]:
+    found = synthetic.connection(local, remote, state, **values)
+    return CONNECTION.unpack(CONNECTION.pack(found), 0)
+
+
+def test_an_address_of_a_link_has_its_interface() -> None:
+    found = row("[fe80::1]:22", "[fe80::2]:50001", "ESTABLISHED", scope=7)
+    assert (place(found, "saddr"), address(found, "daddr")) == ("[fe80::1%7]:22", "fe80::2%7")
+    # bound to an interface, which names no place
+    found = row("[2001:db8::1]:22", "[2001:db8::2]:50001", "ESTABLISHED", scope=7)
+    assert place(found, "saddr") == "[2001:db8::1]:22"
+
+
+def test_what_goes_again_is_a_share_of_what_went() -> None:
+    values = {"flags": CONN_COUNTED, "retransmits": 13, "segments": 1040}
+    found = row("192.0.2.7:80", "198.51.100.9:50412", "ESTABLISHED", **values)
+    assert sent_again_percent(found) == 1.25
+    assert sent_again_percent({**found, "segments": 0}) is None
+    # the kernel counts those sent again first
+    assert sent_again_percent({**found, "segments": 12}) == 100
+    assert sent_again_percent({**found, "flags": 0}) is None
+
+
+def test_a_listening_socket_tells_what_it_threw_away() -> None:
+    found = row("0.0.0.0:80", "", "LISTEN", drops=7, backlog=512, backlog_max=511)
+    assert (state_text(found), drops(found)) == ("LISTEN 512/511 !7", 7)
+    assert drops({**found, "flags": 0}) is None
+    assert drops(row("192.0.2.7:80", "198.51.100.9:1", "ESTABLISHED", drops=7)) is None
+
+
+def test_what_nobody_has_names_who_had_it() -> None:
+    left = connections()[4]
+    assert (left["left"], left["pid"]) == (True, 900)
+    assert [found["left"] for found in connections()].count(True) == 1
