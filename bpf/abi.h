@@ -59,6 +59,7 @@ struct ebtop_config {
 	__u32 port;           /* of connections, either end's; 0: every port */
 	__u32 watch;          /* another one whenever more is collected than before */
 	__u32 look; /* number of the latest walk over open files; the second of two is odd */
+	__u32 functions;      /* 1: the iterator takes the stack of every task that sleeps */
 	__u32 looked_at_pid; /* whose waits are counted by stack, and bytes by file; 0: nobody's */
 };
 
@@ -684,6 +685,9 @@ struct ebtop_task {
 	__u32 wait;       /* evidence, if it waits */
 	__u64 wait_stack; /* 0: it was not taken */
 	__u64 owner;      /* as in struct ebtop_slot */
+	__u64 left_cpu;   /* when, by the scheduler's clock; 0: not known */
+	__u32 call;       /* 1 + number of the system call that it is in, as in a lane; 0: none */
+	__u32 pad;
 	char comm[EBTOP_COMM_BYTES];
 	char kernel_name[EBTOP_KERNEL_NAME_BYTES]; /* whole, of a kernel thread; empty: as comm */
 	char work[EBTOP_WORK_BYTES]; /* + or -, for whether it works, and the queue; or empty */
@@ -856,6 +860,10 @@ struct ebtop_row {
 	__u32 flags;
 	__u32 text;       /* arguments of its last exec, if seen: offset into the text table */
 	__u32 text_bytes; /* of a kernel thread: its whole name, where comm is too short */
+	__u64 call_since_ns; /* monotonic clock; 0: not known. Of a process its leader's, as the next */
+	__u64 function;      /* an address in the function of the kernel that it sleeps in; 0: likewise */
+	__u32 call; /* 1 + number of the system call that it is in, as in a lane; 0: none, or not known */
+	__u32 pad;
 	char comm[EBTOP_COMM_BYTES];
 	char process_comm[EBTOP_COMM_BYTES]; /* in a process row equal to comm */
 };

@@ -94,6 +94,14 @@ struct task_struct___before_kthread {
 	int *set_child_tid;
 };
 
+struct sched_info {
+	unsigned long long last_arrival;
+};
+
+struct task_struct___sched_info {
+	struct sched_info sched_info;
+};
+
 struct request___rq_disk {
 	struct gendisk *rq_disk;
 };
@@ -476,6 +484,21 @@ static __always_inline const struct kthread *kthread_of(const struct task_struct
 	if (bpf_core_field_exists(now->worker_private))
 		return now->worker_private;
 	return (const void *)((const struct task_struct___before_kthread *)task)->set_child_tid;
+}
+
+/*
+ * When a task that is not on a CPU left one, by the scheduler's clock; 0 where there is no
+ * CONFIG_SCHED_INFO. That clock goes on in interrupts and while a hypervisor has the CPU, as
+ * se.exec_start does not.
+ */
+static __always_inline __u64 task_left_cpu(const struct task_struct *task)
+{
+	const struct task_struct___sched_info *now = (const void *)task;
+
+	if (!bpf_core_field_exists(now->sched_info.last_arrival) || !now->sched_info.last_arrival)
+		return 0;
+	return now->sched_info.last_arrival + task->se.sum_exec_runtime -
+	       task->se.prev_sum_exec_runtime;
 }
 
 /* Linux kernel commit f3fa33acca9f "block: remove the ->rq_disk field in struct request" (in v5.17). */

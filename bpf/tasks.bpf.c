@@ -67,7 +67,27 @@ static __always_inline bool wants_stack(const struct ebtop_task *record)
 	const struct ebtop_config *now = config_for(EBTOP_COLLECT_STACKS);
 	__u32 *index = slot_index(record->tid);
 
-	return now && is_watched(now, record->pid, index && *index ? slot_at(*index) : NULL);
+	if (!now)
+		return false;
+	/* somebody wants to know which function it sleeps in, though the reason be known */
+	if (now->functions || now->looked_at_pid == record->pid)
+		return true;
+	return record->wait & EBTOP_WAIT_UNSURE &&
+	       is_watched(now, record->pid, index && *index ? slot_at(*index) : NULL);
+}
+
+/* Of one that is not on a CPU its registers are those that it entered the kernel with. */
+static __always_inline void copy_call(struct ebtop_task *record, struct task_struct *task,
+				      bool with_reads)
+{
+	struct waiting_call call;
+
+	record->left_cpu = task_left_cpu(task);
+	if (record->on_cpu || task->exit_state || task->flags & (PF_KTHREAD | PF_IO_WORKER))
+		return;
+	call = waiting_call(task, cfg_thread_size, with_reads);
+	if (call.number >= 0 && call.number < EBTOP_SYSCALL_NUMBERS)
+		record->call = call.number + 1;
 }
 
 static __always_inline __u64 own_cgroup_in(const struct css_set *cgroups, __u64 subsystem,
@@ -113,7 +133,7 @@ static __always_inline void copy_wait(struct ebtop_task *record, struct task_str
 	if (record->on_cpu || record->task_state == TASK_RUNNING || task->exit_state)
 		return;
 	record->wait = evidence_of(task, record->task_state, with_reads);
-	if (record->wait & EBTOP_WAIT_UNSURE && wants_stack(record))
+	if (wants_stack(record))
 		record->wait_stack = take_stack(task).id;
 }
 
@@ -169,6 +189,7 @@ static __always_inline int account_task(struct bpf_iter__task *ctx, bool with_re
 	copy_group(&record, leader, task->signal);
 	record.rss_pages = -1;
 	copy_wait(&record, task, with_reads);
+	copy_call(&record, task, with_reads);
 	if (mm)
 		copy_memory(&record, mm, with_reads);
 	else if (with_reads && record.task_flags & PF_KTHREAD)

@@ -111,6 +111,8 @@ struct thread {
 	__u32 slot_state; /* enum ebtop_slot_state; FREE when it has no slot */
 	__u32 dead;
 	__u32 wait; /* enum ebtop_wait: what it waits for if it does not run */
+	__u64 stack, left_cpu; /* these and `call` are as in its last task record */
+	__u32 call, pad;
 	char comm[EBTOP_COMM_BYTES];
 };
 
@@ -230,6 +232,8 @@ struct accounts {
 	__u64 *cpu_busy;           /* the refresh that last found a thread running on each CPU */
 	__u8 *cpu_online; /* of each CPU: whether it is there; a CPU that leaves says nothing */
 	__u64 switches;   /* context switches of the interval */
+	__u64 run_clock;  /* what to add to the scheduler's clock to have the monotonic one; 0: not known */
+	int new_stacks;   /* some that tasks sleep in have to be heard of yet */
 	__u64 lost_memory;
 	int have_sched, have_life, have_tasks;
 };
@@ -285,6 +289,11 @@ void accounts_late_wait(struct accounts *accounts, const struct ebtop_wait_event
 /* What a thread waits for that may have waited since before anybody watched. */
 void accounts_task_wait(struct accounts *accounts, struct thread *thread,
 			const struct ebtop_task *record);
+/* Which call it is in, since when, and where in the kernel it sleeps. */
+void accounts_task_now(struct accounts *accounts, struct thread *thread,
+		       const struct ebtop_task *record);
+void accounts_pack_now(struct accounts *accounts, const struct thread *thread,
+		       struct ebtop_row *row);
 /* Once more for those whose stacks were new then. */
 void accounts_explain(struct accounts *accounts);
 void accounts_set_wait(struct accounts *accounts, struct thread *thread, __u32 wait);

@@ -158,6 +158,7 @@ static void take_thread(struct accounts *accounts, struct thread *thread,
 	}
 	accounts_task_wait(accounts, thread, record);
 	memcpy(thread->comm, record->comm, sizeof(thread->comm));
+	accounts_task_now(accounts, thread, record);
 	thread->task_state = record->task_state;
 	thread->pass = accounts->refresh;
 }

@@ -90,6 +90,7 @@ enum ebtop_refresh_flag {
 	EBTOP_WANT_COST = 2,  /* hold the kernel's BPF statistics on, so that probes have run_ns */
 	EBTOP_CUMULATIVE = 4, /* counters since the start or the last reset, not of the interval */
 	EBTOP_RESET = 8,      /* cumulative counting begins anew after this refresh */
+	EBTOP_WANT_FUNCTIONS = 16, /* of every task that sleeps, where in the kernel it does */
 	EBTOP_WINDOW_SHIFT = 8, /* enum ebtop_window from this bit on */
 };
 

@@ -198,6 +198,15 @@ static const char *name_of(const struct process *process)
 	return process->comm[0] || !thread ? process->comm : thread->comm;
 }
 
+/* Of the thread that a process begins with; few processes have many. */
+static void pack_leader_now(struct accounts *accounts, struct ebtop_row *row,
+			    const struct process *process)
+{
+	for (const struct thread *thread = process->threads; thread; thread = thread->next)
+		if (thread->node.id == process->node.id)
+			accounts_pack_now(accounts, thread, row);
+}
+
 static void pack_process(struct accounts *accounts, struct ebtop_row *row, struct process *process,
 			 __u32 flags)
 {
@@ -244,6 +253,8 @@ static void pack_process(struct accounts *accounts, struct ebtop_row *row, struc
 		row->state = process_state(accounts, process);
 		row->known |= KNOWN(EBTOP_FACT_STATE);
 	}
+	if (flags & EBTOP_WANT_FUNCTIONS)
+		pack_leader_now(accounts, row, process);
 }
 
 static void pack_thread(struct accounts *accounts, struct ebtop_row *row,
@@ -282,6 +293,7 @@ static void pack_thread(struct accounts *accounts, struct ebtop_row *row,
 	if (thread->slot_state == EBTOP_SLOT_RUNNING || thread->slot_state == EBTOP_SLOT_RUNNABLE)
 		row->state = 'R';
 	row->known |= KNOWN(EBTOP_FACT_STATE);
+	accounts_pack_now(accounts, thread, row);
 	if (thread->dead) {
 		row->flags |= EBTOP_ROW_EXITED;
 		row->state = 'X';
@@ -336,7 +348,8 @@ static void add_process(struct rows *rows, struct accounts *accounts, struct pro
 	rows->live_threads += process->live;
 	rows->live_processes +=
 		!(process->flags & PROCESS_ENDED) || process->flags & PROCESS_ZOMBIE;
-	if (flags & EBTOP_WANT_THREADS)
+	if (flags & EBTOP_WANT_THREADS ||
+	    accounts->filter.looked_at_pid == process->node.id)
 		pack_threads(rows, accounts, process, events, flags);
 }
 

@@ -387,10 +387,16 @@ static void ask_for_some(struct ebtop_session *session, size_t active)
 	struct accounts *accounts = &session->accounts;
 	size_t ended = 0;
 
+	/* its threads may all hang: what they do now is asked of them */
+	if (session->looked_at && session->looked_at != EBTOP_ALL_WATCHED)
+		tasks_read_process(&session->set.tasks, session->looked_at, accounts);
+
 	for (size_t i = 0; i < active; i++) {
 		struct process *process = *(struct process **)buffer_at(&accounts->active, i);
 
 		if ((process->flags & PROCESS_ENDED) && ++ended > ASK_ENDED_MAX)
+			continue;
+		if (process->node.id == session->looked_at)
 			continue;
 		tasks_read_process(&session->set.tasks, process->node.id, accounts);
 		hidden_consider(&session->hidden, process);
@@ -554,6 +560,7 @@ int ebtop_refresh(ebtop_session *session, __u32 flags, struct ebtop_snapshot *re
 	ret->interval_ns = accounts->before_ns ? accounts->now_ns - accounts->before_ns : 0;
 	if (!accounts->before_ns)
 		accounts->before_ns = accounts->now_ns;
+	session->config.now->functions = !!(flags & EBTOP_WANT_FUNCTIONS);
 	take_filter(session);
 	if (accounts->have_sched) {
 		machine_find_online(accounts);
@@ -570,8 +577,10 @@ int ebtop_refresh(ebtop_session *session, __u32 flags, struct ebtop_snapshot *re
 	accounts_find_ended(accounts);
 	read_tasks(session);
 	/* stacks that were met first while tasks were read */
-	if (accounts->unexplained.count && events_drain(&session->events) >= 0)
+	if ((accounts->unexplained.count || accounts->new_stacks) &&
+	    events_drain(&session->events) >= 0)
 		accounts_explain(accounts);
+	accounts->new_stacks = 0;
 	accounts_find_ended(accounts);
 	events_ready(&session->events, accounts->now_ns);
 	if (accounts->disks)

@@ -141,6 +141,13 @@ __u32 waits_reason(const struct waits *waits, __u64 id, __u32 evidence)
 									     evidence & 7;
 }
 
+__u64 waits_innermost(const struct waits *waits, __u64 id)
+{
+	const struct stack *stack = stack_of(waits, id);
+
+	return stack && stack->frames ? stack->frame[0] : 0;
+}
+
 /* ---- the process that somebody looks at ---- */
 
 void waits_forget(struct waits *waits)

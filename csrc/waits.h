@@ -29,6 +29,8 @@ void waits_stack(struct waits *waits, const struct ebtop_stack_event *event);
 /* enum ebtop_wait of a wait with that evidence, or EBTOP_STACK_UNRESOLVED when that stack has not been
  * heard of. */
 __u32 waits_reason(const struct waits *waits, __u64 stack, __u32 evidence);
+/* The address that a stack begins with; 0 when it has not been heard of. */
+__u64 waits_innermost(const struct waits *waits, __u64 stack);
 /* What was counted by stack of the process that was looked at. */
 void waits_forget(struct waits *waits);
 /* Fills `rows` with what has been counted since. */

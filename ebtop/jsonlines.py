@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from typing import Any, Optional
 
 from ebtop import disktable, syscallnames
+from ebtop.callnow import call_now, call_now_ns
 from ebtop.cgroups import CgroupPaths
 from ebtop.columns import (
     Cmdlines,
@@ -83,6 +84,8 @@ PROCESS_KEYS = (
     "retransmits", "connection_errors",
     # system calls
     "syscalls", "syscall_ns", "syscall_errors", "syscall_categories",
+    # in the kernel now
+    "syscall_now", "syscall_now_ns", "kernel_function",
     # memory
     "rss_bytes", "rss_anon_bytes", "rss_file_bytes", "rss_shmem_bytes", "swap_bytes",
     "virtual_bytes", "peak_rss_bytes", "mappings", "mmap_calls", "munmap_calls", "brk_calls",
@@ -253,12 +256,22 @@ def task(
     values.update(_memory(row, context))
     if known & _WAITS_KNOWN:
         values["wait_ns"] = {reason: row[name] for name, reason in _WAIT_COUNTERS.items()}
+    values.update(_now(row, snapshot))
     if thread:
         values["tid"] = row["tid"]
         values["thread_comm"] = values["comm"]
         kernel = bool(row["flags"] & KERNEL)
         values["process_comm"] = values["comm"] if kernel else data_text(row["process_comm"])
     return values
+
+
+def _now(row: Row, snapshot: Snapshot) -> dict[str, Any]:
+    function = snapshot.symbols.get(row["function"])
+    return {
+        "syscall_now": call_now(row),
+        "syscall_now_ns": call_now_ns(row, snapshot),
+        "kernel_function": data_text(function) if function else None,
+    }
 
 
 def syscall(row: Row) -> dict[str, Any]:

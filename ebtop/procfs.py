@@ -161,6 +161,7 @@ class ProcSource:
         reset: bool = False,
         window: str = "interval",  # no table of system calls either
         symbols: bool = True,  # nor stacks
+        functions: bool = False,
     ) -> Snapshot:
         """Ends the interval that the refresh before began."""
         taken_ns = time.monotonic_ns()

@@ -44,7 +44,10 @@ def write_samples(source: Source, options: Options, state: ViewState, signals: S
 
     def refresh() -> Snapshot:
         snapshot = steering.weigh(
-            source.refresh(threads=options.threads, cost=True, cumulative=options.cumulative)
+            source.refresh(
+                threads=options.threads, cost=True, cumulative=options.cumulative,
+                functions=options.threads and options.command == "json",
+            )
         )
         state_dump.remember(snapshot)
         steering.run_probes()

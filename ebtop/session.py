@@ -235,6 +235,7 @@ class Session:
         reset: bool = False,
         window: str = "interval",
         symbols: bool = True,
+        functions: bool = False,
     ) -> Snapshot:
         """Ends the interval and returns it. The first call of a session only begins counting.
 
@@ -242,22 +243,24 @@ class Session:
         them dearer by two clock reads), `cumulative` gives totals since the start or the last
         `reset` instead of the interval's values. `window` is what the table of system calls
         covers: `interval`, `ten_seconds` or `reset`. Without `symbols` the functions in stacks
-        have no names, see `named`: new ones cost tens of milliseconds.
+        have no names, see `named`: new ones cost tens of milliseconds. `functions`: of all that
+        sleeps, the function of the kernel that it sleeps in, not of the process looked at alone.
         """
         flags = (
             threads * lib.EBTOP_WANT_THREADS
             | cost * lib.EBTOP_WANT_COST
             | cumulative * lib.EBTOP_CUMULATIVE
             | reset * lib.EBTOP_RESET
+            | functions * lib.EBTOP_WANT_FUNCTIONS
             | WINDOWS.index(window) << lib.EBTOP_WINDOW_SHIFT
         )
         _check(lib.ebtop_refresh(self._handle, flags, self._ret, self._error), self._error)
         if self._since_ns is None:
             self._since_ns = self._ret.taken_ns
         snapshot = self._snapshot(self._ret, cumulative, reset)
-        if symbols and snapshot.waits:
+        if symbols and (snapshot.waits or snapshot.looked_at or functions):
             now = snapshot.taken_ns
-            due = self._named_ns is None or now - self._named_ns >= _NAMES_NS
+            due = functions or self._named_ns is None or now - self._named_ns >= _NAMES_NS
             snapshot = self.named(snapshot, due)
         if reset:
             self._since_ns = snapshot.taken_ns
@@ -315,6 +318,8 @@ class Session:
         waits = snapshot.waits or Table(WAIT, b"")
         frames = [name for name in WAIT.names if name.startswith("frame_")]
         met = {address for name in frames for address in waits.column(name)}
+        for table in (snapshot.processes, snapshot.threads):
+            met.update(table.column("function"))
         new = sorted(met.difference(self._symbols, (0,)))
         if new and look:
             self._named_ns = snapshot.taken_ns

@@ -134,9 +134,19 @@ def waiting() -> Snapshot:
         {"write_bytes": 70_001, "writes": 11, "path": b"\xe2\x80\xa6/deep/bad\x1b[2Jname"},
         {"read_bytes": 70_000, "reads": 2, "path": b""},
     ]  # fmt: skip
+    now_ns = base.taken_ns
+    threads = [
+        process(500, b"postgres", tid=500, call=8, call_since_ns=now_ns - 83 * MS,
+                function=0xFFFF0010),
+        process(500, b"wal\x1b[2J", tid=511, call=203, call_since_ns=now_ns - 7_300_000 * MS,
+                function=0xABCDEF, state=ord("D")),
+        process(500, b"busy", tid=512, state=ord("R")),
+        process(501, b"other", tid=777),
+    ]  # fmt: skip
     stacks = ProbeStatus("stacks", "on", "in sched, at switches after long waits", None, 0, 0)
     return replace(
-        base, processes=table(crowded), probes=(*PROBES, stacks), looked_at=500, symbols=named,
+        base, threads=table(threads), processes=table(crowded), probes=(*PROBES, stacks),
+        looked_at=500, symbols=named,
         waits=Table(WAIT, b"".join(WAIT.pack(row) for row in rows)),
         files=Table(FILE, b"".join(FILE.pack(row) for row in files)),
     )  # fmt: skip

@@ -19,6 +19,7 @@ from ebtop.units import UNKNOWN
 from ebtop.views.filelist import top_files
 from ebtop.views.line import Line, Span, Style, line
 from ebtop.views.table import WAIT_STYLES, wait_spans
+from ebtop.views.threadlist import threads_now
 from ebtop.viewstate import ViewState
 from ebtop.waitreasons import LETTERS, REASONS
 
@@ -47,10 +48,14 @@ def closer_look(
     ]
     stacks = list(_stacks(snapshot, state, pid, width))
     files = list(top_files(snapshot, state, width))
+    threads = list(threads_now(snapshot, state, pid, width))
     left = max(0, height - len(lines))
-    # half each, but for what the other does not need
+    # a third each, but for what the others do not need
+    third = max(3, left // 3)
+    threads = threads[: max(third, left - len(stacks) - len(files) - 2)]
+    left = max(0, left - len(threads) - 1)
     share = max(left - len(files) - 1, (left + 1) // 2)
-    return [*lines, *stacks[:share], (), *files][:height]
+    return [*lines, *threads, (), *stacks[:share], (), *files][:height]
 
 
 def _title(pid: int, what: str) -> Line:
