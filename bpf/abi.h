@@ -25,6 +25,11 @@
 
 #define EBTOP_ANY_UID 0xffffffffu
 #define EBTOP_FILTER_DESCENDANTS 1 /* the filtered process, and all that descend from it */
+#define EBTOP_FILTER_EXCLUDES 2    /* not what the processes `excluded` do */
+#define EBTOP_FILTER_CALLS 4       /* only the system calls whose bits `calls` has */
+#define EBTOP_EXCLUDED_MAX 8
+#define EBTOP_CALL_WORDS                                                                           \
+	34 /* by number, as in a lane; the first bit after them is of all odd ones */
 
 /* Bits of ebtop_config.collect. */
 enum ebtop_collect {
@@ -40,6 +45,9 @@ enum ebtop_collect {
 	EBTOP_COLLECT_MEMORY = 512,       /* what calls map and unmap */
 	EBTOP_COLLECT_ALLOCATIONS = 1024, /* an event for each such call */
 	EBTOP_COLLECT_SIGNALS = 8192,     /* and of victims of the OOM killer */
+	EBTOP_COLLECT_SLOW = 16384,       /* an event for each system call that took `slow_ns` */
+	EBTOP_COLLECT_SLOW_DISKS = 32768,
+	EBTOP_COLLECT_SLOW_WAITS = 65536,
 };
 
 #define EBTOP_ALL_WATCHED                                                                          \
@@ -49,6 +57,7 @@ enum ebtop_collect {
 struct ebtop_config {
 	__u64 min_latency_ns; /* calls that took less are in no histogram and no stream */
 	__u64 min_bytes;      /* changes of memory by less are in no stream */
+	__u64 slow_ns;        /* see EBTOP_COLLECT_SLOW */
 	__u64 looked_at_ns;   /* since when: waits that began before are not counted by stack */
 	__u32 pid;            /* 0: every process */
 	__u32 uid;            /* effective; EBTOP_ANY_UID: every user */
@@ -58,8 +67,11 @@ struct ebtop_config {
 	__u32 epoch;          /* 0, 1, 0, ...: which minimum and maximum a system call goes to */
 	__u32 port;           /* of connections, either end's; 0: every port */
 	__u32 watch;          /* another one whenever more is collected than before */
-	__u32 look; /* number of the latest walk over open files; the second of two is odd */
-	__u32 functions;      /* 1: the iterator takes the stack of every task that sleeps */
+	__u32 look;      /* number of the latest walk over open files; the second of two is odd */
+	__u32 functions; /* 1: the iterator takes the stack of every task that sleeps */
+	__u32 every;     /* of so many system calls one is timed, a power of two; 0: each */
+	__u32 excluded[EBTOP_EXCLUDED_MAX]; /* 0 ends it */
+	__u32 calls[EBTOP_CALL_WORDS];
 	__u32 looked_at_pid; /* whose waits are counted by stack, and bytes by file; 0: nobody's */
 };
 
@@ -215,8 +227,8 @@ enum ebtop_syscall_category {
 
 /* Totals since `start_ns` met its first call; the thread itself writes them, as it enters and leaves. */
 struct ebtop_syscall_slot {
-	__u64 start_ns;         /* whose totals these are: as in the slot of the same index */
-	__u64 entered_ns;       /* when the call in progress began; 0: none is */
+	__u64 start_ns;   /* whose totals these are: as in the slot of the same index */
+	__u64 entered_ns; /* when the call in progress began; 0: none is, 1: it is not timed */
 	__u64 entered_oncpu_ns; /* the thread's on-CPU time then */
 	__u64 inside_ns;        /* in calls that returned */
 	__u64 kernel_ns;        /* on a CPU in calls that returned */
@@ -231,7 +243,8 @@ struct ebtop_syscall_slot {
 	__u32 watch;   /* ebtop_config.watch; `stage` of another one is unknown */
 	__u32 opens;   /* 1: the call in progress opens a file */
 	__u32 refused; /* 1 + number of the last call, if it was refused before it began */
-	__u32 pad[2];
+	__u32 dice;    /* which of its calls are timed when not all are */
+	__u32 pad;
 };
 
 /* What a thread did last as far as system calls go. A call that ends without having begun was refused. */
@@ -398,7 +411,8 @@ enum ebtop_event_type {
 	EBTOP_EVENT_MEM = 6,
 	EBTOP_EVENT_SIGNAL = 7,
 	EBTOP_EVENT_OOM = 8,
-	EBTOP_EVENT_TYPES = 9,
+	EBTOP_EVENT_SLOW = 9,
+	EBTOP_EVENT_TYPES = 10,
 	EBTOP_EVENT_STACK = 253, /* a stack that is not known yet */
 	EBTOP_EVENT_WAIT = 254,  /* a wait whose stack has no reason yet */
 	EBTOP_EVENT_NUDGE = 255, /* a head alone: wakes the reader, and means nothing else */
@@ -616,6 +630,54 @@ struct ebtop_oom {
 	__u32 victim_pid;
 	__u32 pad;
 	char victim_comm[EBTOP_COMM_BYTES];
+};
+
+/* ---- slow operations ---- */
+
+enum ebtop_slow_kind {
+	EBTOP_SLOW_SYSCALL = 0,
+	EBTOP_SLOW_DISK = 1,
+	EBTOP_SLOW_WAIT = 2,
+};
+
+/* What an operation was about. */
+enum ebtop_slow_about {
+	EBTOP_ABOUT_NOTHING = 0, /* or it is not known */
+	EBTOP_ABOUT_FILE = 1,    /* `parts` as in struct ebtop_file_count */
+	EBTOP_ABOUT_NAME = 2,    /* `parts` is what the call was given */
+	EBTOP_ABOUT_SOCKET = 3,
+	EBTOP_ABOUT_DISK = 4, /* `parts` is its name */
+};
+
+/* Which argument says what a system call is about. */
+enum ebtop_call_object {
+	EBTOP_OBJECT_NONE = 0,
+	EBTOP_OBJECT_DESCRIPTOR = 1, /* the first */
+	EBTOP_OBJECT_NAME = 2,       /* the first */
+	EBTOP_OBJECT_NAME_AT = 3,    /* the second */
+};
+
+struct ebtop_slow_data {
+	__u64 duration_ns;
+	__s64 result;
+	__u64 stack;    /* of a wait whose reason is not sure; 0: none was taken */
+	__u64 bytes;    /* disk */
+	__u32 kind;     /* enum ebtop_slow_kind */
+	__u32 call;     /* 1 + number of the system call, as in a lane; 0: none */
+	__u32 evidence; /* of a wait; disk: enum ebtop_disk_group */
+	__u32 about;    /* enum ebtop_slow_about */
+	__u32 family;   /* 4 or 6; 0: another */
+	__u32 sport;
+	__u32 dport;
+	__u32 whole; /* the path goes up to the root */
+	__u32 saddr[4];
+	__u32 daddr[4];
+	char parts[EBTOP_FILE_PATH_PARTS_BYTES];
+};
+
+struct ebtop_slow {
+	struct ebtop_event head;
+	struct ebtop_slow_data data;
 };
 
 /* What came into the table of connections and what left it at its end: the rest was forgotten. */
@@ -861,7 +923,7 @@ struct ebtop_row {
 	__u32 text;       /* arguments of its last exec, if seen: offset into the text table */
 	__u32 text_bytes; /* of a kernel thread: its whole name, where comm is too short */
 	__u64 call_since_ns; /* monotonic clock; 0: not known. Of a process its leader's, as the next */
-	__u64 function;      /* an address in the function of the kernel that it sleeps in; 0: likewise */
+	__u64 function; /* an address in the function of the kernel that it sleeps in; 0: likewise */
 	__u32 call; /* 1 + number of the system call that it is in, as in a lane; 0: none, or not known */
 	__u32 pad;
 	char comm[EBTOP_COMM_BYTES];

@@ -26,10 +26,21 @@ static __always_inline const struct ebtop_config *config_for(__u32 collect)
 	return now && now->collect & collect ? now : NULL;
 }
 
+static __always_inline bool is_excluded(const struct ebtop_config *now, __u32 pid)
+{
+	if (!(now->flags & EBTOP_FILTER_EXCLUDES))
+		return false;
+	for (int i = 0; i < EBTOP_EXCLUDED_MAX; i++)
+		if (now->excluded[i] == pid)
+			return true;
+	return false;
+}
+
 /* Whether this process can pass at all: all that is asked where most are filtered out. */
 static __always_inline bool passes_pid(const struct ebtop_config *now, __u32 pid)
 {
-	return !now->pid || now->pid == pid || now->flags & EBTOP_FILTER_DESCENDANTS;
+	return (!now->pid || now->pid == pid || now->flags & EBTOP_FILTER_DESCENDANTS) &&
+	       !is_excluded(now, pid);
 }
 
 /* The filter's generation is in the flags of the slots of those who descend from its process. */
@@ -49,13 +60,25 @@ static __always_inline bool is_followed(const struct ebtop_config *now,
 	       slot->flags >> EBTOP_SLOT_FOLLOWED_SHIFT == flag >> EBTOP_SLOT_FOLLOWED_SHIFT;
 }
 
-/* The whole filter but for latency. `slot` is the thread's, NULL when it has none. */
+/* The whole filter but for latency, of one that passes_pid(). `slot` is the thread's, NULL when it has none. */
 static __always_inline bool passes(const struct ebtop_config *now, __u32 pid,
 				   const struct ebtop_slot *slot, bool with_reads)
 {
 	if (now->pid && now->pid != pid && !is_followed(now, slot))
 		return false;
 	return now->uid == EBTOP_ANY_UID || now->uid == current_euid(with_reads);
+}
+
+/* Of the calls that pass the filter, some alone may be wanted. */
+static __always_inline bool wants_call(const struct ebtop_config *now, __u32 number)
+{
+	__u32 bit = number < EBTOP_SYSCALL_NUMBERS ? number : EBTOP_SYSCALL_NUMBERS;
+	__u64 word = bit / 32;
+
+	if (!(now->flags & EBTOP_FILTER_CALLS))
+		return true;
+	barrier_var(word); /* or the compiler drops the bound that the verifier wants to see */
+	return word < EBTOP_CALL_WORDS && now->calls[word] >> bit % 32 & 1;
 }
 
 /* As far as processes go. */

@@ -7,6 +7,7 @@
 #ifndef EBTOP_EXPLAIN_BPF_H
 #define EBTOP_EXPLAIN_BPF_H
 
+#include "slow.bpf.h"
 #include "stack.bpf.h"
 #include "wait.bpf.h"
 
@@ -82,6 +83,14 @@ static __always_inline bool wants_stack(const struct ebtop_slot *slot, __u32 evi
 					      is_looked_at(now, slot->pid, slot);
 }
 
+/* As far as the slot tells; the rest is asked when it is back. */
+static __always_inline bool may_be_slow(const struct ebtop_slot *slot, __u64 waited)
+{
+	const struct ebtop_config *now = config_for(EBTOP_COLLECT_SLOW_WAITS);
+
+	return now && waited >= now->slow_ns && is_watched(now, slot->pid, slot);
+}
+
 static __always_inline void wait_end(const struct ebtop_slot *slot, __u32 index, __u64 waited)
 {
 	struct ebtop_wait_slot *wait = wait_at(index);
@@ -89,7 +98,7 @@ static __always_inline void wait_end(const struct ebtop_slot *slot, __u32 index,
 	if (!wait)
 		return;
 	if (waited >= STACK_FROM_NS && waited <= PENDING_MAX_NS &&
-	    wants_stack(slot, noted_evidence(wait)))
+	    (wants_stack(slot, noted_evidence(wait)) || may_be_slow(slot, waited)))
 		wait->noted = (wait->noted & ((1ull << EBTOP_NOTED_PENDING_SHIFT) - 1)) |
 			      waited << EBTOP_NOTED_PENDING_SHIFT;
 	else
@@ -146,9 +155,53 @@ static __always_inline struct taken_stack take_stack_timed(struct task_struct *t
 	return taken;
 }
 
+/* A wait that was long, of a thread that is about to run again. */
+static __noinline int emit_slow_wait(struct task_struct *task, __u64 ns, __u64 stack,
+				     __u32 evidence, bool with_reads)
+{
+	const struct ebtop_config *now = config_for(EBTOP_COLLECT_SLOW_WAITS);
+	struct waiting_call call = { -1, 0 };
+	struct ebtop_slow *event;
+
+	if (!(task->flags & (PF_KTHREAD | PF_IO_WORKER)))
+		call = waiting_call(task, cfg_thread_size, with_reads);
+	if (!now || !wants_call(now, call.number))
+		return 0;
+	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	if (!event) {
+		count_loss(EBTOP_LOST_RING_BUFFER);
+		return 0;
+	}
+	__builtin_memset(event, 0, sizeof(*event));
+	fill_head(&event->head, task, EBTOP_EVENT_SLOW, sizeof(*event));
+	event->data.kind = EBTOP_SLOW_WAIT;
+	event->data.duration_ns = ns;
+	event->data.stack = stack;
+	event->data.evidence = evidence;
+	if (call.number >= 0 && call.number < EBTOP_SYSCALL_NUMBERS) {
+		event->data.call = call.number + 1;
+		if (with_reads && object_of(call.number) == EBTOP_OBJECT_DESCRIPTOR)
+			about_descriptor(&event->data, task, call.first);
+	}
+	submit(event);
+	return 0;
+}
+
+/* Kernel threads without work are no news. */
+static __always_inline bool is_slow(const struct task_struct *task, const struct ebtop_slot *slot,
+				    __u64 ns, __u32 evidence)
+{
+	const struct ebtop_config *now = config_for(EBTOP_COLLECT_SLOW_WAITS);
+
+	if (task->flags & PF_KTHREAD && evidence == EBTOP_WAIT_SLEEP)
+		return false;
+	return now && may_be_slow(slot, ns) && !is_excluded(now, slot->pid) &&
+	       (now->uid == EBTOP_ANY_UID || now->uid == task->real_cred->euid.val);
+}
+
 /* The thread is about to run again, and its stack still is that of its wait. */
 static __always_inline void wait_explain(struct task_struct *task, const struct ebtop_slot *slot,
-					 __u32 index)
+					 __u32 index, bool with_reads)
 {
 	const struct ebtop_config *now = config_for(EBTOP_COLLECT_STACKS);
 	struct ebtop_wait_slot *wait = wait_at(index);
@@ -162,7 +215,11 @@ static __always_inline void wait_explain(struct task_struct *task, const struct 
 	evidence = noted_evidence(wait);
 	reason = evidence & 7;
 	wait->noted &= (1ull << EBTOP_NOTED_PENDING_SHIFT) - 1;
-	taken = take_stack_timed(task);
+	taken = (struct taken_stack){ 0, EBTOP_STACK_UNRESOLVED };
+	if (wants_stack(slot, evidence))
+		taken = take_stack_timed(task);
+	if (is_slow(task, slot, ns, evidence))
+		emit_slow_wait(task, ns, taken.id, evidence, with_reads);
 	if (taken.id && now && is_looked_at(now, slot->pid, slot) &&
 	    bpf_ktime_get_ns() - ns >= now->looked_at_ns)
 		count_stack(&taken, evidence, ns);

@@ -29,6 +29,8 @@
 #define S_IFCHR 0020000
 #define S_IFIFO 0010000
 #define AF_UNIX 1
+#define AF_INET 2
+#define AF_INET6 10
 #define FUTEX_WAIT 0
 #define FUTEX_LOCK_PI 6
 #define FUTEX_WAIT_BITSET 9

@@ -221,7 +221,7 @@ static __always_inline void enter_cpu(struct task_struct *task, __u64 now, bool 
 	end_wait(slot, *index, now);
 	slot->state = EBTOP_SLOT_RUNNING;
 	slot->cpu = cpu;
-	wait_explain(task, slot, *index);
+	wait_explain(task, slot, *index, with_reads);
 }
 
 /* The kernel does not charge idle threads, so theirs is plain clock time. */

@@ -16,6 +16,7 @@
 #include "mem.bpf.h"
 #include "numbers.bpf.h"
 #include "open.bpf.h"
+#include "slow.bpf.h"
 
 #define KIND_CATEGORY 0x07 /* enum ebtop_syscall_category */
 
@@ -24,6 +25,8 @@
 #define ERESTARTNOHAND 514
 #define ERESTART_RESTARTBLOCK 516
 #define ERRNO_MAX 4095
+
+#define CALL_UNTIMED 1 /* for entered_ns and left_ns: there is such a call, and it is not timed */
 
 /* Copies of the lanes, a power of two; with fewer than CPUs, they are shared. */
 const volatile __u32 cfg_shards = 1;
@@ -48,7 +51,8 @@ struct {
 } syscall_lanes SEC(".maps");
 
 #define COLLECTED_HERE                                                                             \
-	(EBTOP_COLLECT_SYSCALLS | EBTOP_COLLECT_OPENS_BY_SYSCALLS | EBTOP_COLLECT_FILES_BY_SYSCALLS)
+	(EBTOP_COLLECT_SYSCALLS | EBTOP_COLLECT_OPENS_BY_SYSCALLS |                                \
+	 EBTOP_COLLECT_FILES_BY_SYSCALLS | EBTOP_COLLECT_SLOW)
 
 struct caller {                   /* the current thread */
 	struct task_struct *task; /* NULL where only its address can be had */
@@ -135,7 +139,7 @@ static __always_inline void count_latency(const struct ebtop_config *now, __u32 
 	if (!lane || ns < now->min_latency_ns)
 		return;
 	add64(&lane->calls, 1);
-	add64(&lane->total_ns, ns);
+	add64(&lane->total_ns, now->every > 1 ? ns * now->every : ns);
 	if (failed)
 		add64(&lane->errors, 1);
 	if (!lane->min_ns[epoch] || ns + 1 < lane->min_ns[epoch])
@@ -150,25 +154,14 @@ static __always_inline void count_latency(const struct ebtop_config *now, __u32 
 
 /* ---- one call ---- */
 
-static __always_inline void finish(const struct ebtop_config *now, struct ebtop_syscall_slot *calls,
-				   __u64 end_ns, bool failed)
+/* Not every Nth, for calls may come in turns: as dice fall. */
+static __always_inline bool is_timed(const struct ebtop_config *now,
+				     struct ebtop_syscall_slot *calls)
 {
-	__u64 ns = end_ns - calls->entered_ns;
-	__u32 number = calls->number;
-
-	calls->entered_ns = 0;
-	calls->left_ns = 0;
-	if (!(now->collect & EBTOP_COLLECT_SYSCALLS))
-		return;
-	if ((__s64)ns < 0) {
-		count_loss(EBTOP_LOST_CLOCK_ORDER);
-		return;
-	}
-	calls->inside_ns += ns;
-	calls->calls[kind_of(number) & KIND_CATEGORY]++;
-	if (failed)
-		calls->errors++;
-	count_latency(now, number, ns, failed);
+	if (now->every <= 1)
+		return true;
+	calls->dice = calls->dice * 1664525 + 1013904223;
+	return !(calls->dice >> 16 & (now->every - 1));
 }
 
 static __always_inline void count_untimed(const struct ebtop_config *now,
@@ -177,7 +170,7 @@ static __always_inline void count_untimed(const struct ebtop_config *now,
 {
 	struct ebtop_syscall_lane *lane = lane_of(number);
 
-	if (!(now->collect & EBTOP_COLLECT_SYSCALLS))
+	if (!(now->collect & EBTOP_COLLECT_SYSCALLS) || !wants_call(now, number))
 		return;
 	calls->calls[kind_of(number) & KIND_CATEGORY]++;
 	calls->errors += failed;
@@ -187,6 +180,33 @@ static __always_inline void count_untimed(const struct ebtop_config *now,
 			add64(&lane->errors, 1);
 		add64(&lane->untimed, 1);
 	}
+}
+
+static __always_inline void finish(const struct ebtop_config *now, struct ebtop_syscall_slot *calls,
+				   __u64 end_ns, bool failed)
+{
+	__u64 ns = end_ns - calls->entered_ns;
+	bool timed = calls->entered_ns != CALL_UNTIMED;
+	__u32 number = calls->number;
+
+	calls->entered_ns = 0;
+	calls->left_ns = 0;
+	if (!timed) {
+		count_untimed(now, calls, number, failed);
+		return;
+	}
+	if (!(now->collect & EBTOP_COLLECT_SYSCALLS) || !wants_call(now, number))
+		return;
+	if ((__s64)ns < 0) {
+		count_loss(EBTOP_LOST_CLOCK_ORDER);
+		return;
+	}
+	/* one of many stands for them all */
+	calls->inside_ns += now->every > 1 ? ns * now->every : ns;
+	calls->calls[kind_of(number) & KIND_CATEGORY]++;
+	if (failed)
+		calls->errors++;
+	count_latency(now, number, ns, failed);
 }
 
 /* The slot may have been another thread's, and what was in it when filters changed has holes. */
@@ -282,8 +302,12 @@ static __always_inline int account_enter(const struct pt_regs *regs, long id, bo
 		calls->entered_ns = 0;
 		return 0;
 	}
-	now_ns = bpf_ktime_get_ns();
-	calls->entered_oncpu_ns = oncpu_now(caller.slot, now_ns);
+	if (is_timed(now, calls)) {
+		now_ns = bpf_ktime_get_ns();
+		calls->entered_oncpu_ns = oncpu_now(caller.slot, now_ns);
+	} else {
+		now_ns = CALL_UNTIMED;
+	}
 	if (calls->left_ns && goes_on(now, calls, number, kind))
 		return 0;
 	calls->number = number;
@@ -356,6 +380,44 @@ static __always_inline void account_refused(const struct ebtop_config *now,
 	caller->calls->refused = number + 1;
 }
 
+/* Read as the call returns: the kernel has just read it. */
+static __noinline int about_name(struct ebtop_slow_data *data, __u64 name)
+{
+	if (bpf_probe_read_user_str(data->parts, sizeof(data->parts), (void *)name) > 0)
+		data->about = EBTOP_ABOUT_NAME;
+	return 0;
+}
+
+/* Its arguments are in the registers still. */
+static __noinline int emit_slow(const struct pt_regs *regs, __u32 number, __u64 ns, long ret,
+				bool with_reads)
+{
+	struct ebtop_slow *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	bool compat = is_compat_number(number);
+	__u32 object = object_of(number);
+
+	if (!event) {
+		count_loss(EBTOP_LOST_RING_BUFFER);
+		return 0;
+	}
+	__builtin_memset(event, 0, sizeof(*event));
+	fill_head_of_current(&event->head, EBTOP_EVENT_SLOW, with_reads);
+	event->head.size = sizeof(*event);
+	event->data.kind = EBTOP_SLOW_SYSCALL;
+	event->data.duration_ns = ns;
+	event->data.result = ret;
+	event->data.call = number + 1;
+	if (with_reads && object == EBTOP_OBJECT_DESCRIPTOR)
+		about_descriptor(&event->data, (void *)bpf_get_current_task(),
+				 syscall_argument_at_return(regs, compat, 0));
+	else if (with_reads && object == EBTOP_OBJECT_NAME)
+		about_name(&event->data, syscall_argument_at_return(regs, compat, 0));
+	else if (with_reads && object == EBTOP_OBJECT_NAME_AT)
+		about_name(&event->data, syscall_argument_at_return(regs, compat, 1));
+	submit(event);
+	return 0;
+}
+
 static __always_inline int account_return(const struct pt_regs *regs, long ret, bool with_reads)
 {
 	const struct ebtop_config *now = config_for(COLLECTED_HERE | EBTOP_COLLECT_MEMORY);
@@ -387,11 +449,14 @@ static __always_inline int account_return(const struct pt_regs *regs, long ret, 
 	/* it entered before we watched, or before the filter let it pass */
 	if (!calls->entered_ns)
 		return 0;
-	now_ns = bpf_ktime_get_ns();
-	oncpu_ns = oncpu_now(caller.slot, now_ns);
-	if (oncpu_ns > calls->entered_oncpu_ns)
-		calls->kernel_ns += oncpu_ns - calls->entered_oncpu_ns;
-	calls->entered_oncpu_ns = oncpu_ns;
+	now_ns = CALL_UNTIMED;
+	if (calls->entered_ns != CALL_UNTIMED) {
+		now_ns = bpf_ktime_get_ns();
+		oncpu_ns = oncpu_now(caller.slot, now_ns);
+		if (oncpu_ns > calls->entered_oncpu_ns)
+			calls->kernel_ns += oncpu_ns - calls->entered_oncpu_ns;
+		calls->entered_oncpu_ns = oncpu_ns;
+	}
 	if (is_interrupted(ret)) {
 		calls->left_ns = now_ns;
 		return 0;
@@ -400,6 +465,9 @@ static __always_inline int account_return(const struct pt_regs *regs, long ret, 
 		note_opened(now, &caller, ret);
 	else if (with_reads && ret > 0 && now->collect & EBTOP_COLLECT_FILES_BY_SYSCALLS)
 		note_file(&caller, regs, kind_of(calls->number), ret);
+	if (now->collect & EBTOP_COLLECT_SLOW && calls->entered_ns != CALL_UNTIMED &&
+	    now_ns - calls->entered_ns >= now->slow_ns && wants_call(now, calls->number))
+		emit_slow(regs, calls->number, now_ns - calls->entered_ns, ret, with_reads);
 	finish(now, calls, now_ns, ret < 0 && ret >= -ERRNO_MAX);
 	return 0;
 }

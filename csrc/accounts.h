@@ -41,6 +41,7 @@ struct thread_calls {
 	__u32 calls[EBTOP_CATEGORIES];
 	__u32 errors;
 	__u32 generation; /* of the filter */
+	__u32 watch, pad;
 };
 
 /* What it had done with files when that was read last; who touched none has none. */
@@ -110,7 +111,7 @@ struct thread {
 	__u32 task_state;
 	__u32 slot_state; /* enum ebtop_slot_state; FREE when it has no slot */
 	__u32 dead;
-	__u32 wait; /* enum ebtop_wait: what it waits for if it does not run */
+	__u32 wait;            /* enum ebtop_wait: what it waits for if it does not run */
 	__u64 stack, left_cpu; /* these and `call` are as in its last task record */
 	__u32 call, pad;
 	char comm[EBTOP_COMM_BYTES];
@@ -232,8 +233,8 @@ struct accounts {
 	__u64 *cpu_busy;           /* the refresh that last found a thread running on each CPU */
 	__u8 *cpu_online; /* of each CPU: whether it is there; a CPU that leaves says nothing */
 	__u64 switches;   /* context switches of the interval */
-	__u64 run_clock;  /* what to add to the scheduler's clock to have the monotonic one; 0: not known */
-	int new_stacks;   /* some that tasks sleep in have to be heard of yet */
+	__u64 run_clock; /* what to add to the scheduler's clock to have the monotonic one; 0: not known */
+	int new_stacks; /* some that tasks sleep in have to be heard of yet */
 	__u64 lost_memory;
 	int have_sched, have_life, have_tasks;
 };

@@ -44,7 +44,7 @@ static int watched_call(struct accounts *accounts, const struct thread *thread,
 	if (!accounts->syscalls || !thread->slot ||
 	    syscalls_read(accounts->syscalls, thread->slot, &calls) ||
 	    calls.start_ns != thread->node.start_ns || calls.stage != EBTOP_CALL_INSIDE ||
-	    !calls.entered_ns || calls.generation != accounts->filter.generation ||
+	    calls.entered_ns <= 1 || calls.generation != accounts->filter.generation ||
 	    calls.watch != accounts->filter.watch || calls.number >= EBTOP_SYSCALL_NUMBERS)
 		return 0;
 	row->call = calls.number + 1;

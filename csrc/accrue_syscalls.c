@@ -12,7 +12,7 @@
 /* On a CPU inside calls, up to now: the call in progress included, unless it waits to begin again. */
 static __u64 kernel_time(const struct ebtop_syscall_slot *calls, __u64 oncpu_ns)
 {
-	if (!calls->entered_ns || calls->left_ns)
+	if (calls->entered_ns <= 1 || calls->left_ns)
 		return calls->kernel_ns;
 	return calls->kernel_ns + grown(oncpu_ns, calls->entered_oncpu_ns);
 }
@@ -43,6 +43,12 @@ static void end_interrupted(struct accounts *accounts, struct ebtop_syscall_slot
 
 	if (!calls->left_ns || calls->generation != accounts->filter.generation)
 		return;
+	if (calls->entered_ns <= 1) {
+		calls->errors++;
+		calls->calls[syscalls_category(accounts->syscalls, calls->number)]++;
+		syscalls_add_untimed(accounts->syscalls, calls->number);
+		return;
+	}
 	calls->inside_ns += ns;
 	calls->errors++;
 	calls->calls[syscalls_category(accounts->syscalls, calls->number)]++;
@@ -62,7 +68,7 @@ static void end_killed(struct accounts *accounts, struct ebtop_syscall_slot *cal
 		return;
 	calls->errors++;
 	calls->calls[syscalls_category(accounts->syscalls, number)]++;
-	syscalls_add_killed(accounts->syscalls, number);
+	syscalls_add_untimed(accounts->syscalls, number);
 }
 
 /* What was counted of the thread last; nothing when counting has begun anew since. NULL: no memory. */
@@ -82,8 +88,10 @@ void accounts_syscalls(struct accounts *accounts, struct thread *thread, __u32 i
 {
 	struct thread_calls *last = thread->calls;
 	struct ebtop_syscall_slot now;
+	int sampled = accounts->filter.every > 1;
 	int whole = last && last->boot_ns == accounts->syscalls->boot_ns ?
-			    last->generation == accounts->filter.generation :
+			    last->generation == accounts->filter.generation &&
+				    last->watch == accounts->filter.watch :
 			    thread->began_ns > accounts->syscalls->boot_ns;
 	__u64 kernel_ns;
 
@@ -91,7 +99,7 @@ void accounts_syscalls(struct accounts *accounts, struct thread *thread, __u32 i
 		return;
 	if (now.start_ns != slot->start_ns) {
 		/* watched since its birth, and not one call: all its time was its own */
-		if (whole && accounts_passes(accounts, thread->process))
+		if (whole && !sampled && accounts_passes(accounts, thread->process))
 			thread->divided = accounts->refresh;
 		return;
 	}
@@ -104,11 +112,13 @@ void accounts_syscalls(struct accounts *accounts, struct thread *thread, __u32 i
 	}
 	take_growth(thread, last, &now);
 	kernel_ns = kernel_time(&now, oncpu_ns);
-	add(thread, EBTOP_KERNEL_NS, grown(kernel_ns, last->kernel_ns));
-	if (whole && now.generation == accounts->filter.generation)
+	if (!sampled)
+		add(thread, EBTOP_KERNEL_NS, grown(kernel_ns, last->kernel_ns));
+	if (whole && !sampled && now.generation == accounts->filter.generation)
 		thread->divided = accounts->refresh;
 	last->kernel_ns += grown(kernel_ns, last->kernel_ns);
 	last->generation = now.generation;
+	last->watch = now.watch;
 }
 
 /* ---- the filter ---- */
@@ -129,6 +139,10 @@ int accounts_passes(const struct accounts *accounts, const struct process *proce
 	if (filter->uid != EBTOP_ANY_UID &&
 	    (!(process->flags & PROCESS_FACTS) || process->uid != filter->uid))
 		return 0;
+	if (filter->flags & EBTOP_FILTER_EXCLUDES)
+		for (int i = 0; i < EBTOP_EXCLUDED_MAX; i++)
+			if (filter->excluded[i] == process->node.id)
+				return 0;
 	return !filter->pid || accounts_follows(accounts, process);
 }
 

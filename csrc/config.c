@@ -52,12 +52,28 @@ void config_set_filter(volatile struct ebtop_config *now, const struct ebtop_con
 {
 	now->min_latency_ns = filter->min_latency_ns;
 	now->min_bytes = filter->min_bytes;
+	/* without one all would be slow: it stays */
+	if (filter->slow_ns)
+		now->slow_ns = filter->slow_ns;
 	now->pid = filter->pid;
 	now->uid = filter->uid;
 	now->flags = filter->flags;
 	now->port = filter->port;
+	for (int i = 0; i < EBTOP_EXCLUDED_MAX; i++)
+		now->excluded[i] = filter->excluded[i];
+	for (int i = 0; i < EBTOP_CALL_WORDS; i++)
+		now->calls[i] = filter->calls[i];
 	__atomic_thread_fence(__ATOMIC_RELEASE);
 	now->generation = now->generation % GENERATIONS + 1;
+}
+
+void config_time_every(struct config *config, __u32 every)
+{
+	if (config->now->every == every)
+		return;
+	/* the calls in progress are not of one kind */
+	config->now->every = every;
+	config->now->watch++;
 }
 
 void config_collect(struct config *config, __u32 collect)

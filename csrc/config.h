@@ -20,6 +20,8 @@ int config_open(struct config *config, const struct maps *maps, struct ebtop_err
 void config_close(struct config *config);
 /* The fields of a filter; what is collected stays. */
 void config_set_filter(volatile struct ebtop_config *now, const struct ebtop_config *filter);
+/* Of so many system calls one is timed from now on. */
+void config_time_every(struct config *config, __u32 every);
 void config_collect(struct config *config, __u32 collect);
 /* Begins another epoch, and says which one ended. */
 __u32 config_next_epoch(struct config *config);

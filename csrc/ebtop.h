@@ -69,11 +69,12 @@ struct ebtop_settings {
 	__u32 transitions;    /* 1: an event for each change of a connection's state */
 	__u32 allocations;    /* 1: an event for each call that changes what is mapped */
 	__u32 symbols_ahead; /* 1: the kernel's symbols are read now, not when a stack needs them */
-	__u32 pad;
+	__u32 slow; /* bits 1 << enum ebtop_slow_kind: each that took filter.slow_ns is an event */
 	struct ebtop_hook hook;     /* for kfunc */
 	struct ebtop_config filter; /* pid, uid, flags, port, min_*; the rest is the session's */
 	char syscall_kinds[EBTOP_SYSCALL_NUMBERS]; /* EBTOP_KIND_* and category, by number */
 	char waits[EBTOP_SYSCALL_NUMBERS];         /* EBTOP_WAIT_*, by number */
+	char call_objects[EBTOP_SYSCALL_NUMBERS];  /* enum ebtop_call_object, by number */
 	/* Lines `R name`: a function of the kernel that waits for enum ebtop_wait R, a digit. NULL: none. */
 	const char *wait_functions;
 };
@@ -91,7 +92,7 @@ enum ebtop_refresh_flag {
 	EBTOP_CUMULATIVE = 4, /* counters since the start or the last reset, not of the interval */
 	EBTOP_RESET = 8,      /* cumulative counting begins anew after this refresh */
 	EBTOP_WANT_FUNCTIONS = 16, /* of every task that sleeps, where in the kernel it does */
-	EBTOP_WINDOW_SHIFT = 8, /* enum ebtop_window from this bit on */
+	EBTOP_WINDOW_SHIFT = 8,    /* enum ebtop_window from this bit on */
 };
 
 struct ebtop_error {

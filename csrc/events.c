@@ -207,6 +207,26 @@ static void take_oom(struct events *events, const struct ebtop_oom *oom)
 	name_target(events, row, oom->victim_pid, oom->victim_comm);
 }
 
+/* The row's text is what is known of it, with the reason that its stack told meanwhile. */
+static void take_slow(struct events *events, const struct ebtop_slow *slow)
+{
+	struct ebtop_event_row *row = add_row(events, &slow->head);
+	struct ebtop_slow_data data = slow->data;
+	__u32 reason = data.evidence & 7;
+
+	if (!row)
+		return;
+	if (data.kind == EBTOP_SLOW_WAIT) {
+		if (data.stack)
+			reason = waits_reason(events->accounts->waits, data.stack, data.evidence);
+		data.evidence = reason < EBTOP_WAITS ? reason : data.evidence & 7;
+	}
+	row->duration_ns = data.duration_ns;
+	row->result = data.result;
+	row->text_bytes = sizeof(data);
+	row->text = events_add_text(events, (const char *)&data, &row->text_bytes);
+}
+
 static int is_full(const struct events *events)
 {
 	return events->rows.count >= ROWS_MAX || events->text.count + TEXT_MOST > TEXT_MAX;
@@ -224,6 +244,7 @@ static int take(void *context, void *data, size_t size)
 		[EBTOP_EVENT_MEM] = sizeof(struct ebtop_mem),
 		[EBTOP_EVENT_SIGNAL] = sizeof(struct ebtop_signal),
 		[EBTOP_EVENT_OOM] = sizeof(struct ebtop_oom),
+		[EBTOP_EVENT_SLOW] = sizeof(struct ebtop_slow),
 	};
 	struct events *events = context;
 	const struct ebtop_event *head = data;
@@ -254,6 +275,8 @@ static int take(void *context, void *data, size_t size)
 		take_signal(events, data);
 	else if (head->type == EBTOP_EVENT_OOM)
 		take_oom(events, data);
+	else if (head->type == EBTOP_EVENT_SLOW)
+		take_slow(events, data);
 	else
 		take_kprobe(events, data, size);
 	return events->bounded && is_full(events) ? -ENOBUFS : 0;

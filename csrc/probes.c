@@ -36,6 +36,8 @@ static void prepare_syscall(struct bpf_object *object, const struct maps *maps,
 	if (!constants || size < sizeof(*constants))
 		return;
 	memcpy((void *)constants->cfg_kinds, settings->syscall_kinds, sizeof(constants->cfg_kinds));
+	memcpy((void *)constants->cfg_objects, settings->call_objects,
+	       sizeof(constants->cfg_objects));
 	constants->cfg_page_bytes = (__u64)sysconf(_SC_PAGESIZE);
 	constants->cfg_shards = maps->shards;
 	constants->cfg_shared = maps->shards < maps->cpus;
@@ -100,6 +102,8 @@ static void prepare_sched(struct bpf_object *object, const struct maps *maps,
 		return;
 	set_waits(constants->cfg_waits, &constants->cfg_thread_size, settings);
 	set_hidden(&constants->cfg_hidden_pid);
+	memcpy((void *)constants->cfg_objects, settings->call_objects,
+	       sizeof(constants->cfg_objects));
 }
 
 static void prepare_tasks(struct bpf_object *object, const struct maps *maps,

@@ -206,6 +206,7 @@ void probeset_switch(struct probeset *set, __u32 wanted)
 	} else if (set->probes[EBTOP_TCP].state != EBTOP_PROBE_OFF) {
 		close_tcp(set);
 	}
+	collect |= set->settings.slow * EBTOP_COLLECT_SLOW;
 	collect |= switch_stacks(set, !!(wanted & BIT(EBTOP_STACKS)));
 	unload_ahead(set);
 	set->settings.probes = (set->settings.probes & ~COMES_AND_GOES) | (wanted & COMES_AND_GOES);

@@ -274,7 +274,7 @@ void syscalls_add_interrupted(struct syscalls *syscalls, __u32 number, __u64 ns)
 	__atomic_fetch_add(&lane->buckets[histogram_bucket(ns)], 1, __ATOMIC_RELAXED);
 }
 
-void syscalls_add_killed(struct syscalls *syscalls, __u32 number)
+void syscalls_add_untimed(struct syscalls *syscalls, __u32 number)
 {
 	struct ebtop_syscall_lane *lane = &syscalls->lanes[number % EBTOP_SYSCALL_LANES];
 

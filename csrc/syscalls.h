@@ -47,8 +47,8 @@ void syscalls_refresh(struct syscalls *syscalls, struct config *config, __u64 no
 __u32 syscalls_category(const struct syscalls *syscalls, __u32 number);
 /* A call that was interrupted, and whose thread has ended, so that it will not go on. */
 void syscalls_add_interrupted(struct syscalls *syscalls, __u32 number, __u64 ns);
-/* A call that its thread was killed for before it began. */
-void syscalls_add_killed(struct syscalls *syscalls, __u32 number);
+/* A failed call that took a time which nobody knows, if any. */
+void syscalls_add_untimed(struct syscalls *syscalls, __u32 number);
 void syscalls_reset(struct syscalls *syscalls, __u64 now_ns);
 
 #endif

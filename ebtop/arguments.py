@@ -15,6 +15,7 @@ from ebtop.text import displayable
 LEAST_DELAY_S, MOST_DELAY_S = 0.01, 86400.0
 LEAST_PERCENT = 0.01
 LEAST_BUFFER, MOST_BUFFER = 1 << 16, 1 << 30
+EXCLUDED_MAX = 8
 _MOST_PID = 1 << 22
 _MOST_COUNT = (1 << 31) - 1
 _MOST_SIDE = 1000
@@ -95,6 +96,13 @@ def pid(text: str) -> int:
 
 def pids(text: str) -> tuple[int, ...]:
     return tuple(pid(part) for part in text.split(","))
+
+
+def excluded(text: str) -> tuple[int, ...]:
+    found = pids(text)
+    if len(found) > EXCLUDED_MAX:
+        raise wrong(text, f"a list of {EXCLUDED_MAX} pids at most")
+    return found
 
 
 def port(text: str) -> int:

@@ -9,7 +9,8 @@ import struct
 from typing import Any, NamedTuple, Optional
 
 from ebtop import kallsyms, units
-from ebtop.eventlines import Row, error_name
+from ebtop.errornames import error_name
+from ebtop.eventlines import Row
 from ebtop.functions import Target
 from ebtop.layout import CALL
 from ebtop.prototype import MOST_ARGS, Param

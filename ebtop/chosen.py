@@ -11,9 +11,11 @@ import os
 from typing import Optional
 
 from ebtop import host
+from ebtop.arguments import EXCLUDED_MAX
 from ebtop.errors import UsageError
 from ebtop.options import Options
 from ebtop.snapshot import Filter
+from ebtop.syscallnames import selected
 from ebtop.text import displayable
 
 
@@ -38,6 +40,14 @@ def uid_of(user: Optional[str], option: str = "argument -u/--user") -> Optional[
     return uid
 
 
+def _excluded(options: Options) -> tuple[int, ...]:
+    """Whoever waits for lines of slow operations, waits: not to hear of oneself ends that."""
+    own = os.getpid()
+    if options.command != "slow" or own in options.pids or len(options.excluded) >= EXCLUDED_MAX:
+        return options.excluded
+    return (*options.excluded, own)
+
+
 def kernel_filter(options: Options) -> Filter:
     """What the kernel can leave out by itself: one process, one user, short calls."""
     pids = set(options.pids)
@@ -47,5 +57,8 @@ def kernel_filter(options: Options) -> Filter:
         descendants=options.descendants,
         min_latency_ns=options.min_latency_ns,
         min_bytes=options.min_bytes,
+        slow_ns=options.slow_ns,
         port=options.port or 0,
+        excluded=_excluded(options),
+        calls=selected(options.syscalls),
     )

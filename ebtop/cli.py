@@ -96,7 +96,8 @@ def _run(options: Options) -> int:
         from ebtop import profiling
 
         return profiling.run(options)
-    if options.command in ("exec", "open", "tcp", "mem", "signals", "kprobe", "syscalls"):
+    if options.command in ("exec", "open", "tcp", "mem", "signals", "kprobe", "syscalls",
+                           "slow"):  # fmt: skip
         return _stream(options)
     if options.command == "dashboard":
         return _dashboard(options)

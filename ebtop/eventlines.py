@@ -7,7 +7,6 @@ has them, so that no name can make a line of its own.
 
 from __future__ import annotations
 
-import errno
 import json
 import signal
 import time
@@ -28,7 +27,9 @@ from ebtop.connectiontable import (
     rtt_ns,
     state_name,
 )
+from ebtop.errornames import error_name
 from ebtop.layout import CONNECTION, EVENT_TYPES, SIGNAL_IGNORED, TEXT_CUT, TEXT_UNREAD
+from ebtop.slowlines import json_slow, text_slow
 from ebtop.syscallnames import BRK, MMAP, MMAP_OLD, MREMAP, MUNMAP
 from ebtop.text import data_text, displayable
 
@@ -211,12 +212,6 @@ def _text_open(row: Row, text: bytes, ascii: bool) -> str:
     return f"opened: {name}{cut} = {result}"
 
 
-@lru_cache(maxsize=256)
-def error_name(result: int) -> Optional[str]:
-    """`ENOENT` of -2; None of what is no error."""
-    return None if result >= 0 else errno.errorcode.get(-result, f"E{-result}")
-
-
 # ---- tcp ----
 
 
@@ -343,6 +338,7 @@ _JSON: dict[str, JsonOf] = {
     "mem": _json_mem,
     "signal": _json_signal,
     "oom": _json_oom,
+    "slow": json_slow,
 }
 _TEXT: dict[str, TextOf] = {
     "exec": _text_exec,
@@ -351,4 +347,5 @@ _TEXT: dict[str, TextOf] = {
     "mem": _text_mem,
     "signal": _text_signal,
     "oom": _text_oom,
+    "slow": text_slow,
 }

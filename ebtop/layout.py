@@ -143,6 +143,10 @@ CALL = Layout("struct ebtop_call")
 CPU = Layout("struct ebtop_cpu_row")
 PROBE = Layout("struct ebtop_probe_row")
 PROGRAM = Layout("struct ebtop_program_row")
+SLOW = Layout("struct ebtop_slow_data")
+SLOW_KINDS = enum_names("enum ebtop_slow_kind", "EBTOP_SLOW_")
+SLOW_ABOUT = enum_names("enum ebtop_slow_about", "EBTOP_ABOUT_")
+FILE_PART_BYTES = 40
 CONNECTION = Layout("struct ebtop_connection")
 """Addresses are `saddr_0` to `saddr_3` and `daddr_0` to `daddr_3`."""
 CLOSE_REASONS = enum_names("enum ebtop_close_reason", "EBTOP_CLOSED_", "EBTOP_CLOSE_REASONS")

@@ -30,6 +30,7 @@ COMMANDS = {
     "mem": "a line a call that maps or unmaps memory",
     "signals": "a line a signal that is sent, with its sender, and a victim of the OOM killer",
     "kprobe": "a line a call of any function of the kernel, with its arguments",
+    "slow": "a line a single operation that took long: a system call, a disk request, a wait",
     "syscalls": "system calls, with histograms of their latencies",
     "run": "runs a command and reports what it and all that it started did",
     "diff": "compares reports of `run`",
@@ -106,6 +107,12 @@ class Options:
     stack: bool = False
     syscalls: tuple[str, ...] = ()
     """Only these; empty: all."""
+    slow_ns: int = 0
+    """What takes less is not slow."""
+    kinds: tuple[str, ...] = ()
+    """Of slow operations."""
+    excluded: tuple[int, ...] = ()
+    """Pids whose events are not wanted."""
     changes: tuple[tuple[str, str], ...] = ()
     """What `set` is to set: key and value."""
     words: tuple[str, ...] = ()

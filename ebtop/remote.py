@@ -12,7 +12,7 @@ import os
 from typing import Optional
 
 from ebtop import privilege
-from ebtop.arguments import latency, least_bytes
+from ebtop.arguments import excluded, latency, least_bytes
 from ebtop.chosen import check_pids, uid_of
 from ebtop.errors import EbtopError, PermissionDenied, Unsupported, UsageError
 from ebtop.host import read_small
@@ -20,6 +20,7 @@ from ebtop.options import Options
 from ebtop.session import filter_other
 from ebtop.snapshot import Filter
 from ebtop.sources import root_command
+from ebtop.syscallnames import selected
 from ebtop.text import cut, displayable
 
 _NAME_CELLS = 60
@@ -62,6 +63,9 @@ def asked_for(changes: dict[str, str]) -> Filter:
         min_latency_ns=latency(changes.get("min_latency", "0")),
         min_bytes=least_bytes(changes.get("min_size", "0")),
         port=int(changes.get("port", "0")),
+        slow_ns=latency(changes.get("min", "0")),
+        excluded=excluded(changes["exclude_pid"]) if "exclude_pid" in changes else (),
+        calls=selected(changes["syscall"].split(",")) if "syscall" in changes else (),
     )
 
 

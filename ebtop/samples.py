@@ -45,7 +45,9 @@ def write_samples(source: Source, options: Options, state: ViewState, signals: S
     def refresh() -> Snapshot:
         snapshot = steering.weigh(
             source.refresh(
-                threads=options.threads, cost=True, cumulative=options.cumulative,
+                threads=options.threads,
+                cost=True,
+                cumulative=options.cumulative,
                 functions=options.threads and options.command == "json",
             )
         )

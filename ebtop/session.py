@@ -31,6 +31,7 @@ from ebtop.layout import (
     PROGRAM,
     ROW,
     SIZES,
+    SLOW_KINDS,
     SYSCALL,
     SYSTEM,
     WAIT,
@@ -126,6 +127,7 @@ class Session:
         transitions: bool = False,
         symbols_ahead: bool = False,
         allocations: bool = False,
+        slow: Iterable[str] = (),
     ) -> None:
         error = ffi.new("struct ebtop_error *")
         settings = ffi.new("struct ebtop_settings *")
@@ -136,11 +138,13 @@ class Session:
         settings.transitions = transitions
         settings.symbols_ahead = symbols_ahead
         settings.allocations = allocations
+        settings.slow = sum(1 << SLOW_KINDS.index(kind) for kind in slow)
         if hook is not None:
             settings.hook = _hook(hook)
         settings.filter = _config(filter)
         ffi.buffer(settings.syscall_kinds)[:] = syscallnames.kinds()
         ffi.buffer(settings.waits)[:] = waitreasons.calls()
+        ffi.buffer(settings.call_objects)[:] = syscallnames.objects()
         functions = ffi.new("char[]", waitreasons.functions())
         settings.wait_functions = functions
         handle = lib.ebtop_open(settings, error)
@@ -457,11 +461,32 @@ def _config(filter: Filter) -> dict[str, int]:
     return {
         "pid": filter.pid,
         "uid": lib.EBTOP_ANY_UID if filter.uid is None else filter.uid,
-        "flags": lib.EBTOP_FILTER_DESCENDANTS if filter.descendants else 0,
+        "flags": (
+            filter.descendants * lib.EBTOP_FILTER_DESCENDANTS
+            | bool(filter.excluded) * lib.EBTOP_FILTER_EXCLUDES
+            | bool(filter.calls) * lib.EBTOP_FILTER_CALLS
+        ),
         "min_latency_ns": filter.min_latency_ns,
         "min_bytes": filter.min_bytes,
+        "slow_ns": filter.slow_ns,
         "port": filter.port,
+        "excluded": list(filter.excluded),
+        "calls": _words(filter.calls),
     }
+
+
+def _words(calls: Iterable[int]) -> list[int]:
+    """A bit a call; those that no table of the kernel has share the one after the tables."""
+    words = [0] * lib.EBTOP_CALL_WORDS
+    for number in calls:
+        words[number // 32] |= 1 << number % 32
+    return words
+
+
+def _calls(words: Any) -> tuple[int, ...]:
+    return tuple(
+        index * 32 + bit for index, word in enumerate(words) for bit in range(32) if word >> bit & 1
+    )
 
 
 def _filter(config: Any) -> Filter:
@@ -471,7 +496,10 @@ def _filter(config: Any) -> Filter:
         descendants=bool(config.flags & lib.EBTOP_FILTER_DESCENDANTS),
         min_latency_ns=config.min_latency_ns,
         min_bytes=config.min_bytes,
+        slow_ns=config.slow_ns,
         port=config.port,
+        excluded=tuple(pid for pid in config.excluded if pid),
+        calls=_calls(config.calls) if config.flags & lib.EBTOP_FILTER_CALLS else (),
     )
 
 

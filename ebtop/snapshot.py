@@ -116,8 +116,14 @@ class Filter:
     min_latency_ns: int = 0
     min_bytes: int = 0
     """Of events of memory: what changes less is no event."""
+    slow_ns: int = 0
+    """Of events of slow operations: what took less is none."""
     port: int = 0
     """Of events of connections, either end's; 0 is every port."""
+    excluded: tuple[int, ...] = ()
+    """Pids whose events do not count."""
+    calls: tuple[int, ...] = ()
+    """Only these system calls, numbered as in syscallnames.selected(); empty: all."""
 
     def __bool__(self) -> bool:
         return self != EVERYONE

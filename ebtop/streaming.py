@@ -30,8 +30,12 @@ from ebtop.streamlines import Lines, Piece
 
 PROBES = {"exec": ("sched", "life"), "open": ("sched", "open"), "syscalls": ("sched", "syscall"),
           "kprobe": ("sched", "kfunc"), "tcp": ("sched", "tcp"),
-          "mem": ("sched", "mem"), "signals": ("sched", "signals")}  # fmt: skip
+          "mem": ("sched", "mem"), "signals": ("sched", "signals"),
+          "slow": ("sched", "life", "syscall", "block", "stacks")}  # fmt: skip
 """By command: what has to run for it. All but the first must."""
+_SLOW_NEEDS = {"syscall": "syscall", "block": "disk", "stacks": "wait"}
+"""The kind of slow operations that a probe is for."""
+_OPTIONAL = ("life", "stacks")
 UNWRITTEN = "unwritten"
 """The cause of losses at the end: read from the kernel, but there was no time to write them."""
 _SETTLE_S, _PAUSE_S = 0.15, 0.01
@@ -60,6 +64,8 @@ def open_session(options: Options, target: Optional[Target] = None) -> Session:
     Raises PermissionDenied or Unsupported when they cannot run here.
     """
     needed = PROBES[options.command]
+    if options.command == "slow":
+        needed = tuple(name for name in needed if _SLOW_NEEDS.get(name) in (None, *options.kinds))
     try:
         session = Session(
             needed,
@@ -69,11 +75,13 @@ def open_session(options: Options, target: Optional[Target] = None) -> Session:
             hook=target.hook if target else None,
             transitions=options.command == "tcp",
             allocations=options.command == "mem",
+            slow=options.kinds,
         )
     except EbtopError as error:
         raise refusal(error) from error
     for probe in session.refresh().probes:
-        if probe.name in needed[1:] and probe.state != "on":
+        missing = probe.name in needed[1:] and probe.state != "on"
+        if missing and (options.command != "slow" or probe.name not in _OPTIONAL):
             session.close()
             if target and probe.name == "kfunc":
                 raise functions.refusal(target, probe)

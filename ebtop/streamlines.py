@@ -24,7 +24,8 @@ from ebtop.snapshot import Stream
 from ebtop.text import raw_bytes
 
 KINDS = {"exec": ("exec", "exit"), "open": ("open",), "kprobe": ("kprobe",),
-         "tcp": ("tcp",), "mem": ("mem",), "signals": ("signal", "oom")}  # fmt: skip
+         "tcp": ("tcp",), "mem": ("mem",), "signals": ("signal", "oom"),
+         "slow": ("slow",)}  # fmt: skip
 """By command: the events that get a line."""
 _LOST = ("ring_buffer", "event_rows")
 _LASTS_S = 3.0
@@ -159,6 +160,7 @@ class Wanted:
         births = "exec" in KINDS[options.command]
         # of the others the kernel sees to one pid and its descendants
         self._pids = set(options.pids) if births or len(set(options.pids)) > 1 else set()
+        self._excluded = frozenset(options.excluded)
         self._all = not self._pids
         self._follow = options.descendants and births
         self._uid = uid_of(options.user) if births else None
@@ -170,7 +172,8 @@ class Wanted:
     @property
     def all_of_them(self) -> bool:
         """Nothing is left for us to choose, as long as all events are of the kinds wanted."""
-        return self._all and not self._follow and self._uid is None and not self._names
+        plain = self._all and not self._follow and self._uid is None and not self._names
+        return plain and not self._excluded
 
     def __call__(self, row: dict[str, Any]) -> bool:
         """To be asked of each event in turn."""
@@ -178,6 +181,7 @@ class Wanted:
         if self._follow and kind == self._fork and row["ppid"] in self._pids:
             self._pids.add(pid)
         chosen = kind in self._kinds and (self._all or pid in self._pids) and self._passes(row)
+        chosen = chosen and pid not in self._excluded
         if self._follow and kind == self._exit:
             self._pids.discard(pid)
         return chosen

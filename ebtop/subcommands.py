@@ -13,9 +13,11 @@ from collections.abc import Callable
 from typing import Any
 
 from ebtop.arguments import (
+    EXCLUDED_MAX,
     buffer_bytes,
     count,
     delay,
+    excluded,
     latency,
     least_bytes,
     pid,
@@ -74,6 +76,8 @@ def _add_choosing(parser: argparse.ArgumentParser, latency_of: str = "") -> None
     add("-u", "--user", metavar="NAME", help="only this user's processes, by name or number")
     add("-c", "--comm", metavar="TEXT", help="only processes with TEXT in their name")
     add("--thread-name", metavar="TEXT", help="only threads with TEXT in their own name")
+    add("--exclude-pid", type=excluded, default=(), metavar="PID[,PID]",
+        help=f"not what these processes do; {EXCLUDED_MAX} at most")  # fmt: skip
     if latency_of:
         add("--min-latency", type=latency, default=0, metavar="TIME",
             help=f"only {latency_of} that took at least so long, as in 5ms or 100us")  # fmt: skip
@@ -97,7 +101,7 @@ def _stream(given: Any) -> dict[str, Any]:
         raise UsageError("--descendants goes with one -p PID")
     return {
         **_common(given), "pids": chosen, "descendants": given.descendants, "user": given.user,
-        "comm": given.comm, "thread_name": given.thread_name,
+        "comm": given.comm, "thread_name": given.thread_name, "excluded": given.exclude_pid,
         "min_latency_ns": getattr(given, "min_latency", 0),
         "iterations": given.iterations, "json": given.json, "delay_s": given.delay,
         "min_bytes": getattr(given, "min_size", 0),
@@ -144,6 +148,47 @@ def _signals(parser: argparse.ArgumentParser) -> None:
     _add_choosing(parser)
     _add_output(parser)
     _add_common(parser)
+
+
+# ---- slow ----
+
+SLOW_KINDS = ("syscall", "disk", "wait")
+
+
+def _slow_kinds(text: str) -> tuple[str, ...]:
+    kinds = tuple(text.split(","))
+    for kind in kinds:
+        if kind not in SLOW_KINDS:
+            raise wrong(kind, f"one of {', '.join(SLOW_KINDS)}")
+    return kinds
+
+
+def _slow(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "A line a single operation that took long: a system call when it returns, a request to a"
+        " disk when it is done, a wait off the CPU when it is over. Who sleeps or polls is slow"
+        " too: choose with --kind, -S and the filters. Waits are told from 50 us on."
+    )
+    _add_choosing(parser)
+    add = parser.add_argument
+    add("--min", type=latency, default=10_000_000, metavar="TIME",
+        help="what takes so long is slow, as in 5ms or 100us (default: 10ms)")  # fmt: skip
+    add("--kind", type=_slow_kinds, default=SLOW_KINDS, metavar="KIND[,KIND]",
+        help=f"only these: {', '.join(SLOW_KINDS)}")  # fmt: skip
+    add("-S", "--syscalls", type=_calls, action="append", default=[], metavar="NAME[,NAME]",
+        help="only these system calls, and waits in them")  # fmt: skip
+    _add_output(parser)
+    _add_common(parser)
+
+
+def _slow_of(given: Any) -> dict[str, Any]:
+    kinds = given.kind
+    if given.syscalls:
+        kinds = tuple(kind for kind in kinds if kind != "disk")
+    return {
+        **_stream(given), "slow_ns": given.min, "kinds": kinds,
+        "syscalls": tuple(name for names in given.syscalls for name in names),
+    }  # fmt: skip
 
 
 # ---- kprobe ----
@@ -196,6 +241,8 @@ def _syscalls(parser: argparse.ArgumentParser) -> None:
     add("--descendants", action="store_true",
         help="with -p: also what it starts, and what that starts")  # fmt: skip
     add("-u", "--user", metavar="NAME", help="only this user's processes, by name or number")
+    add("--exclude-pid", type=excluded, default=(), metavar="PID[,PID]",
+        help=f"not what these processes do; {EXCLUDED_MAX} at most")  # fmt: skip
     add("--min-latency", type=latency, default=0, metavar="TIME",
         help="only calls that took at least so long, as in 5ms or 100us")  # fmt: skip
     add = parser.add_argument_group("output").add_argument
@@ -227,7 +274,7 @@ def _report(given: Any) -> dict[str, Any]:
         "descendants": given.descendants, "user": given.user, "json": given.json,
         "min_latency_ns": given.min_latency, "iterations": given.iterations, "delay_s": every,
         "syscalls": tuple(name for names in given.syscalls for name in names),
-        "ascii": given.ascii, "source": given.source,
+        "ascii": given.ascii, "source": given.source, "excluded": given.exclude_pid,
     }  # fmt: skip
 
 
@@ -248,6 +295,9 @@ _KEYS: dict[str, Callable[[str], object]] = {
     "min_size": least_bytes,
     "port": port,
     "descendants": _flag,
+    "exclude_pid": excluded,
+    "syscall": _calls,
+    "min": latency,
 }
 
 
@@ -257,7 +307,8 @@ def _set(parser: argparse.ArgumentParser) -> None:
         " Only root can: it takes CAP_SYS_PTRACE."
         " Keys: pid=PID, descendants=1 (also what it starts),"
         " uid=NUMBER or user=NAME, min_latency=5ms, min_size=64K (of ebtop mem), port=NUMBER (of"
-        " ebtop tcp)."
+        " ebtop tcp), exclude_pid=PID,PID (not these), syscall=NAME,NAME (only these calls),"
+        " min=10ms (of ebtop slow; it stays as it is where it is not named)."
         " The word none alone ends all filtering."
     )
     add = parser.add_argument
@@ -322,6 +373,7 @@ _COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], _Finish]] 
     "tcp": (_tcp, _stream),
     "mem": (_mem, _stream),
     "signals": (_signals, _stream),
+    "slow": (_slow, _slow_of),
     "kprobe": (_kprobe, _calls_of),
     "syscalls": (_syscalls, _report),
     "set": (_set, _changes),

@@ -8,7 +8,7 @@ The names are data (`syscalldata.py`, generated), and so are the categories
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -37,6 +37,38 @@ SPECIAL = {
 }  # fmt: skip
 
 
+FIRST_IS_DESCRIPTOR = """
+    read readv pread64 preadv preadv2 write writev pwrite64 pwritev pwritev2 close fsync fdatasync
+    syncfs sync_file_range sync_file_range2 arm_sync_file_range ftruncate ftruncate64 fallocate
+    fstat fstat64 fstatfs fstatfs64 getdents getdents64 readahead fadvise64 fadvise64_64
+    arm_fadvise64_64 ioctl flock fcntl fcntl64 lseek _llseek fchmod fchown fchown32 fchdir
+    fsetxattr fgetxattr copy_file_range splice tee vmsplice sendfile sendfile64 accept accept4
+    connect bind listen shutdown recv recvfrom recvmsg recvmmsg recvmmsg_time64 send sendto sendmsg
+    sendmmsg getsockopt setsockopt epoll_wait epoll_pwait epoll_pwait2 epoll_ctl io_uring_enter
+"""
+FIRST_IS_NAME = """
+    open creat stat stat64 lstat lstat64 oldstat oldlstat access chdir chroot rename mkdir rmdir
+    link unlink symlink readlink chmod chown chown32 lchown lchown32 truncate truncate64 statfs
+    statfs64 mknod utime utimes getxattr lgetxattr setxattr lsetxattr listxattr execve umount
+    umount2 swapon swapoff acct symlinkat
+"""
+SECOND_IS_NAME = """
+    openat openat2 newfstatat fstatat64 statx unlinkat mkdirat mknodat renameat renameat2 linkat
+    readlinkat faccessat faccessat2 fchmodat fchmodat2 fchownat utimensat utimensat_time64
+    execveat name_to_handle_at open_tree mount
+"""
+
+
+def objects() -> bytes:
+    """For the collector, a byte a number, as kinds(): enum ebtop_call_object."""
+    tables = (FIRST_IS_DESCRIPTOR, FIRST_IS_NAME, SECOND_IS_NAME)
+    by_name = {name: index for index, text in enumerate(tables, 1) for name in text.split()}
+    table = bytearray(NUMBERS)
+    for number, name in numbered():
+        table[number] = by_name.get(name, 0)
+    return bytes(table)
+
+
 def name_of(number: int, compat: bool = False) -> str:
     """The name, else `syscall_N`; `compat` for a number of the machine's 32-bit calls."""
     return names(_architecture(compat)).get(number) or f"syscall_{number}"
@@ -56,6 +88,18 @@ def number_of(name: str, compat: bool = False) -> int | None:
     bare = digits[1:] if digits.startswith("-") else digits
     plain = prefix == "syscall" and bare.isascii() and bare.isdigit() and len(bare) <= 10
     return int(digits) if plain else None
+
+
+def selected(names: Iterable[str]) -> tuple[int, ...]:
+    """Numbers for Filter.calls: 32-bit ones from COMPAT on, and NUMBERS for what no table has."""
+    found = set()
+    for name in names:
+        for compat in (False, True):
+            number = number_of(name, compat)
+            if number is not None:
+                known = 0 <= number < COMPAT
+                found.add(number + COMPAT * compat if known else NUMBERS)
+    return tuple(sorted(found))
 
 
 def category_of(name: str) -> str:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns the sentences that must hold of threads that hang: in which call, since when and where each of
-them is, though it does not run.
+"""Owns the sentences that must hold of threads that hang: in which call, since when, and where each
+of them is, though it does not run.
 """
 
 from __future__ import annotations

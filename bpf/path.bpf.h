@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+
+/*
+ * Owns the name of an open file: the names on the way from it to the root that a process sees. Who wants
+ * to know it is the probe's concern; joining them is user space's.
+ */
+#ifndef EBTOP_PATH_BPF_H
+#define EBTOP_PATH_BPF_H
+
+#include "config.bpf.h"
+
+/*
+ * Up to the root that the process sees, then 1; a mount's root has the name of the place it is mounted
+ * on. `parts` has room for EBTOP_FILE_PARTS, which are empty.
+ */
+static __noinline int name_file(char *parts, struct file *file, struct task_struct *task)
+{
+	const __u64 offset = bpf_core_field_offset(struct mount, mnt);
+	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry), *parent;
+	struct vfsmount *inner = BPF_CORE_READ(file, f_path.mnt);
+	struct mount *mount = (void *)inner - offset, *above;
+	struct dentry *root = BPF_CORE_READ(task, fs, root.dentry);
+	struct vfsmount *root_mount = BPF_CORE_READ(task, fs, root.mnt);
+
+	for (int i = 0; i < EBTOP_FILE_PARTS; i++) {
+		if (dentry == root && (void *)mount + offset == root_mount)
+			return 1;
+		parent = BPF_CORE_READ(dentry, d_parent);
+		if (dentry == BPF_CORE_READ(mount, mnt.mnt_root) || dentry == parent) {
+			above = BPF_CORE_READ(mount, mnt_parent);
+			if (!above || above == mount)
+				return 1;
+			dentry = BPF_CORE_READ(mount, mnt_mountpoint);
+			mount = above;
+			continue;
+		}
+		bpf_probe_read_kernel_str(parts + i * EBTOP_FILE_PART_BYTES, EBTOP_FILE_PART_BYTES,
+					  BPF_CORE_READ(dentry, d_name.name));
+		dentry = parent;
+	}
+	return 0;
+}
+
+#endif
