@@ -22,7 +22,7 @@ import termios
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP,
              signal.SIGUSR1)  # fmt: skip
 _SENT_BY_KERNEL = 0x80
-_MOST_FDS = 64
+_MOST_FDS = 4096
 _FLAGS = 6
 """What tcgetattr gives before the control characters."""
 ENTERED, LEFT = b"E", b"L"

@@ -55,13 +55,18 @@ path_of() { # of a program that every system has, though not in the same place
 	done
 	return 1
 }
-if path_of tr; then tr=$found; else given=; fi
-if path_of sed; then sed=$found; else given=; fi
-if path_of base64; then base64=$found; else given=; fi
+names_of() { # of NAME=VALUE, each with a NUL behind it
+	"$tr" '\000' '\n' | LC_ALL=C "$sed" -n 's/^\([^=][^=]*\)=.*/\1/p'
+}
 pieces=
-if [ -n "$given" ]; then
+if path_of tr && tr=$found && path_of sed && sed=$found && path_of base64 && base64=$found; then
 	# in pieces, for one variable is at most 128 KiB; after a word, for there may be none
-	pieces="known $("$base64" -w 65536 "$given" 2>/dev/null)" || pieces=
+	if [ -r "$given" ]; then
+		pieces="known $("$base64" -w 65536 "$given")" && names=$(names_of <"$given") || pieces=
+	else # no /proc: what the shell makes of it has to do
+		pieces="known $(/usr/bin/env -0 | "$base64" -w 65536)" &&
+			names=$(/usr/bin/env -0 | names_of) || pieces=
+	fi
 fi
 
 # What ebtop itself looks at, and what a library does that has no say in what code runs. TERMINFO
@@ -84,7 +89,6 @@ if [ -z "$pieces" ]; then
 fi
 
 # Words of a command are for all to read, so no value is among them: all other names are taken away.
-names=$("$tr" '\000' '\n' <"$given" | LC_ALL=C "$sed" -n 's/^\([^=][^=]*\)=.*/\1/p')
 count=-1
 for piece in $pieces; do
 	if [ $count -ge 0 ]; then

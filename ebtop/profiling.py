@@ -45,7 +45,7 @@ def run(options: Options) -> int:
     """The exit status: the command's, where there is one."""
     user, about = of_command(options, sys.argv[1:])
     if options.words and given() is None:
-        raise EbtopError("the command's environment is not known: without /proc or /usr/bin/base64")
+        raise EbtopError("the command's environment is not known: there is no tr, sed or base64")
     if about:
         say(about)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)

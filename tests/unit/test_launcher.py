@@ -248,6 +248,15 @@ def test_the_environment_comes_through_byte_for_byte(start: Start, size: int) ->
     assert said["given"] == strings and said["argv"] == list(words)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can take /proc away")
+def test_without_proc_it_is_what_the_shell_makes_of_it(start: Start) -> None:
+    environment = {"A": "b c\n", "PATH": "/usr/bin:/bin", "PYTHONHOME": "/none"}
+    away = ("unshare", "-m", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh")
+    said = tell(start(environment, "x", before=away))
+    assert {f"{name}={value}" for name, value in environment.items()} <= set(said["given"])
+    assert "PYTHONHOME" not in said["names"] and "A" not in said["names"]
+
+
 def test_an_empty_environment_is_known_to_be_empty(start: Start) -> None:
     assert tell(start({}))["given"] == []
 
