@@ -119,6 +119,8 @@ class Options:
     """The command of `run`, or the files that `diff` compares."""
     output: Optional[str] = None
     """The file for the report; None: standard output."""
+    output_required: bool = False
+    """A report or samples that could not be written are a failure of `run`."""
     samples: Optional[str] = None
     """The file for samples of the tree."""
     wait: bool = False

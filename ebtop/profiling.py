@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any, Optional
 from ebtop import privilege
 from ebtop.command import Command, status_of
 from ebtop.environment import given
-from ebtop.errors import EbtopError, UsageError
+from ebtop.errors import EXIT_FAILED, EbtopError, UsageError
 from ebtop.options import Options
-from ebtop.output import OutputClosed, say, write_all
-from ebtop.runfiles import open_for
+from ebtop.output import say
+from ebtop.runoutput import Files
 from ebtop.runuser import of_command
 from ebtop.signals import ENDING, Signals
 
@@ -49,7 +49,7 @@ def run(options: Options) -> int:
     if about:
         say(about)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    files = _Files(options, user)
+    files = Files(options.output, options.samples, user)
     command = Command(list(options.words), user) if options.words else None
     watched = command.pid if command else options.pids[0]
     signals = _Signals(command.pid if command else None)
@@ -61,14 +61,6 @@ def run(options: Options) -> int:
                 command.abandon()
             raise
         return course.run()
-
-
-class _Files:
-    """Where the report and the samples go."""
-
-    def __init__(self, options: Options, user: Optional[privilege.User]) -> None:
-        self.report = open_for(options.output, user) if options.output else 1
-        self.samples = open_for(options.samples, user) if options.samples else None
 
 
 class _Signals(Signals):
@@ -107,7 +99,7 @@ class _Course:
     """One run, from the opened source to the report."""
 
     def __init__(
-        self, options: Options, files: _Files, pid: int, command: Optional[Command],
+        self, options: Options, files: Files, pid: int, command: Optional[Command],
         signals: _Signals, user: Optional[privilege.User],
     ) -> None:  # fmt: skip
         from ebtop.host import read_small
@@ -166,6 +158,8 @@ class _Course:
             self._until_ended()
             code = self._end()
             self._report(code)
+        if not self._files.close() and self._options.output_required:
+            return EXIT_FAILED
         return 0 if self._command is None or code is None else code
 
     # ---- while it runs ----
@@ -224,11 +218,10 @@ class _Course:
         self._last = snapshot
         if self._command is None or snapshot.source == "proc":
             self._name_old_ones()
-        if self._files.samples is not None:
+        if self._files.want_samples:
             from ebtop.runreport import sample_line
 
-            line = sample_line(self._tree, snapshot, self._began_ns)
-            self._write(line, self._files.samples)
+            self._files.add_sample(sample_line(self._tree, snapshot, self._began_ns))
 
     def _name_old_ones(self) -> None:
         """The arguments of those whose exec nobody saw."""
@@ -293,22 +286,9 @@ class _Course:
             lost=self._last.self_cost.lost_total,
         )
         if self._options.json:
-            for piece in json_pieces(result):
-                if not self._write(piece, self._files.report):
-                    return
+            self._files.write_report(json_pieces(result))
         else:
-            self._write(text_report(result, not locale_is_utf8()), self._files.report)
-
-    def _write(self, text: str, fd: int) -> bool:
-        """False when nobody reads it; the command's exit status stays what it is."""
-        try:
-            write_all(text.encode("utf-8"), fd)
-        except OutputClosed:
-            return False
-        except EbtopError as error:
-            say(str(error))
-            return False
-        return True
+            self._files.write_report([text_report(result, not locale_is_utf8())])
 
 
 @contextlib.contextmanager

@@ -17,8 +17,7 @@ _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 def open_for(path: str, user: Optional[User], append: bool = False) -> int:
-    """Made anew or emptied, or to be appended to; raises EbtopError with why not. `user`: whose
-    rights count."""
+    """Made anew, or as it is; raises EbtopError with why not. `user`: whose rights count."""
     groups = os.getgroups()
     if user is not None:
         os.setgroups([user.gid])
@@ -26,8 +25,9 @@ def open_for(path: str, user: Optional[User], append: bool = False) -> int:
         os.seteuid(user.uid)
     try:
         return _open(path, append)
-    except OSError as error:
-        raise EbtopError(f"cannot write {displayable(path)}: {error.strerror}") from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "not a name of a file"
+        raise EbtopError(f"cannot write {displayable(path)}: {why}") from None
     finally:
         if user is not None:
             os.seteuid(0)
@@ -42,6 +42,4 @@ def _open(path: str, append: bool) -> int:
     if not (stat.S_ISREG(status.st_mode) and own):
         os.close(fd)
         raise EbtopError(f"cannot write {displayable(path)}: not a plain file of your own")
-    if not append:
-        os.ftruncate(fd, 0)
     return fd

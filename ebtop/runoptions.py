@@ -53,6 +53,8 @@ def _describe(parser: argparse.ArgumentParser) -> None:
     add("--output", metavar="FILE", help="the report goes there, not to standard output")
     add("--samples", metavar="FILE",
         help="also what was known at every look: one JSON object a line")  # fmt: skip
+    add("--output-required", action="store_true",
+        help="exit status 1 when not all of this could be written")  # fmt: skip
     add = parser.add_argument_group("what").add_argument
     add("--wait", action="store_true", help="also for what outlives the command")
     add("-p", "--pid", type=pid, metavar="PID", help="no command: this process and its tree")
@@ -90,6 +92,7 @@ def _options(given: Any, words: list[str]) -> Options:
         command="run", json=given.json, output=given.output, samples=given.samples,
         wait=given.wait, as_root=given.as_root, words=tuple(words),
         pids=() if given.pid is None else (given.pid,),
+        output_required=given.output_required,
         duration_s=given.duration, probes=_probes(given.probes, given.no_probes),
         named=given.probes or (), source=given.source, sudo=given.sudo, debug=given.debug,
     )  # fmt: skip

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import re
 import resource
 import signal
 import subprocess
@@ -385,6 +386,78 @@ def test_nothing_is_written_where_nobody_reads():
     with Path("/dev/full").open("wb") as full:
         done = ebtop("run", "--", "sh", "-c", "exit 6", stdout=full, timeout=LONG)
     assert done.returncode == 6 and b"cannot write" in done.stderr
+
+
+FULL = """
+mount -t tmpfs -o size=$1 tmpfs $2 && cd $2 && shift 2 || exit 99
+"$@" >/dev/null
+echo "$?"
+cat samples 2>/dev/null
+echo -
+cat report 2>/dev/null
+"""
+
+
+def on_a_small_disk(size: str, folder: Path, *words: str) -> tuple[int, bytes, bytes, bytes]:
+    """Status, samples, report, and what was said on standard error."""
+    script = ["unshare", "-m", "sh", "-c", FULL, "sh", size, str(folder)]
+    process = subprocess.Popen(
+        [*script, *command("run", *words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    out, error = process.communicate(timeout=LONG)
+    status, _, rest = out.partition(b"\n")
+    samples, _, report = rest.rpartition(b"-\n")
+    return int(status), samples, report, error
+
+
+@pytest.mark.parametrize("required", [(), ("--output-required",)])
+def test_samples_that_do_not_fit_the_disk_are_counted_in_one_line(required, tmp_path):
+    words = ("--samples", "samples", *required, "--", "sleep", "2")
+    status, samples, _, error = on_a_small_disk("8k", tmp_path, *words)
+    lines = samples.splitlines()
+    assert lines and samples.endswith(b"\n") and all(json.loads(line) for line in lines)
+    said = re.fullmatch(
+        rb"ebtop: (\d+) of (\d+) samples are not in samples: No space left on device\n", error
+    )
+    assert said and int(said[2]) - int(said[1]) == len(lines)
+    assert status == (1 if required else 0)
+
+
+@pytest.mark.parametrize("required", [(), ("--output-required",)])
+def test_of_a_report_that_does_not_fit_the_disk_nothing_stays(required, tmp_path):
+    script = "for i in 1 2 3 4 5 6 7 8 9; do /bin/true; done; exit 6"
+    words = ("--json", "--output", "report", *required, "--", "sh", "-c", script)
+    status, _, report, error = on_a_small_disk("4k", tmp_path, *words)
+    assert report == b""
+    assert error == b"ebtop: the report is not in report: No space left on device\n"
+    assert status == (1 if required else 6)
+
+
+def test_a_report_that_nobody_can_be_given_is_a_failure_only_where_it_is_required():
+    for options, status in (((), 6), (("--output-required",), 1)):
+        with Path("/dev/full").open("wb") as full:
+            done = ebtop("run", *options, "--", "sh", "-c", "exit 6", stdout=full, timeout=LONG)
+        assert done.returncode == status
+        assert done.stderr == b"ebtop: cannot write the report: No space left on device\n"
+
+
+@pytest.mark.parametrize("other", ["same", "same/../same", "folder/same", "./same"])
+def test_report_and_samples_in_one_file_are_refused(other, tmp_path):
+    (tmp_path / "same").write_text("precious")
+    (tmp_path / "folder").symlink_to(tmp_path)
+    words = ("run", "--samples", "same", "--output", other.replace("same/..", "folder/."))
+    done = ebtop(*words, "--", "touch", "ran", cwd=tmp_path)
+    assert done.returncode == 2 and done.stderr.count(b"\n") == 1
+    assert not (tmp_path / "ran").exists() and (tmp_path / "same").read_text() == "precious"
+
+
+@pytest.mark.parametrize("option", ["--samples", "--output"])
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_file_that_is_a_standard_stream_too_is_refused(option, stream, tmp_path):
+    with (tmp_path / "same").open("wb") as same:
+        words = ("run", option, str(tmp_path / "same"), "--", "touch", str(tmp_path / "ran"))
+        done = ebtop(*words, **{stream: same})
+    assert done.returncode == 2 and not (tmp_path / "ran").exists()
 
 
 def test_limits_are_those_of_the_caller():
