@@ -172,8 +172,9 @@ def drop(bpf: bool, also: frozenset[str] = frozenset()) -> Optional[str]:
     from ebtop.session import drop_privileges
 
     _await_threads()
-    # modules that functions import: the new user may not be able to read them
+    # what functions import, os.wait4 among them: the new user may not be able to read it
     import pwd  # noqa: F401
+    import resource  # noqa: F401
 
     capabilities = sum(map(bit, also | kept(bpf, hides_processes(_read("/proc/self/mounts")))))
     user, why = None, None

@@ -72,6 +72,7 @@ class Terminal:
         size: tuple[int, int] = (100, 30),
         term: str = "xterm-256color",
         program: str = MAIN,
+        python: tuple[str, ...] = (sys.executable,),
         environment: dict[str, str] | None = None,
     ) -> None:
         self.screen = _Screen(*size)
@@ -82,7 +83,7 @@ class Terminal:
         self.settings_before = termios.tcgetattr(self._theirs)
         given = {"PATH": os.environ["PATH"], "TERM": term, "LANG": "C.UTF-8", "HOME": "/"}
         self.process = subprocess.Popen(
-            [sys.executable, "-c", program, *arguments],
+            [*python, "-c", program, *arguments],
             cwd=ROOT, stdin=self._theirs, stdout=self._theirs, stderr=self._theirs,
             env={**given, **(environment or {})}, preexec_fn=self._take_terminal,
         )  # fmt: skip

@@ -121,6 +121,9 @@ def _line(fd: int) -> str:
 
 
 def _become_harmless() -> None:
+    # what sockets look names up with: the new user may not be able to read it
+    import encodings.idna  # noqa: F401
+
     null = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(null, fd)
