@@ -204,6 +204,8 @@ int ebtop_is_elevated(void);
  * one thread. Needs CAP_SETUID and CAP_SETGID to become somebody else. 0 or -EIO: then some may be
  * left, and the process must end. */
 int ebtop_drop_privileges(const struct ebtop_privileges *keep, struct ebtop_error *err);
+/* execve(2) with any strings for an environment; comes back with -errno only. */
+int ebtop_execute(const char *path, char *const *words, char *const *environment);
 /* What BTF knows of a function, of a module or (NULL) of the kernel itself: 0, -ENOENT when that is
  * nothing, or -errno. */
 int ebtop_function(const char *name, const char *module, struct ebtop_prototype *ret);

@@ -12,9 +12,10 @@ import errno
 import os
 import signal
 import stat
+from collections.abc import Callable
 from typing import Optional
 
-from ebtop.environment import as_mapping, given
+from ebtop.environment import BY_PYTHON, as_mapping, as_strings, given, ignored_signals
 from ebtop.privilege import User
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
@@ -30,6 +31,8 @@ class Command:
 
     def __init__(self, words: list[str], user: Optional[User]) -> None:
         self.words = words
+        # its end has to be seen, whatever was to become of our own children
+        ignores_children = signal.signal(signal.SIGCHLD, signal.SIG_DFL) == signal.SIG_IGN
         held, self._go = os.pipe()
         self._failed, failed = os.pipe()
         self._said = b""
@@ -39,6 +42,7 @@ class Command:
             try:
                 os.close(self._go)
                 os.close(self._failed)
+                _restore_signals(ignores_children)
                 status = _become(words, user, held, failed)
             finally:
                 os._exit(status)
@@ -79,37 +83,51 @@ def status_of(error: int) -> int:
 
 def _become(words: list[str], user: Optional[User], held: int, failed: int) -> int:
     """In the child. All that can be done before anybody watches is done before."""
-    _default_signals()
-    environment = as_mapping(given() or ())
+    strings = given() or []
     try:
         if user is not None:
-            _take_identity(user, environment)
-        path = find(os.fsencode(words[0]), environment.get(b"PATH"))
+            variables = as_mapping(strings)
+            _take_identity(user, variables)
+            strings = as_strings(variables)
+        path = find(os.fsencode(words[0]), as_mapping(strings).get(b"PATH"))
         # once more round while it is watched: then its sleep until now is known as such
         if os.read(held, 1) != _LOOK or os.write(failed, _LOOK) != 1:
             return _ABANDONED
         if os.read(held, 1) != _GO:
             return _ABANDONED
-        _execute(path, [os.fsencode(word) for word in words], environment)
+        _execute(path, [os.fsencode(word) for word in words], strings)
     except OSError as error:
         os.write(failed, (error.errno or errno.EIO).to_bytes(_ERRNO_BYTES, "little"))
         return status_of(error.errno or errno.EIO)
     return _ABANDONED
 
 
-def _execute(path: bytes, words: list[bytes], environment: dict[bytes, bytes]) -> None:
+def _execute(path: bytes, words: list[bytes], strings: list[bytes]) -> None:
+    execute = _executor(strings)
     try:
-        os.execve(path, words, environment)
+        execute(path, words)
     except OSError as error:
         if error.errno != errno.ENOEXEC:
             raise
-        os.execve(b"/bin/sh", [b"/bin/sh", path, *words[1:]], environment)
+        execute(b"/bin/sh", [b"/bin/sh", path, *words[1:]])
 
 
-def _default_signals() -> None:
+def _executor(strings: list[bytes]) -> Callable[[bytes, list[bytes]], object]:
+    variables = as_mapping(strings)
+    if as_strings(variables) == strings:
+        return lambda path, words: os.execve(path, words, variables)
+    # Python takes no two of a name, and none without; it costs memory, and so is not the usual way
+    from ebtop.session import execute
+
+    return lambda path, words: execute(path, words, strings)
+
+
+def _restore_signals(ignores_children: bool) -> None:
     """As we were started: what Python itself ignores or handles is its own matter."""
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(number, signal.SIG_DFL)
+    ignored = ignored_signals()
+    for number in BY_PYTHON:
+        signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN if ignores_children else signal.SIG_DFL)
     if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns the environment that ebtop was started with, for what it starts in turn.
+"""Owns the environment that ebtop was started with, and the signals, for what it starts in turn.
 
 ebtop itself runs in another one: launcher.sh keeps of it only what cannot put code into root's
 process, and hands over the whole as data, in variables that no program knows. What ebtop looks at
@@ -10,11 +10,15 @@ from __future__ import annotations
 
 import binascii
 import os
-from collections.abc import Iterable
+import signal
+from collections.abc import Iterable, Mapping
 from typing import Optional
 
 _COUNT = b"EBTOP_GIVEN"
 _PIECE = b"EBTOP_GIVEN_%d"
+_IGNORED = b"EBTOP_GIVEN_IGNORED"
+BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
+"""What Python ignores in any case."""
 _cached: Optional[list[bytes]] = None
 
 
@@ -26,6 +30,17 @@ def given() -> Optional[list[bytes]]:
     return _cached
 
 
+def ignored_signals() -> set[int]:
+    """Those that were ignored, of the ones that Python ignores by itself."""
+    if _COUNT not in os.environb:
+        return set()
+    try:
+        mask = int(os.environb[_IGNORED], 16)
+    except (ValueError, KeyError):
+        return set()
+    return {number for number in BY_PYTHON if mask >> number - 1 & 1}
+
+
 def as_mapping(strings: Iterable[bytes]) -> dict[bytes, bytes]:
     """The variables among them; of several with one name the first, as getenv has it."""
     variables: dict[bytes, bytes] = {}
@@ -34,6 +49,10 @@ def as_mapping(strings: Iterable[bytes]) -> dict[bytes, bytes]:
         if name and separator:
             variables.setdefault(name, value)
     return variables
+
+
+def as_strings(variables: Mapping[bytes, bytes]) -> list[bytes]:
+    return [name + b"=" + value for name, value in variables.items()]
 
 
 def _handed_over() -> Optional[list[bytes]]:
@@ -51,7 +70,7 @@ def _own() -> list[bytes]:
         with open("/proc/self/environ", "rb") as file:
             return _strings(file.read())
     except OSError:
-        return [name + b"=" + value for name, value in os.environb.items()]
+        return as_strings(os.environb)
 
 
 def _strings(block: bytes) -> list[bytes]:

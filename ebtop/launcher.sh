@@ -13,6 +13,19 @@ IFS='
 # of the C library, for what is called here
 unset LD_PRELOAD LD_AUDIT LD_LIBRARY_PATH GCONV_PATH LOCPATH NLSPATH
 
+# The environment as it was, by the kernel's copy: a shell drops the names that it cannot use. The
+# pid is that of this mount of /proc, whose pid namespace may be another. And the signals that are
+# ignored: Python does what it likes with some, and does not tell what was.
+given= ignored=
+if [ -r /proc/self/status ]; then
+	while read -r key value; do
+		case $key in
+		Pid:) given=/proc/$value/environ ;;
+		SigIgn:) ignored=$value ;;
+		esac
+	done </proc/self/status
+fi
+
 self=$(/usr/bin/readlink -f -- "$0")
 bin=${self%/*}
 set -- -I -m ebtop "$@"
@@ -38,17 +51,6 @@ case $python in
 *=*) set -- /bin/sh -c 'exec "$@"' sh "$@" ;; # env would take it for a variable
 esac
 
-# The environment as it was, by the kernel's copy: a shell drops the names that it cannot use. The
-# pid is that of this mount of /proc, whose pid namespace may be another.
-given=
-if [ -r /proc/self/status ]; then
-	while read -r key value; do
-		if [ "$key" = Pid: ]; then
-			given=/proc/$value/environ
-			break
-		fi
-	done </proc/self/status
-fi
 path_of() { # of a program that every system has, though not in the same place
 	for found in "/usr/bin/$1" "/bin/$1"; do
 		[ -x "$found" ] && return
@@ -78,7 +80,7 @@ SUDO_UID SUDO_GID SUDO_USER SUDO_COMMAND PKEXEC_UID "
 
 if [ -z "$pieces" ]; then
 	# without the whole: what is kept is no secret, and may be among the words of a command
-	set -- EBTOP_GIVEN= "$@"
+	set -- EBTOP_GIVEN= "EBTOP_GIVEN_IGNORED=$ignored" "$@"
 	for name in $kept; do
 		eval "value=\${$name-} known=\${$name+1}"
 		if [ -n "$known" ]; then
@@ -96,7 +98,7 @@ for piece in $pieces; do
 	fi
 	count=$((count + 1))
 done
-export "EBTOP_GIVEN=$count"
+export "EBTOP_GIVEN=$count" "EBTOP_GIVEN_IGNORED=$ignored"
 set -f
 IFS='
 '

@@ -48,7 +48,6 @@ def run(options: Options) -> int:
         raise EbtopError("the command's environment is not known: there is no tr, sed or base64")
     if about:
         say(about)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     files = Files(options.output, options.samples, user)
     command = Command(list(options.words), user) if options.words else None
     watched = command.pid if command else options.pids[0]

@@ -389,6 +389,14 @@ def is_elevated() -> bool:
     return bool(lib.ebtop_is_elevated())
 
 
+def execute(path: bytes, words: list[bytes], environment: list[bytes]) -> None:
+    """As os.execve, but with whatever strings the environment has. Raises OSError."""
+    kept = [[ffi.new("char[]", text) for text in texts] for texts in (words, environment)]
+    arrays = [ffi.new("char *[]", [*texts, ffi.NULL]) for texts in kept]
+    code = -lib.ebtop_execute(path, *arrays)
+    raise OSError(code, errno.errorcode.get(code, ""))
+
+
 def drop_privileges(capabilities: int, uid: Optional[int], gid: int) -> None:
     """Keeps these capabilities at most; with a uid becomes that user. There is no way back.
 

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -74,7 +75,7 @@ def start(request: pytest.FixtureRequest, tmp_path: Path) -> Start:
     script.chmod(0o755)
 
     def run(
-        environment: dict[Any, Any], *words: str, before: tuple[str, ...] = ()
+        environment: dict[Any, Any], *words: str, before: tuple[str, ...] = (), **options: Any
     ) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
             [*before, script, *words],
@@ -83,6 +84,7 @@ def start(request: pytest.FixtureRequest, tmp_path: Path) -> Start:
             capture_output=True,
             timeout=60,
             check=False,
+            **options,
         )
 
     return run
@@ -198,13 +200,29 @@ def test_python_sees_only_what_ebtop_looks_at(start: Start) -> None:
         "PKEXEC_UID": "", "TZ": "Europe/Paris",
     }  # fmt: skip
     others = ("HOME", "PATH", "TERMINFO", "LD_LIBRARY_PATH", "EBTOP_FAIL", "EBTOP_THREADS_MAX",
-              "EBTOP_GIVEN", "EBTOP_GIVEN_0", "LANGUAGE", "odd name")  # fmt: skip
+              "EBTOP_GIVEN", "EBTOP_GIVEN_0", "EBTOP_GIVEN_IGNORED", "LANGUAGE", "odd name")  # fmt: skip
     said = tell(start({**kept, **dict.fromkeys(others, "/none")}, "x"))
     for name, value in kept.items():
         assert said["values"][name] == value
     assert not [name for name in said["names"] if name in others and not name.startswith("EBTOP_G")]
-    # bash makes these up
-    assert set(said["names"]) - kept.keys() <= {"EBTOP_GIVEN", "EBTOP_GIVEN_0", "PWD", "SHLVL", "_"}
+    data = {"EBTOP_GIVEN", "EBTOP_GIVEN_0", "EBTOP_GIVEN_IGNORED"}
+    assert "/none" not in [said["values"][name] for name in data]
+    # bash makes the others up
+    assert set(said["names"]) - kept.keys() <= data | {"PWD", "SHLVL", "_"}
+
+
+@pytest.mark.parametrize("numbers", [set(), {13}, {25}, {13, 25}])
+def test_what_python_ignores_by_itself_is_told_apart(start: Start, numbers: set[int]) -> None:
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (13, 25)}
+    try:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+        done = start({}, "x", restore_signals=False)
+        mask = int(tell(done)["values"]["EBTOP_GIVEN_IGNORED"], 16)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert {number for number in (13, 25) if mask >> number - 1 & 1} == numbers
 
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="there is no strace")
