@@ -5,6 +5,7 @@ The installed script starts Python with -I and an environment of its own, and ne
 Nothing but built-in modules may be imported before it.
 """
 
+import _signal  # type: ignore[import-not-found]
 import posix
 import sys
 
@@ -40,6 +41,9 @@ def _refuse() -> None:
             sys.exit(1)
 
 
+# Ctrl-C ends it without a word also while modules are read
+if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 _refuse()
 
 from ebtop.cli import main  # noqa: E402 - the check comes first

@@ -192,7 +192,9 @@ def _sample(options: Options) -> int:
         from ebtop.samples import write_samples
         from ebtop.sources import note, open_source
 
-        with open_source(options) as source:
+        with signals.at_once():
+            source = open_source(options)
+        with source:
             about = note(source)
             if about:
                 say(about)

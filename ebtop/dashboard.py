@@ -48,7 +48,9 @@ def run(open_source: Callable[[], Source], state: ViewState, options: Options) -
     from ebtop.steering import Steering
 
     try:
-        with open_source() as source:
+        with signals.at_once():
+            opened = open_source()
+        with opened as source:
             begun = Loop.begin(source, state)
             left_over = privilege.drop(isinstance(source, Session))
             about = note(source) or left_over

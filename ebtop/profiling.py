@@ -108,7 +108,7 @@ class _Course:
         self._files = files
         self._command = command
         self._signals = signals
-        with _imports():
+        with signals.at_once(lambda number: 128 + number), _imports():
             self._source = _open_source(options, pid)
         self._source.refresh(cost=True)  # the kernel's statistics take privileges to switch on
         self._drop(user)

@@ -25,7 +25,7 @@ _KEEP_UP_S = 1.0
 
 def run(options: Options, signals: Signals) -> None:
     """A report every so often, or one at the end."""
-    with open_session(options) as session:
+    with open_session(options, signals) as session:
         waiting = Waiting(session, options, signals)
         session.refresh(reset=True)
         try:

@@ -46,7 +46,7 @@ is held back until it is off its CPU."""
 def run(options: Options, signals: Signals) -> None:
     """Until there are enough of them, the reader or the processes are gone, or a signal says so."""
     target = functions.choose(options) if options.command == "kprobe" else None
-    with open_session(options, target) as session:
+    with open_session(options, signals, target) as session:
         end = End(session, Waiting(session, options, signals), signals)
         lines = Lines(options, target)
         writer = Writer(lines)
@@ -58,7 +58,7 @@ def run(options: Options, signals: Signals) -> None:
                 write_tail(session, writer, end)
 
 
-def open_session(options: Options, target: Optional[Target] = None) -> Session:
+def open_session(options: Options, signals: Signals, target: Optional[Target] = None) -> Session:
     """The command's probes, and no more privileges than they need.
 
     Raises PermissionDenied or Unsupported when they cannot run here.
@@ -67,16 +67,17 @@ def open_session(options: Options, target: Optional[Target] = None) -> Session:
     if options.command == "slow":
         needed = tuple(name for name in needed if _SLOW_NEEDS.get(name) in (None, *options.kinds))
     try:
-        session = Session(
-            needed,
-            events_bytes=options.buffer_bytes,
-            filter=kernel_filter(options),
-            debug=options.debug,
-            hook=target.hook if target else None,
-            transitions=options.command == "tcp",
-            allocations=options.command == "mem",
-            slow=options.kinds,
-        )
+        with signals.at_once():
+            session = Session(
+                needed,
+                events_bytes=options.buffer_bytes,
+                filter=kernel_filter(options),
+                debug=options.debug,
+                hook=target.hook if target else None,
+                transitions=options.command == "tcp",
+                allocations=options.command == "mem",
+                slow=options.kinds,
+            )
     except EbtopError as error:
         raise refusal(error) from error
     for probe in session.refresh().probes:

@@ -51,7 +51,7 @@ COMMANDS = {
     "syscalls, one report": ["syscalls"],
     "run": ["run", "--json", "--", "sleep", "600"],
     "run of a writer": ["run", "--", "yes"],
-    "run of a process": ["run", "--samples", "/dev/full", "-p", str(os.getpid())],
+    "run of a process": ["run", "--json", "-p", str(os.getpid())],
 }
 STREAMS = [["open", "--json"], ["exec", "--json"], ["tcp"], ["mem"]]
 AT_ONCE = {
@@ -335,3 +335,20 @@ def test_a_stream_that_is_complete_says_no_more_than_it_was_asked_for():
         make(process)
         out, errors = stream.communicate(timeout=PATIENCE_S)
     assert (counted(out), errors, stream.returncode) == ((1009, 0), b"", 0)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_signal_while_it_begins_ends_it_too(name):
+    """The kernel may verify programs for a long time; so far nothing is lost with the process."""
+    begun = []
+    for tenths in range(1, 9):
+        process = subprocess.Popen(
+            command(*COMMANDS[name]), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        time.sleep(allowed(tenths / 10))
+        number = (signal.SIGTERM, signal.SIGHUP)[tenths % 2]
+        begun.append((took(process, number), process.returncode, process.stderr.read()))
+    for seconds, status, error in begun:
+        # by the signal where Python itself was not up yet
+        assert status in (0, 129, 143, -signal.SIGHUP, -signal.SIGTERM)
+        assert seconds < SECOND and b"Traceback" not in error

@@ -199,8 +199,10 @@ def test_python_sees_only_what_ebtop_looks_at(start: Start) -> None:
         "LC_ALL": "C.UTF-8", "SUDO_UID": "1000", "SUDO_GID": "0", "SUDO_COMMAND": "/bin/x a\n $(b)",
         "PKEXEC_UID": "", "TZ": "Europe/Paris",
     }  # fmt: skip
-    others = ("HOME", "PATH", "TERMINFO", "LD_LIBRARY_PATH", "EBTOP_FAIL", "EBTOP_THREADS_MAX",
-              "EBTOP_GIVEN", "EBTOP_GIVEN_0", "EBTOP_GIVEN_IGNORED", "LANGUAGE", "odd name")  # fmt: skip
+    others = (
+        "HOME", "PATH", "TERMINFO", "LD_LIBRARY_PATH", "EBTOP_FAIL", "EBTOP_THREADS_MAX",
+        "EBTOP_GIVEN", "EBTOP_GIVEN_0", "EBTOP_GIVEN_IGNORED", "LANGUAGE", "odd name",
+    )  # fmt: skip
     said = tell(start({**kept, **dict.fromkeys(others, "/none")}, "x"))
     for name, value in kept.items():
         assert said["values"][name] == value

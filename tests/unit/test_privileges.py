@@ -39,5 +39,7 @@ def test_only_these_begin_another_program() -> None:
 
 
 def test_the_c_begins_none() -> None:
-    text = "".join(path.read_text() for path in (ROOT / "csrc").rglob("*.c"))
+    """But `run`'s command, with an environment that Python would not pass on."""
+    files = (path for path in (ROOT / "csrc").rglob("*.c") if path.name != "execute.c")
+    text = "".join(path.read_text() for path in files)
     assert not re.search(r"\b(execve?[lvpe]*|posix_spawnp?|system|popen|fork)\(", text)
