@@ -21,6 +21,15 @@
 #define EBTOP_NOT_COUNTED 0xffffffffffffffffull
 #define EBTOP_FILENAME_BYTES 4104 /* more than a path can have, so that a cut is noticed */
 
+/*
+ * Latencies below 32 ns are counted by powers of two, up to 2^36 ns in eight steps a power of two
+ * (at most 6.25 % from the middle of one), then by powers of two again.
+ */
+#define EBTOP_FINE_FROM 5
+#define EBTOP_FINE_TO 36
+#define EBTOP_FINE_BUCKETS 272
+#define EBTOP_LOG2_BUCKETS 64
+
 /* ---- configuration: what a probe reads first; one entry, in shared memory ---- */
 
 #define EBTOP_ANY_UID 0xffffffffu
@@ -130,6 +139,11 @@ struct ebtop_free_slots {
 	__u32 low; /* when so many are left, the reader is woken */
 	__u32 pad1[14];
 	__u32 slot[EBTOP_FREE_SLOTS];
+};
+
+/* Waits for a CPU that have ended, by how long they were; one entry a possible CPU. */
+struct ebtop_runq_lane {
+	__u32 buckets[EBTOP_FINE_BUCKETS];
 };
 
 /* ---- waits: why a thread is off the CPU, beside its slot ---- */
@@ -319,15 +333,6 @@ struct ebtop_mem_slot {
 #define EBTOP_SYSCALL_NUMBERS 1024
 #define EBTOP_SYSCALL_ODD 64
 #define EBTOP_SYSCALL_LANES 1089 /* NUMBERS + ODD + 1 */
-
-/*
- * Latencies below 32 ns are counted by powers of two, up to 2^36 ns in eight steps a power of two
- * (at most 6.25 % from the middle of one), then by powers of two again.
- */
-#define EBTOP_FINE_FROM 5
-#define EBTOP_FINE_TO 36
-#define EBTOP_FINE_BUCKETS 272
-#define EBTOP_LOG2_BUCKETS 64
 
 /* One system call; as many copies as there are shards, chosen by CPU. */
 struct ebtop_syscall_lane {
@@ -1038,11 +1043,19 @@ enum ebtop_disk_fact {
 	EBTOP_DISK_FACT_BUSY = 3,
 };
 
+/* One CPU by the kernel's own account (/proc/stat); the parts are its time, each once. */
 struct ebtop_cpu_row {
-	__u64 busy_ns;
+	__u64 user_ns; /* of guests not, as the next */
+	__u64 nice_ns;
+	__u64 system_ns;
+	__u64 irq_ns;
+	__u64 softirq_ns;
+	__u64 steal_ns;
+	__u64 guest_ns;
+	__u64 iowait_ns;
 	__u64 idle_ns;
 	__u32 cpu;
-	__u32 known; /* 0: no idle event of this CPU was seen (it may be offline) */
+	__u32 known; /* 0: it was not there at the beginning, or nothing was counted since */
 };
 
 /* One row: the machine in the interval. */
@@ -1055,6 +1068,11 @@ struct ebtop_system_row {
 	__u64 events[EBTOP_EVENT_TYPES];
 	__u64 lost[EBTOP_LOSSES];
 	__u64 lost_total[EBTOP_LOSSES];
+	__u64 runq_wait_ns; /* of all threads, summed */
+	__u64 runq_p99_ns;  /* of the waits that ended; with `runq_waits` only */
+	__u64 runq_waits;
+	__u64 allocated_bytes;
+	__u64 freed_bytes;
 	__u64 known; /* bits: enum ebtop_system_fact */
 };
 
@@ -1063,6 +1081,8 @@ enum ebtop_system_fact {
 	EBTOP_SYSTEM_EVENTS = 1,
 	EBTOP_SYSTEM_THREADS = 2,
 	EBTOP_SYSTEM_SYSCALLS = 3,
+	EBTOP_SYSTEM_RUNQ = 4,
+	EBTOP_SYSTEM_MEMORY = 5, /* allocated_bytes, freed_bytes */
 };
 
 /* A table with a bound: what finds no room in it is lost. */

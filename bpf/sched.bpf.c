@@ -12,6 +12,16 @@
  */
 #include "explain.bpf.h"
 #include "hidden.bpf.h"
+#include "latency.bpf.h"
+
+/* one entry a possible CPU */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ebtop_runq_lane);
+} runq_lanes SEC(".maps");
 
 /* idle threads share pid 0, so their slots are 1 .. CPUs */
 static __always_inline struct ebtop_slot *idle_slot(void)
@@ -167,6 +177,15 @@ static __always_inline void leave_cpu(struct task_struct *task, bool preempted, 
 	}
 }
 
+static __always_inline void count_runq_wait(__u64 ns)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+	struct ebtop_runq_lane *lane = bpf_map_lookup_elem(&runq_lanes, &cpu);
+
+	if (lane)
+		lane->buckets[fine_bucket(ns)]++;
+}
+
 /* Ends the wait that the slot is in; a clock out of order is counted, not subtracted. */
 static __always_inline void end_wait(struct ebtop_slot *slot, __u32 index, __u64 now)
 {
@@ -181,6 +200,7 @@ static __always_inline void end_wait(struct ebtop_slot *slot, __u32 index, __u64
 
 		slot->runq_wait_ns += waited - charged;
 		slot->charged_wait_ns -= charged;
+		count_runq_wait(waited - charged);
 	} else if (slot->state == EBTOP_SLOT_OFF) {
 		slot->offcpu_ns += waited;
 		wait_end(slot, index, waited);

@@ -21,12 +21,10 @@ int accounts_open(struct accounts *accounts, struct slots *slots)
 	accounts->watch = BUFFER_OF(struct watch_entry);
 	accounts->unexplained = BUFFER_OF(struct unexplained);
 	accounts->by_slot = calloc(slots->total ? slots->total : 1, sizeof(*accounts->by_slot));
-	accounts->cpu_busy = calloc(slots->cpus, sizeof(*accounts->cpu_busy));
 	accounts->cpu_online = calloc(slots->cpus, sizeof(*accounts->cpu_online));
 	accounts->cpu_switched_ns = calloc(slots->cpus, sizeof(*accounts->cpu_switched_ns));
-	if (!accounts->by_slot || !accounts->cpu_busy || !accounts->cpu_online ||
-	    !accounts->cpu_switched_ns || hash_open(&accounts->threads) ||
-	    hash_open(&accounts->processes))
+	if (!accounts->by_slot || !accounts->cpu_online || !accounts->cpu_switched_ns ||
+	    hash_open(&accounts->threads) || hash_open(&accounts->processes))
 		return -ENOMEM;
 	return 0;
 }
@@ -147,7 +145,6 @@ void accounts_close(struct accounts *accounts)
 	buffer_free(&accounts->watch);
 	buffer_free(&accounts->unexplained);
 	free(accounts->by_slot);
-	free(accounts->cpu_busy);
 	free(accounts->cpu_online);
 	free(accounts->cpu_switched_ns);
 	memset(accounts, 0, sizeof(*accounts));

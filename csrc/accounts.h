@@ -230,7 +230,6 @@ struct accounts {
 	__u64 before_boot_ns;      /* its beginning on the boot-time clock */
 	__u64 attached_boot_ns;    /* threads started later must have a slot */
 	__u64 *cpu_switched_ns;    /* when each CPU had switched last as the scan began */
-	__u64 *cpu_busy;           /* the refresh that last found a thread running on each CPU */
 	__u8 *cpu_online; /* of each CPU: whether it is there; a CPU that leaves says nothing */
 	__u64 switches;   /* context switches of the interval */
 	__u64 run_clock; /* what to add to the scheduler's clock to have the monotonic one; 0: not known */

@@ -208,9 +208,8 @@ static void close_missed_slice(struct accounts *accounts, struct ebtop_slot *slo
 		return;
 	if (!accounts->cpu_online[slot->cpu])
 		slot->state = EBTOP_SLOT_OFF;
-	else if (slot->since_ns >= accounts->cpu_switched_ns[slot->cpu])
-		accounts->cpu_busy[slot->cpu] = accounts->refresh;
-	else if (hidden_left(accounts->hidden, slot))
+	else if (slot->since_ns < accounts->cpu_switched_ns[slot->cpu] &&
+		 hidden_left(accounts->hidden, slot))
 		slot->state = EBTOP_SLOT_FREE;
 }
 

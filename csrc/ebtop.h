@@ -141,7 +141,6 @@ struct ebtop_snapshot {
 	struct ebtop_table system;      /* struct ebtop_system_row, one */
 	struct ebtop_table processes;   /* struct ebtop_row; those that ran come first */
 	struct ebtop_table threads;     /* struct ebtop_row */
-	struct ebtop_table cpus;        /* struct ebtop_cpu_row */
 	struct ebtop_table events;      /* struct ebtop_event_row, oldest first */
 	struct ebtop_table text;        /* bytes; stride 1 */
 	struct ebtop_table probes;      /* struct ebtop_probe_row */

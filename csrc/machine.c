@@ -1,32 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the machine's own row: CPUs, context switches, counts of processes and threads, losses.
+ * Owns the machine's own row: context switches, the run queue, counts of processes and threads, losses.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
+#include "histogram.h"
 #include "machine.h"
 
 int machine_open(struct machine *machine, const struct maps *maps)
 {
-	size_t bytes = maps->cpus * sizeof(*machine->idle_ns);
-
-	machine->cpus = BUFFER_OF(struct ebtop_cpu_row);
-	machine->idle_ns = malloc(bytes);
-	if (!machine->idle_ns)
-		return -ENOMEM;
-	memset(machine->idle_ns, 0xff, bytes);
-	return 0;
+	machine->cpus = maps->cpus;
+	machine->lanes_bytes = (maps->cpus * sizeof(struct ebtop_runq_lane) + 4095) & ~4095ul;
+	machine->lanes = mmap(NULL, machine->lanes_bytes, PROT_READ, MAP_SHARED,
+			      maps->fd[MAP_RUNQ_LANES], 0);
+	if (machine->lanes == MAP_FAILED)
+		machine->lanes = NULL;
+	return machine->lanes ? 0 : -ENOMEM;
 }
 
 void machine_close(struct machine *machine)
 {
-	buffer_free(&machine->cpus);
-	free(machine->idle_ns);
-	machine->idle_ns = NULL;
+	if (machine->lanes)
+		munmap(machine->lanes, machine->lanes_bytes);
+	machine->lanes = NULL;
 }
 
 /* "0,3-7"; where that cannot be read, all are. */
@@ -47,47 +48,6 @@ void machine_find_online(struct accounts *accounts)
 			break;
 	}
 	fclose(file);
-}
-
-/* Idle time of a CPU since the start; ~0 when nothing is known of it yet. */
-static __u64 idle_so_far(const struct machine *machine, const struct accounts *accounts, __u32 cpu)
-{
-	struct ebtop_slot slot;
-
-	if (slots_read(slots_at(accounts->slots, cpu + 1), &slot))
-		return machine->idle_ns[cpu];
-	/* never idle since the start: then it is busy, if we know of a thread that is on it */
-	if (slot.state == EBTOP_SLOT_FREE)
-		return accounts->cpu_busy[cpu] == accounts->refresh ? 0 : machine->idle_ns[cpu];
-	if (slot.state == EBTOP_SLOT_RUNNING && accounts->now_ns > slot.since_ns)
-		return slot.oncpu_ns + (accounts->now_ns - slot.since_ns);
-	return slot.oncpu_ns;
-}
-
-static void pack_cpus(struct machine *machine, const struct accounts *accounts)
-{
-	__u64 interval = accounts->now_ns - accounts->before_ns;
-
-	machine->cpus.count = 0;
-	for (__u32 cpu = 0; accounts->have_sched && cpu < accounts->slots->cpus; cpu++) {
-		__u64 last = machine->idle_ns[cpu], idle = idle_so_far(machine, accounts, cpu);
-		struct ebtop_cpu_row *row;
-
-		/* while it is away its idle time stands still, and would be taken for work */
-		machine->idle_ns[cpu] = accounts->cpu_online[cpu] ? idle : ~0ull;
-		if (!accounts->cpu_online[cpu])
-			continue;
-		row = buffer_add(&machine->cpus);
-		if (!row)
-			return;
-		memset(row, 0, sizeof(*row));
-		row->cpu = cpu;
-		if (last == ~0ull || idle < last)
-			continue;
-		row->known = 1;
-		row->idle_ns = idle - last < interval ? idle - last : interval;
-		row->busy_ns = interval - row->idle_ns;
-	}
 }
 
 /* Idle threads switch too; their slots count it. */
@@ -130,6 +90,43 @@ static int filters(const struct ebtop_config *filter)
 	return filter->pid || filter->uid != EBTOP_ANY_UID || filter->min_latency_ns;
 }
 
+/* What ended on any CPU since the last time. */
+static void pack_run_queue(struct machine *machine, const struct accounts *accounts)
+{
+	struct ebtop_system_row *system = &machine->system;
+	__u32 sums[EBTOP_FINE_BUCKETS] = { 0 };
+	struct histogram waits;
+
+	for (__u32 cpu = 0; cpu < machine->cpus; cpu++)
+		for (__u32 bucket = 0; bucket < EBTOP_FINE_BUCKETS; bucket++)
+			sums[bucket] += machine->lanes[cpu].buckets[bucket];
+	histogram_clear(&waits);
+	for (__u32 bucket = 0; bucket < EBTOP_FINE_BUCKETS; bucket++) {
+		waits.buckets[bucket] = sums[bucket] - machine->runq_waits[bucket];
+		system->runq_waits += waits.buckets[bucket];
+	}
+	memcpy(machine->runq_waits, sums, sizeof(sums));
+	if (system->runq_waits)
+		system->runq_p99_ns = histogram_percentile(&waits, 99);
+	if (accounts->have_sched)
+		system->known |= 1u << EBTOP_SYSTEM_RUNQ;
+}
+
+static void sum_processes(struct ebtop_system_row *system, const struct accounts *accounts)
+{
+	struct process **active = (void *)accounts->active.data;
+
+	for (size_t i = 0; i < accounts->active.count; i++) {
+		const __u64 *counters = active[i]->sums->interval;
+
+		system->runq_wait_ns += counters[EBTOP_RUNQ_WAIT_NS];
+		system->allocated_bytes += counters[EBTOP_ALLOCATED_BYTES];
+		system->freed_bytes += counters[EBTOP_FREED_BYTES];
+	}
+	if (accounts->memory && !filters(&accounts->filter))
+		system->known |= 1u << EBTOP_SYSTEM_MEMORY;
+}
+
 void machine_pack(struct machine *machine, const struct accounts *accounts,
 		  const struct events *events, const struct rows *rows, const struct maps *maps)
 {
@@ -154,5 +151,6 @@ void machine_pack(struct machine *machine, const struct accounts *accounts,
 		system->known |= 1u << EBTOP_SYSTEM_EVENTS;
 	}
 	machine_pack_losses(machine, accounts, events, maps);
-	pack_cpus(machine, accounts);
+	pack_run_queue(machine, accounts);
+	sum_processes(system, accounts);
 }

@@ -13,10 +13,12 @@
 
 struct machine {
 	struct ebtop_system_row system;
-	struct buffer cpus;       /* struct ebtop_cpu_row */
-	__u64 *idle_ns;           /* of each CPU at the last refresh; ~0: not known yet */
-	__u64 idle_switches;      /* in all, at the last refresh */
-	__u64 lost[EBTOP_LOSSES]; /* in all, at the last refresh */
+	struct ebtop_runq_lane *lanes; /* by CPU */
+	size_t lanes_bytes;
+	__u32 cpus;
+	__u32 runq_waits[EBTOP_FINE_BUCKETS]; /* of all CPUs, at the last refresh */
+	__u64 idle_switches;                  /* in all, at the last refresh */
+	__u64 lost[EBTOP_LOSSES];             /* in all, at the last refresh */
 	__u64 lost_rows;
 	__u64 forgotten_connections;
 	__u64 missed_calls, missed_requests,

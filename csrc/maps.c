@@ -50,6 +50,8 @@ static const struct shape shapes[SHARED_MAPS] = {
 			       0, sizeof(__u64) },
 	[MAP_STACK_COST] = { "stack_cost", BPF_MAP_TYPE_PERCPU_ARRAY,
 			     sizeof(struct ebtop_stack_cost), 0 },
+	[MAP_RUNQ_LANES] = { "runq_lanes", BPF_MAP_TYPE_ARRAY, sizeof(struct ebtop_runq_lane),
+			     BPF_F_MMAPABLE },
 	[MAP_SYSCALL_SLOTS] = { "syscall_slots", BPF_MAP_TYPE_ARRAY,
 				sizeof(struct ebtop_syscall_slot), BPF_F_MMAPABLE },
 	[MAP_SYSCALL_LANES] = { "syscall_lanes", BPF_MAP_TYPE_ARRAY,
@@ -167,6 +169,7 @@ __u32 maps_room(const struct maps *maps, enum shared_map which)
 	case MAP_PID_PAGES:
 		return pid_max() / EBTOP_PIDS_PER_PAGE + 1;
 	case MAP_FREE_SLOTS:
+	case MAP_RUNQ_LANES:
 		return maps->cpus;
 	case MAP_EVENTS:
 		return maps->events_bytes;

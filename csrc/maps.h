@@ -21,6 +21,7 @@ enum shared_map {
 	MAP_WAIT_STACKS,
 	MAP_STACK_COUNTS,
 	MAP_STACK_COST,
+	MAP_RUNQ_LANES,
 	MAPS_AT_ONCE, /* those above are made when the session opens, the others when needed */
 	MAP_SYSCALL_SLOTS = MAPS_AT_ONCE,
 	MAP_SYSCALL_LANES,

@@ -480,7 +480,6 @@ static void give(struct ebtop_session *session, struct ebtop_snapshot *ret)
 	/* of ten thousand rows a second copy would be six megabytes */
 	ret->processes = buffer_give(&session->rows.processes);
 	ret->threads = buffer_table(&session->rows.threads);
-	ret->cpus = buffer_table(&session->machine.cpus);
 	ret->events = buffer_table(&session->events.rows);
 	ret->text = buffer_table(&session->events.text);
 	ret->probes = buffer_table(&session->probe_rows);

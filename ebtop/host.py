@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ebtop.snapshot import Host
+from ebtop.snapshot import Host, Pressure, PressureLine
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
@@ -46,15 +46,19 @@ def read_small(path: str | bytes, most: int = 1 << 16) -> bytes | None:
 
 def read_host(root: str = "/proc", sys_root: str = "/sys") -> Host:
     """The facts of the header, read now."""
-    total, available = parse_meminfo(read_small(root + "/meminfo"))
+    memory = parse_meminfo(read_small(root + "/meminfo"))
     online = online_cpus(sys_root)
     return Host(
         name=os.fsencode(os.uname().nodename),
         uptime_s=parse_uptime(read_small(root + "/uptime")),
         load=parse_loadavg(read_small(root + "/loadavg")),
-        memory_total_bytes=total,
-        memory_available_bytes=available,
+        memory_total_bytes=memory.get(b"MemTotal"),
+        memory_available_bytes=memory.get(b"MemAvailable"),
         cpus=len(online) if online else (os.cpu_count() or 1),
+        swap_total_bytes=memory.get(b"SwapTotal"),
+        swap_free_bytes=memory.get(b"SwapFree"),
+        pressure=read_pressure(root),
+        **_huge_pages(memory),
     )
 
 
@@ -97,18 +101,50 @@ def parse_loadavg(data: bytes | None) -> tuple[float, float, float] | None:
     return (values[0], values[1], values[2]) if values else None
 
 
-def parse_meminfo(data: bytes | None) -> tuple[int | None, int | None]:
-    """MemTotal and MemAvailable in bytes."""
+def parse_meminfo(data: bytes | None) -> dict[bytes, int]:
+    """Its lines by name, those in kB as bytes, the others as they are."""
     found: dict[bytes, int] = {}
     for line in (data or b"").split(b"\n"):
         name, colon, rest = line.partition(b":")
         words = rest.split()
-        if colon and name in (b"MemTotal", b"MemAvailable") and words[-1:] == [b"kB"]:
-            try:
-                found.setdefault(name, _digits(words[0]) * 1024)
-            except ValueError:
-                continue
-    return found.get(b"MemTotal"), found.get(b"MemAvailable")
+        try:
+            value = _digits(words[0]) if colon else None
+        except (IndexError, ValueError):
+            continue
+        if value is not None:
+            found.setdefault(name, value * 1024 if words[-1] == b"kB" else value)
+    return found
+
+
+def _huge_pages(found: dict[bytes, int]) -> dict[str, int | None]:
+    page, total = found.get(b"Hugepagesize"), found.get(b"HugePages_Total")
+    free = found.get(b"HugePages_Free")
+    return {
+        "huge_pages_total_bytes": None if page is None or total is None else page * total,
+        "huge_pages_free_bytes": None if page is None or free is None else page * free,
+        "anon_huge_pages_bytes": found.get(b"AnonHugePages"),
+    }
+
+
+def read_pressure(root: str = "/proc") -> Pressure | None:
+    """None where the kernel does not keep it (psi=0, or before 4.20)."""
+    lines = {
+        name: parse_pressure(read_small(f"{root}/pressure/{name}"))
+        for name in ("cpu", "memory", "io")
+    }
+    return lines if any(line != (None, None) for line in lines.values()) else None
+
+
+def parse_pressure(data: bytes | None) -> PressureLine:
+    """`some` and `full` of 10 s; the CPU has no full one before 5.13."""
+    found: dict[bytes, float] = {}
+    for line in (data or b"").split(b"\n"):
+        name, _, rest = line.partition(b" ")
+        share = rest.split(b" ")[0]
+        values = _floats(share[len(b"avg10=") :], 1) if share.startswith(b"avg10=") else None
+        if values and values[0] <= 100:
+            found[name] = values[0]
+    return found.get(b"some"), found.get(b"full")
 
 
 def _digits(word: bytes) -> int:

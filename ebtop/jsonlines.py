@@ -57,7 +57,8 @@ from ebtop.layout import (
 )
 from ebtop.memoryhints import fragments_of, size_classes
 from ebtop.model import Order, Wanted, order_rows
-from ebtop.snapshot import Snapshot
+from ebtop.procparse import CPU_PARTS
+from ebtop.snapshot import CpuParts, Pressure, Snapshot
 from ebtop.text import data_text
 from ebtop.viewstate import ViewState
 from ebtop.waitreasons import REASONS
@@ -157,11 +158,22 @@ def _system(snapshot: Snapshot) -> dict[str, Any]:
     return {
         "cpus": host.cpus,
         "cpu_percent": _rounded(system.cpu_percent),
+        **_cpu_parts(system.cpu_parts),
+        "run_queue": _rounded(system.run_queue),
+        "run_queue_p99_ns": system.run_queue_p99_ns,
+        "pressure": _pressure(host.pressure),
         "load1": load[0],
         "load5": load[1],
         "load15": load[2],
         "memory_total_bytes": host.memory_total_bytes,
         "memory_available_bytes": host.memory_available_bytes,
+        "swap_total_bytes": host.swap_total_bytes,
+        "swap_free_bytes": host.swap_free_bytes,
+        "huge_pages_total_bytes": host.huge_pages_total_bytes,
+        "huge_pages_free_bytes": host.huge_pages_free_bytes,
+        "anon_huge_pages_bytes": host.anon_huge_pages_bytes,
+        "allocated_bytes": system.allocated_bytes,
+        "freed_bytes": system.freed_bytes,
         "processes": system.processes,
         "threads": system.threads,
         "listen_overflows": system.listening.overflows,
@@ -171,6 +183,19 @@ def _system(snapshot: Snapshot) -> dict[str, Any]:
         "context_switches": system.context_switches,
         "syscalls": system.syscalls,
     }
+
+
+def _cpu_parts(parts: Optional[CpuParts]) -> dict[str, Optional[float]]:
+    return {
+        f"cpu_{name}_percent": None if parts is None else _rounded(getattr(parts, name))
+        for name in CPU_PARTS
+    }
+
+
+def _pressure(pressure: Optional[Pressure]) -> Optional[dict[str, dict[str, Optional[float]]]]:
+    if pressure is None:
+        return None
+    return {name: {"some": some, "full": full} for name, (some, full) in pressure.items()}
 
 
 def self_cost(snapshot: Snapshot) -> dict[str, Any]:

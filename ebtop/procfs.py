@@ -15,11 +15,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType, TracebackType
 
+from ebtop.cpustat import CpuStat
 from ebtop.diskstats import DiskStats, disk_rows
-from ebtop.host import SelfUsage, read_host, read_small, self_usage, users
-from ebtop.layout import BORN, COMM_BYTES, COUNTERS, CPU, EVENT, LOSSES, RAN, ROW, Table
+from ebtop.host import SelfUsage, read_host, self_usage, users
+from ebtop.layout import BORN, COMM_BYTES, COUNTERS, EVENT, LOSSES, RAN, ROW, Table
 from ebtop.netstat import ListenCounts
-from ebtop.procparse import TICK_NS, Machine, parse_machine
+from ebtop.procparse import TICK_NS
 from ebtop.proctask import (
     NO_COUNTS,
     Counts,
@@ -34,7 +35,7 @@ from ebtop.proctask import (
     totals,
 )
 from ebtop.proctcp import Owner, ProcConnections, with_counts
-from ebtop.snapshot import Filter, Host, ProbeStatus, Program, SelfCost, Snapshot, System
+from ebtop.snapshot import CpuParts, Filter, ProbeStatus, Program, SelfCost, Snapshot, System
 
 PROBE_NAMES = ("sched", "life", "tasks")
 _ZEROS: Counts = (0,) * len(COUNTERS)
@@ -108,7 +109,8 @@ class ProcSource:
         self._taken_ns: int | None = None
         self._since_ns: int | None = None
         self._boot_ns = 0
-        self._machine = Machine({}, None)
+        self._cpu_stat = CpuStat(root)
+        self._switches: int | None = None
         self._usage: SelfUsage | None = None
         self._disk_stats = DiskStats(root)
         self._listening = ListenCounts(root)
@@ -247,10 +249,8 @@ class ProcSource:
     # ---- what the snapshot says ----
 
     def _snapshot(self, interval_ns: int, cumulative: bool, threads: bool) -> Snapshot:
-        machine = parse_machine(read_small(self._root + "/stat", 1 << 22))
-        old, self._machine = self._machine, machine
+        cpus, parts = self._cpu_stat.refresh(self._taken_ns or 0)
         host = read_host(self._root)
-        cpus = list(_cpu_intervals(old, machine))
         text = bytearray()
         processes, active = _rows(self._processes.values(), cumulative, text)
         thread_rows = b""
@@ -264,12 +264,12 @@ class ProcSource:
             source_reason=self.reason,
             cumulative=cumulative,
             host=host,
-            system=self._system(cpus, old, host, active, interval_ns),
+            system=self._system(parts, active),
             self_cost=self._self_cost(interval_ns),
             probes=self._probes,
             processes=Table(ROW, processes),
             threads=Table(ROW, thread_rows),
-            cpus=Table(CPU, b"".join(CPU.pack(row) for row in cpus)),
+            cpus=cpus,
             events=Table(EVENT, b""),
             text=bytes(text),
             since_ns=self._since_ns,
@@ -292,18 +292,13 @@ class ProcSource:
         uids = {task.sample.status.uid for task in self._processes.values()}
         return {uid for uid in uids if uid is not None}
 
-    def _system(
-        self, cpus: list[dict[str, int]], old: Machine, host: Host, active: int, interval_ns: int
-    ) -> System:
-        percent = None
-        if cpus and interval_ns > 0:
-            busy_ns = sum(row["busy_ns"] for row in cpus)
-            percent = min(100.0 * busy_ns / interval_ns, 100.0 * max(host.cpus, len(cpus)))
-        switches = None
-        if old.context_switches is not None and self._machine.context_switches is not None:
-            switches = max(0, self._machine.context_switches - old.context_switches)
+    def _system(self, parts: CpuParts | None, active: int) -> System:
+        before, now = self._switches, self._cpu_stat.context_switches
+        self._switches = now
+        switches = None if before is None or now is None else max(0, now - before)
         return System(
-            cpu_percent=percent,
+            cpu_percent=None if parts is None else parts.busy,
+            cpu_parts=parts,
             processes=len(self._processes),
             threads=sum(task.sample.stat.threads for task in self._processes.values()),
             started=None,
@@ -373,11 +368,3 @@ def _with(row: bytes, name: str, value: bytes) -> bytes:
     """The row with another value from that member on."""
     at = ROW.fields[name].offset
     return row[:at] + value + row[at + len(value) :]
-
-
-def _cpu_intervals(old: Machine, new: Machine) -> Iterator[dict[str, int]]:
-    for cpu, (busy_ns, idle_ns) in new.cpus.items():
-        before = old.cpus.get(cpu)
-        if before is not None:
-            busy, idle = max(0, busy_ns - before[0]), max(0, idle_ns - before[1])
-            yield {"busy_ns": busy, "idle_ns": idle, "cpu": cpu, "known": 1}

@@ -137,10 +137,14 @@ _STATUS_WORD = {
 }
 
 
-class Machine(NamedTuple):
-    """What is used of /proc/stat: busy and idle time by CPU, and all context switches."""
+CPU_PARTS = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal", "guest")
+"""What /proc/stat divides the time of a CPU into; guests are taken out of user and nice."""
 
-    cpus: dict[int, tuple[int, int]]
+
+class Machine(NamedTuple):
+    """What is used of /proc/stat: the time of each CPU by part, and all context switches."""
+
+    cpus: dict[int, dict[str, int]]
     context_switches: int | None
 
 
@@ -156,17 +160,24 @@ def parse_machine(data: bytes | None) -> Machine:
     return Machine(dict(_cpu_times(lines)), switches)
 
 
-def _cpu_times(lines: list[bytes]) -> Iterator[tuple[int, tuple[int, int]]]:
+def _cpu_times(lines: list[bytes]) -> Iterator[tuple[int, dict[str, int]]]:
     for line in lines:
         name, _, rest = line.partition(b" ")
         if not name.startswith(b"cpu") or name == b"cpu":
             continue
         try:
-            # guest time (words 8 and 9) is inside user and nice already
-            times = [_ticks(word) for word in rest.split()[:8]]
+            times = [_ticks(word) for word in rest.split()[:10]]
             cpu = number(name[3:], 1 << 16)
         except ValueError:
             continue
         if len(times) >= 4:
-            idle = sum(times[3:5])
-            yield cpu, (sum(times) - idle, idle)
+            yield cpu, _parts(times + [0] * (10 - len(times)))
+
+
+def _parts(times: list[int]) -> dict[str, int]:
+    """Guests are counted as user or nice too, and their nice ones apart."""
+    parts = dict(zip(CPU_PARTS, times))
+    parts["user"] -= min(times[8], times[0])
+    parts["nice"] -= min(times[9], times[1])
+    parts["guest"] += times[9]
+    return parts

@@ -28,7 +28,7 @@ def machine() -> dict[str, Any]:
         "cpu_model": cpu_model(read_small("/proc/cpuinfo")),
         "cpus": len(online) if online else os.cpu_count(),
         "governor": _word("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
-        "memory_total_bytes": parse_meminfo(read_small("/proc/meminfo"))[0],
+        "memory_total_bytes": parse_meminfo(read_small("/proc/meminfo")).get(b"MemTotal"),
         "cgroup": None if own is None else data_text(own),
         "cgroup_cpu_max": _limit(own, b"cpu.max"),
         "cgroup_memory_max": _limit(own, b"memory.max"),

@@ -15,11 +15,11 @@ from typing import Any, Iterable, Optional
 
 from ebtop import host, syscallnames, waitreasons
 from ebtop._core import ffi, lib
+from ebtop.cpustat import CpuStat
 from ebtop.diskstats import DiskStats, joined
 from ebtop.errors import EbtopError, PermissionDenied, Unsupported, UsageError
 from ebtop.layout import (
     CONNECTION,
-    CPU,
     DISK,
     EVENT,
     EVENT_TYPES,
@@ -43,6 +43,7 @@ from ebtop.netstat import ListenCounts
 from ebtop.prototype import Hook, Param, Prototype
 from ebtop.snapshot import (
     EVERYONE,
+    CpuParts,
     Filter,
     ProbeStatus,
     Program,
@@ -159,6 +160,7 @@ class Session:
         self._since_ns: Optional[int] = None
         self._disk_stats: Optional[DiskStats] = None
         self._listening = ListenCounts()
+        self._cpu_stat = CpuStat()
         fd = lib.ebtop_event_fd(handle)
         self.event_fd: Optional[int] = fd if fd >= 0 else None
 
@@ -273,7 +275,7 @@ class Session:
     def _snapshot(self, raw: Any, cumulative: bool, reset: bool) -> Snapshot:
         interval_s = raw.interval_ns / 1e9
         processes = _given(ROW, raw.processes)
-        cpus = _table(CPU, raw.cpus)
+        cpus, parts = self._cpu_stat.refresh(raw.taken_ns)
         system = _table(SYSTEM, raw.system).row(0)
         probes = tuple(_probe_status(row) for row in _table(PROBE, raw.probes).rows())
         events = _table(EVENT, raw.events)
@@ -286,7 +288,7 @@ class Session:
             cumulative=cumulative,
             host=host.read_host(),
             system=replace(
-                _system(system, cpus, interval_s, probes),
+                _system(system, parts, interval_s, probes),
                 listening=self._listening.refresh(cumulative, reset),
             ),
             self_cost=self._cost(system, probes, interval_s),
@@ -528,23 +530,33 @@ def _probe_status(row: dict[str, Any]) -> ProbeStatus:
 
 
 def _system(
-    row: dict[str, Any], cpus: Table, interval_s: float, probes: tuple[ProbeStatus, ...]
+    row: dict[str, Any],
+    parts: Optional[CpuParts],
+    interval_s: float,
+    probes: tuple[ProbeStatus, ...],
 ) -> System:
+    def known(fact: int) -> bool:
+        return bool(row["known"] & 1 << fact)
+
     signals = _is_on(probes, "signals")
-    events = bool(row["known"] & 1 << lib.EBTOP_SYSTEM_EVENTS)
-    switches = bool(row["known"] & 1 << lib.EBTOP_SYSTEM_CONTEXT_SWITCHES)
-    threads = bool(row["known"] & 1 << lib.EBTOP_SYSTEM_THREADS)
-    syscalls = bool(row["known"] & 1 << lib.EBTOP_SYSTEM_SYSCALLS)
-    busy = [cpu["busy_ns"] for cpu in cpus.rows() if cpu["known"]]
+    events, memory = known(lib.EBTOP_SYSTEM_EVENTS), known(lib.EBTOP_SYSTEM_MEMORY)
+    queue = known(lib.EBTOP_SYSTEM_RUNQ) and interval_s > 0
     return System(
-        cpu_percent=sum(busy) / 1e9 / interval_s * 100 if busy and interval_s > 0 else None,
+        cpu_percent=None if parts is None else parts.busy,
+        cpu_parts=parts,
+        run_queue=row["runq_wait_ns"] / 1e9 / interval_s if queue else None,
+        run_queue_p99_ns=row["runq_p99_ns"] if queue and row["runq_waits"] else None,
+        allocated_bytes=row["allocated_bytes"] if memory else None,
+        freed_bytes=row["freed_bytes"] if memory else None,
         processes=row["processes"],
-        threads=row["threads"] if threads else None,
+        threads=row["threads"] if known(lib.EBTOP_SYSTEM_THREADS) else None,
         started=row["events_fork"] if events else None,
         exited=row["events_exit"] if events else None,
         execs=row["events_exec"] if events else None,
-        context_switches=row["context_switches"] if switches else None,
-        syscalls=row["syscalls"] if syscalls else None,
+        context_switches=(
+            row["context_switches"] if known(lib.EBTOP_SYSTEM_CONTEXT_SWITCHES) else None
+        ),
+        syscalls=row["syscalls"] if known(lib.EBTOP_SYSTEM_SYSCALLS) else None,
         opens=row["events_open"] if _is_on(probes, "open") else None,
         signals=row["events_signal"] if signals else None,
         oom_kills=row["events_oom"] if signals else None,

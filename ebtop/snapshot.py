@@ -13,6 +13,11 @@ from typing import Optional
 from ebtop.layout import Table
 from ebtop.leaks import Leak, Point
 
+PressureLine = tuple[Optional[float], Optional[float]]
+"""Share of the last 10 s in which some, and all, threads stood still for it, in percent."""
+Pressure = dict[str, PressureLine]
+"""By resource: cpu, memory, io."""
+
 
 @dataclass(frozen=True)
 class Host:
@@ -24,6 +29,38 @@ class Host:
     memory_total_bytes: Optional[int]
     memory_available_bytes: Optional[int]
     cpus: int
+    swap_total_bytes: Optional[int] = None
+    swap_free_bytes: Optional[int] = None
+    huge_pages_total_bytes: Optional[int] = None
+    """Set aside for those who ask for them (hugetlbfs)."""
+    huge_pages_free_bytes: Optional[int] = None
+    anon_huge_pages_bytes: Optional[int] = None
+    """Memory of processes that the kernel put into huge pages by itself."""
+    pressure: Optional[Pressure] = None
+    """None where the kernel does not keep it."""
+
+
+@dataclass(frozen=True)
+class CpuParts:
+    """What the CPUs did, in percent of one: all parts are 100 times as many as there are."""
+
+    user: float
+    """That of guests is apart, as in the next."""
+    nice: float
+    system: float
+    irq: float
+    softirq: float
+    steal: float
+    guest: float
+    iowait: float
+    idle: float
+
+    @property
+    def busy(self) -> float:
+        """All but idle and iowait."""
+        return (
+            self.user + self.nice + self.system + self.irq + self.softirq + self.steal + self.guest
+        )
 
 
 @dataclass(frozen=True)
@@ -50,6 +87,14 @@ class System:
     opens: Optional[int]
     active: int
     """The first so many rows of `processes` ran, began or ended in the interval."""
+    cpu_parts: Optional[CpuParts] = None
+    run_queue: Optional[float] = None
+    """So many threads waited for a CPU, in the mean."""
+    run_queue_p99_ns: Optional[int] = None
+    """So long waited 99 % of those that came to a CPU at most; None also when none waited."""
+    allocated_bytes: Optional[int] = None
+    """Mapped by all processes, and unmapped."""
+    freed_bytes: Optional[int] = None
     signals: Optional[int] = None
     oom_kills: Optional[int] = None
     listening: Listening = Listening()

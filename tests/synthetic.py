@@ -45,7 +45,7 @@ from ebtop.layout import (
     known_mask,
 )
 from ebtop.leaks import Leak, Point
-from ebtop.snapshot import Host, ProbeStatus, SelfCost, Snapshot, System
+from ebtop.snapshot import CpuParts, Host, ProbeStatus, SelfCost, Snapshot, System
 
 NET = ("net_tx_bytes", "net_rx_bytes", "connections", "connections_opened",
        "connections_accepted", "retransmits", "connection_errors")  # fmt: skip
@@ -179,7 +179,8 @@ def cpus(busy: Iterable[float | None]) -> Table:
     """A row a CPU; `None` is a CPU of which nothing was seen."""
     return Table(CPU, b"".join(
         CPU.pack({"cpu": number, "known": 0 if share is None else 1,
-                  "busy_ns": int((share or 0) * 1000 * MS),
+                  "user_ns": int((share or 0) * 800 * MS),
+                  "system_ns": int((share or 0) * 200 * MS),
                   "idle_ns": int((1 - (share or 0)) * 1000 * MS)})
         for number, share in enumerate(busy)
     ))  # fmt: skip
@@ -238,13 +239,17 @@ def snapshot(
     system = System(
         cpu_percent=123.4, processes=len(ordered), threads=len(ordered) + 12, started=3, exited=2,
         execs=4, context_switches=12_345, syscalls=98_765, opens=None,
-        active=len(active),
+        active=len(active), run_queue=0.13, run_queue_p99_ns=140_000,
+        cpu_parts=CpuParts(95.0, 0.0, 25.4, 1.2, 1.3, 0.5, 0.0, 4.6, 72.0),
+        allocated_bytes=5 << 20, freed_bytes=3 << 20,
     )  # fmt: skip
     nothing = dict.fromkeys(LOSSES, 0)
     base = Snapshot(
         time=1_700_000_000.25, taken_ns=NOW_NS, interval_s=1.0, source="bpf", source_reason=None,
         cumulative=False,
-        host=Host(b"testhost", 273_840.0, (0.52, 0.41, 0.30), 16 * GIB, 11 * GIB, 2),
+        host=Host(b"testhost", 273_840.0, (0.52, 0.41, 0.30), 16 * GIB, 11 * GIB, 2,
+                  4 * GIB, 3 * GIB, 0, 0, 12 << 20,
+                  {"cpu": (2.5, 0.0), "memory": (0.0, 0.0), "io": (11.0, 4.0)}),
         system=system,
         self_cost=SelfCost(0.7, 31 << 20, 1_020_000, 0.1, 19, dict(nothing), dict(nothing)),
         probes=PROBES, processes=table([*active, *idle]), threads=table(threads),

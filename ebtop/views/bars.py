@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ebtop import units
+from ebtop.procparse import CPU_PARTS
 from ebtop.snapshot import Snapshot
 from ebtop.units import UNKNOWN
 from ebtop.views.line import Line, Span, Style
@@ -58,8 +59,9 @@ def cpu_lines(snapshot: Snapshot, state: ViewState, width: int, most: int) -> li
 
 
 def _share(row: dict[str, Any]) -> float | None:
-    whole = row["busy_ns"] + row["idle_ns"]
-    return row["busy_ns"] / whole if row["known"] and whole else None
+    whole = sum(row[name + "_ns"] for name in CPU_PARTS)
+    idle = row["idle_ns"] + row["iowait_ns"]
+    return (whole - idle) / whole if row["known"] and whole else None
 
 
 def _whole(snapshot: Snapshot, width: int) -> Line:
@@ -96,4 +98,17 @@ def memory_bar(snapshot: Snapshot, state: ViewState, width: int) -> Line:
         return tuple(bar("Mem", None, UNKNOWN, width, Style.BAR_MEMORY))
     used = total - available
     text = f"{units.size(used)}/{units.size(total)}"
-    return tuple(bar("Mem", used / total, text, width, Style.BAR_MEMORY))
+    return (*bar("Mem", used / total, text, width, Style.BAR_MEMORY), *_beside_memory(snapshot))
+
+
+def _beside_memory(snapshot: Snapshot) -> list[Span]:
+    """Swap and huge pages, where the machine has any."""
+    host, spans = snapshot.host, []
+    for label, total, free in (
+        ("swap", host.swap_total_bytes, host.swap_free_bytes),
+        ("huge pages", host.huge_pages_total_bytes, host.huge_pages_free_bytes),
+    ):
+        if total and free is not None:
+            spans.append(Span(f"  {label} ", Style.LABEL))
+            spans.append(Span(f"{units.size(total - free)}/{units.size(total)}"))
+    return spans

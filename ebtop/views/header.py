@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from ebtop import units
 from ebtop.fullness import nearly_full, warning
-from ebtop.model import column_view
 from ebtop.snapshot import Snapshot, Spending
 from ebtop.text import displayable
 from ebtop.units import UNKNOWN
@@ -17,6 +16,10 @@ from ebtop.views.bars import cpu_lines, memory_bar
 from ebtop.views.line import Line, Span, Style, line_cells
 from ebtop.views.losses import lost_text
 from ebtop.viewstate import ViewState
+
+_WIDE = 100
+_MUCH_STOLEN = 5
+"""Percent of all CPUs."""
 
 
 def header(snapshot: Snapshot, state: ViewState, width: int, most: int) -> list[Line]:
@@ -28,9 +31,11 @@ def header(snapshot: Snapshot, state: ViewState, width: int, most: int) -> list[
     if most <= 4:
         small = [title, *banner, _summary(snapshot), _cost(snapshot, state)]
         return small[:most]
-    bars = cpu_lines(snapshot, state, width, most - 3 - len(banner))
+    parts = [_parts(snapshot, width)] if most > 5 else []
+    bars = cpu_lines(snapshot, state, width, most - 3 - len(banner) - len(parts))
     memory = [memory_bar(snapshot, state, min(width, 60))]
-    lines = [title, *banner, _tasks(snapshot), *bars, *memory, _cost(snapshot, state)]
+    tasks, cost = _tasks(snapshot, width), _cost(snapshot, state)
+    lines = [title, *banner, tasks, *bars, *parts, *memory, cost]
     while len(lines) > most:
         lines.pop(-2)  # of all, memory and the last bars are shown elsewhere soonest
     return lines
@@ -85,7 +90,7 @@ def _count(number: int | None) -> str | None:
     return None if number is None else units.count(number)
 
 
-def _tasks(snapshot: Snapshot) -> Line:
+def _tasks(snapshot: Snapshot, width: int) -> Line:
     system = snapshot.system
     return (
         *_value("tasks ", _count(system.processes), Style.BOLD),
@@ -93,20 +98,61 @@ def _tasks(snapshot: Snapshot) -> Line:
         *_value("  started ", _count(system.started)),
         *_value("  exited ", _count(system.exited)),
         *_value("  switches ", _per_second(system.context_switches, snapshot)),
-        *_run_queue(snapshot),
+        *_run_queue(snapshot, width),
         *_value("  source ", "BPF" if snapshot.source == "bpf" else "/proc"),
     )
 
 
-def _run_queue(snapshot: Snapshot) -> Line:
+def _run_queue(snapshot: Snapshot, width: int) -> Line:
     """How many threads waited for a CPU, in the mean; red and marked when as many as CPUs run."""
-    known = snapshot.source == "bpf" and snapshot.counted_s > 0
-    ran = column_view(snapshot.processes, "runq_wait_ns")[: snapshot.system.active]
-    waiting = sum(ran) / 1e9 / snapshot.counted_s if known else 0.0
-    crowded = known and waiting >= max(snapshot.host.cpus, 1)
+    waiting, longest = snapshot.system.run_queue, snapshot.system.run_queue_p99_ns
+    if waiting is None:
+        return _value("  run queue ", None)
+    crowded = waiting >= max(snapshot.host.cpus, 1)
     text = f"{waiting:.2f}" + (" SATURATED" if crowded else "")
-    style = Style.BAD if crowded else Style.NORMAL
-    return _value("  run queue ", text if known else None, style)
+    if longest is not None and width >= _WIDE:
+        text += f" (p99 {units.duration(longest)})"
+    return _value("  run queue ", text, Style.BAD if crowded else Style.NORMAL)
+
+
+def _parts(snapshot: Snapshot, width: int) -> Line:
+    """What the CPUs did, in percent of all of them, and who stood still for want of what."""
+    spans: list[Span] = []
+    for label, share in _shares(snapshot, width < _WIDE).items():
+        style = Style.BAD if label == "steal" and (share or 0) >= _MUCH_STOLEN else Style.NORMAL
+        text = None if share is None else f"{share:.1f}"
+        spans += _value(f" {label} " if spans else f"{label} ", text, style)
+    return (*spans, *_pressure(snapshot, width < _WIDE))
+
+
+def _shares(snapshot: Snapshot, narrow: bool) -> dict[str, float | None]:
+    """Interrupts are one where there is no room for two; what few machines have comes with it."""
+    parts, cpus = snapshot.system.cpu_parts, max(snapshot.host.cpus, 1)
+    if parts is None:
+        return dict.fromkeys(("user", "system", "irq", "steal", "iowait"))
+    found: dict[str, float | None] = {"user": parts.user}
+    for name in ("nice", "guest"):
+        if getattr(parts, name):
+            found[name] = getattr(parts, name)
+    found["system"] = parts.system
+    found["irq"] = parts.irq + parts.softirq if narrow else parts.irq
+    if not narrow:
+        found["softirq"] = parts.softirq
+    found.update(steal=parts.steal, iowait=parts.iowait)
+    if not narrow:
+        found["idle"] = parts.idle
+    return {name: (share or 0.0) / cpus for name, share in found.items()}
+
+
+def _pressure(snapshot: Snapshot, narrow: bool) -> Line:
+    """Some and full of ten seconds; some alone where there is no room."""
+    if snapshot.host.pressure is None:
+        return ()
+    texts = []
+    for name, shares in snapshot.host.pressure.items():
+        known = [f"{share:.0f}" for share in shares[: 1 if narrow else 2] if share is not None]
+        texts.append(f"{'mem' if name == 'memory' else name} {'/'.join(known) or UNKNOWN}")
+    return _value("  pressure ", " ".join(texts))
 
 
 def _per_second(number: int | None, snapshot: Snapshot) -> str | None:

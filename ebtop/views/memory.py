@@ -39,7 +39,8 @@ def memory_look(
         text = f"  process {pid} has ended"
         return [_title(pid, ""), line(text, Style.DIM)][:height]
     head = [_title(pid, command(row, context)), *_parts(row),
-            *_flow(row, snapshot, state), *_hints(row, context)]  # fmt: skip
+            *_flow(row, snapshot, state), *_machine(snapshot),
+            *_hints(row, context)]  # fmt: skip
     sizes = _sizes(row, snapshot, state.ascii)
     room = height - len(head) - 2
     graph_lines = min(_GRAPH_LINES, max(_LEAST_GRAPH, room - len(sizes)))
@@ -93,6 +94,23 @@ def _flow(row: Row, snapshot: Snapshot, state: ViewState) -> Iterator[Line]:
     if row["known"] & 1 << KNOWN_BIT["minor_faults"]:
         faults = f"{row['minor_faults']} without a disk, {row['major_faults']} with one"
         yield (Span("  faults     ", Style.LABEL), Span(faults))
+
+
+def _machine(snapshot: Snapshot) -> Iterator[Line]:
+    """What it is to be compared with."""
+    system, host, said = snapshot.system, snapshot.host, []
+    if system.allocated_bytes is not None and system.freed_bytes is not None:
+        seconds = snapshot.interval_s or 1.0
+        said.append(f"all processes map {units.size(system.allocated_bytes / seconds)} a second,"
+                    f" unmap {units.size(system.freed_bytes / seconds)}")  # fmt: skip
+    for name, total, free in (
+        ("swap", host.swap_total_bytes, host.swap_free_bytes),
+        ("huge pages", host.huge_pages_total_bytes, host.huge_pages_free_bytes),
+    ):
+        if total and free is not None:
+            said.append(f"{name} {units.size(total - free)} of {units.size(total)}")
+    if said:
+        yield (Span("  machine    ", Style.LABEL), Span("; ".join(said)))
 
 
 def _missing(snapshot: Snapshot, state: ViewState) -> str:

@@ -13,6 +13,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from typing import Any, Callable
 
 from ebtop import privilege
@@ -106,6 +107,7 @@ def main() -> None:
     with Session() as session:
         session.switch(COMING_AND_GOING)
         session.refresh(cost=True, reset=True)
+        time.sleep(0.1)  # what the CPUs did is known after some ticks
         words: dict[str, Callable[[], object]] = {
             "read": lambda: read(session),
             "drop": lambda: privilege.drop(bpf=True),

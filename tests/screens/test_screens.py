@@ -36,8 +36,9 @@ def _proc() -> Snapshot:
     """What the /proc source gives to a user without privilege."""
     office = synthetic.office()
     nothing = replace(
-        office.system, started=None, exited=None, execs=None, context_switches=None, threads=None
-    )
+        office.system, started=None, exited=None, execs=None, context_switches=None, threads=None,
+        run_queue=None, run_queue_p99_ns=None, allocated_bytes=None, freed_bytes=None,
+    )  # fmt: skip
     denied = tuple(
         ProbeStatus(probe.name, "denied", probe.hook, "needs CAP_BPF and CAP_PERFMON", None, None)
         for probe in office.probes
@@ -53,12 +54,16 @@ def _unknown() -> Snapshot:
     """A machine of which nothing is known but names."""
     office = synthetic.office()
     host = replace(
-        office.host, uptime_s=None, load=None, memory_total_bytes=None, memory_available_bytes=None
-    )
+        office.host, uptime_s=None, load=None, memory_total_bytes=None,
+        memory_available_bytes=None, swap_total_bytes=None, pressure=None,
+    )  # fmt: skip
     cost = replace(office.self_cost, cpu_percent=None, rss_bytes=None, probe_ns=None)
     rows = [synthetic.process(pid, b"who", known=0, start_ns=0) for pid in (5, 6, 7)]
     base = synthetic.snapshot(rows, interval_s=0.0, cpus=synthetic.cpus((None, 0.5)))
-    system = replace(base.system, cpu_percent=None, started=None, exited=None, execs=None)
+    system = replace(
+        base.system, cpu_percent=None, started=None, exited=None, execs=None, cpu_parts=None,
+        run_queue=None, run_queue_p99_ns=None,
+    )  # fmt: skip
     return replace(base, host=host, self_cost=cost, system=system)
 
 

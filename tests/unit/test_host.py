@@ -54,7 +54,35 @@ def test_a_garbage_load_is_unknown(text):
 
 def test_meminfo_in_any_order_and_with_garbage_between():
     text = b"\0\nMemAvailable:  4 kB\nMemFree\nMemTotal: x kB\nMemTotal: 8 kB\n"
-    assert host.parse_meminfo(text) == (8192, 4096)
+    assert host.parse_meminfo(text) == {b"MemAvailable": 4096, b"MemTotal": 8192}
+
+
+def test_swap_and_huge_pages_are_bytes(tmp_path):
+    (tmp_path / "meminfo").write_text(
+        "SwapTotal: 30 kB\nSwapFree: 10 kB\nHugePages_Total: 5\nHugePages_Free: 2\n"
+        "Hugepagesize: 2048 kB\nAnonHugePages: 4096 kB\n"
+    )
+    facts = host.read_host(str(tmp_path))
+    assert (facts.swap_total_bytes, facts.swap_free_bytes) == (30 << 10, 10 << 10)
+    assert (facts.huge_pages_total_bytes, facts.huge_pages_free_bytes) == (10 << 20, 4 << 20)
+    assert facts.anon_huge_pages_bytes == 4 << 20
+
+
+def test_pressure_is_that_of_ten_seconds_and_none_where_it_is_not_kept(tmp_path):
+    assert host.read_pressure(str(tmp_path)) is None
+    (tmp_path / "pressure").mkdir()
+    line = "some avg10=1.50 avg60=9.00 avg300=9.00 total=9\n"
+    (tmp_path / "pressure/cpu").write_text(line)
+    (tmp_path / "pressure/io").write_text(line + line.replace("some", "full").replace("1.5", "0.5"))
+    assert host.read_pressure(str(tmp_path)) == {
+        "cpu": (1.5, None), "memory": (None, None), "io": (1.5, 0.5),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("text", [b"", b"some", b"some avg10=", b"some avg10=nan", b"full x=1",
+                                  b"some avg10=101"])  # fmt: skip
+def test_a_garbage_pressure_is_unknown(text):
+    assert host.parse_pressure(text) == (None, None)
 
 
 def test_parsers_survive_random_bytes():

@@ -22,7 +22,11 @@ TOP_KEYS = [
 SYSTEM_KEYS = {
     "cpus", "cpu_percent", "load1", "load5", "load15", "memory_total_bytes",
     "memory_available_bytes", "processes", "threads", "started", "exited", "context_switches",
-    "syscalls",
+    "syscalls", "cpu_user_percent", "cpu_nice_percent", "cpu_system_percent", "cpu_irq_percent",
+    "cpu_softirq_percent", "cpu_steal_percent", "cpu_guest_percent", "cpu_iowait_percent",
+    "cpu_idle_percent", "pressure", "run_queue", "run_queue_p99_ns", "swap_total_bytes",
+    "swap_free_bytes", "huge_pages_total_bytes", "huge_pages_free_bytes", "anon_huge_pages_bytes",
+    "allocated_bytes", "freed_bytes",
 }  # fmt: skip
 SELF_KEYS = {"cpu_percent", "rss_bytes", "probe_ns", "probe_cpu_percent", "events", "lost"}
 PROBE_KEYS = {"name", "state", "hook", "reason", "runs", "run_ns"}

@@ -12,6 +12,7 @@ import time
 import pytest
 from fakeproc import TICK_NS, FakeProc
 
+from ebtop import cpustat
 from ebtop.columns import name_of
 from ebtop.layout import BORN, EXITED, KERNEL, KNOWN_BIT, RAN
 from ebtop.procfs import ProcSource
@@ -215,13 +216,17 @@ def test_threads_have_rows_of_their_own(proc):
     assert (rows[70]["oncpu_ns"], rows[70]["runq_wait_ns"]) == (80, 5)
 
 
-def test_cpus_and_switches_of_the_machine(proc):
+def test_cpus_and_switches_of_the_machine(proc, monkeypatch):
+    monkeypatch.setattr(cpustat, "_LEAST_NS", 0)
+
     def time_passes():
         (proc.root / "stat").write_text("cpu0 150 0 100 850 0 0 0 0 0 0\nctxt 90\n")
 
     snapshot = second(proc, time_passes)
     (cpu,) = snapshot.cpus.rows()
-    assert (cpu["cpu"], cpu["busy_ns"], cpu["idle_ns"]) == (0, 50 * TICK_NS, 50 * TICK_NS)
+    assert (cpu["cpu"], cpu["user_ns"], cpu["idle_ns"]) == (0, 50 * TICK_NS, 50 * TICK_NS)
+    parts = snapshot.system.cpu_parts
+    assert (parts.user, parts.idle, snapshot.system.cpu_percent) == (50, 50, 50)
     assert snapshot.system.context_switches == 40
 
 
