@@ -158,7 +158,7 @@ static __always_inline void count_latency(const struct ebtop_config *now, __u32 
 static __always_inline bool is_timed(const struct ebtop_config *now,
 				     struct ebtop_syscall_slot *calls)
 {
-	if (now->every <= 1)
+	if (now->every <= 1 || now->min_latency_ns || now->collect & EBTOP_COLLECT_SLOW)
 		return true;
 	calls->dice = calls->dice * 1664525 + 1013904223;
 	return !(calls->dice >> 16 & (now->every - 1));

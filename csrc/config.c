@@ -69,7 +69,7 @@ void config_set_filter(volatile struct ebtop_config *now, const struct ebtop_con
 
 void config_time_every(struct config *config, __u32 every)
 {
-	if (config->now->every == every)
+	if ((config->now->every ? config->now->every : 1) == every)
 		return;
 	/* the calls in progress are not of one kind */
 	config->now->every = every;

@@ -92,7 +92,8 @@ enum ebtop_refresh_flag {
 	EBTOP_CUMULATIVE = 4, /* counters since the start or the last reset, not of the interval */
 	EBTOP_RESET = 8,      /* cumulative counting begins anew after this refresh */
 	EBTOP_WANT_FUNCTIONS = 16, /* of every task that sleeps, where in the kernel it does */
-	EBTOP_WINDOW_SHIFT = 8,    /* enum ebtop_window from this bit on */
+	EBTOP_WINDOW_SHIFT = 8,    /* enum ebtop_window from this bit on, two bits */
+	EBTOP_EVERY_SHIFT = 12,    /* of 1 << so many system calls one is timed, from now on */
 };
 
 struct ebtop_error {

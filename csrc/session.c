@@ -559,6 +559,7 @@ int ebtop_refresh(ebtop_session *session, __u32 flags, struct ebtop_snapshot *re
 	ret->interval_ns = accounts->before_ns ? accounts->now_ns - accounts->before_ns : 0;
 	if (!accounts->before_ns)
 		accounts->before_ns = accounts->now_ns;
+	config_time_every(&session->config, 1u << (flags >> EBTOP_EVERY_SHIFT & 15));
 	session->config.now->functions = !!(flags & EBTOP_WANT_FUNCTIONS);
 	take_filter(session);
 	if (accounts->have_sched) {

@@ -13,10 +13,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Optional
 
 STANDING = ("sched", "life", "tasks")
 """Never shed: all accounts of processes lean on them."""
+SAMPLED = {"syscall": 16}
+"""Who times one of so many of what it counts, as a step before it is shed."""
+_STEP = ":durations"
 ORDER = ("stacks", "syscall", "vfs", "mem", "block", "tcp", "open", "signals")
 """Which goes first of those that cost the same, or when no cost is known."""
 
@@ -58,8 +62,9 @@ class Shed:
 class Budget:
     """Told every interval, it changes `shed`: by one probe at a time."""
 
-    def __init__(self, percent: float) -> None:
+    def __init__(self, percent: float, sampled: Mapping[str, int] = MappingProxyType({})) -> None:
         self.percent = percent
+        self._can_sample = sampled
         self.shed: dict[str, Shed] = {}
         """By name, those shed last at the end."""
         self.total: Optional[float] = None
@@ -71,6 +76,11 @@ class Budget:
         self._skip = False
         self._waits: dict[str, float] = {}
         self._back_s: dict[str, float] = {}
+
+    @property
+    def every(self) -> Mapping[str, int]:
+        """Of those that are sampled: one of how many is timed."""
+        return {name: n for name, n in self._can_sample.items() if name + _STEP in self.shed}
 
     def look(self, look: Look) -> None:
         """Ends an interval."""
@@ -108,11 +118,14 @@ class Budget:
         if self.stuck:
             return
         name = min(left, key=lambda name: (-(costs[name] or 0.0), _rank(name), name))
+        cost, step = costs[name], name + _STEP
+        if name in self._can_sample and step not in self.shed:
+            name = step
         wait_s = FIRST_WAIT_S
         if name in self._back_s and self._now_s - self._back_s[name] < CALM_S:
             wait_s = min(2 * self._waits.get(name, FIRST_WAIT_S), MOST_WAIT_S)
         self._waits[name] = wait_s
-        self.shed[name] = Shed(self._now_s + wait_s, costs[name], total)
+        self.shed[name] = Shed(self._now_s + wait_s, cost, total)
         self._changed()
 
     def _take_back(self) -> None:

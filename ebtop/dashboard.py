@@ -40,7 +40,7 @@ def run(open_source: Callable[[], Source], state: ViewState, options: Options) -
     except screen.NoScreen:
         signals.release()
         raise NoDashboard from None
-    from ebtop.budget import Budget
+    from ebtop.budget import SAMPLED, Budget
     from ebtop.loop import Loop
     from ebtop.session import Session
     from ebtop.sources import note
@@ -61,7 +61,7 @@ def run(open_source: Callable[[], Source], state: ViewState, options: Options) -
             with screen.taken(state.color, lifeline.left) as window:
                 Loop(
                     source, window, signals, lifeline, state, options.iterations,
-                    Steering(source, Budget(options.budget_percent), named=options.named),
+                    Steering(source, Budget(options.budget_percent, SAMPLED), named=options.named),
                     StateDump(options),
                 ).run(begun)  # fmt: skip
     except EbtopError as error:

@@ -209,6 +209,7 @@ def self_cost(snapshot: Snapshot) -> dict[str, Any]:
         "budget_percent": spending and spending.budget_percent,
         "machine_percent": _rounded(spending.percent if spending else None),
         "shed": [data_text(name) for name in spending.shed] if spending else [],
+        "sampled": [data_text(name) for name in spending.sampled] if spending else [],
         "over_budget": bool(spending and spending.stuck),
         "events": cost.events,
         "lost": dict(cost.lost),
@@ -230,6 +231,7 @@ def probes(snapshot: Snapshot) -> list[dict[str, Any]]:
             "reason": None if probe.reason is None else data_text(probe.reason),
             "runs": probe.runs,
             "run_ns": probe.run_ns,
+            "every": probe.every,
         }
         for probe in snapshot.probes
     ]

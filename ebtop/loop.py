@@ -246,7 +246,7 @@ class Loop:
         self._snapshot = self._steering.weigh(
             self._source.refresh(
                 threads=state.threads, cost=True, cumulative=state.cumulative, reset=reset,
-                window=state.window,
+                window=state.window, every=self._steering.every,
             )
         )  # fmt: skip
         self._memory.look_at(state.looked_at)

@@ -218,6 +218,7 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
     add("--no-probes", type=_names, default=(), metavar="A,B", help="all but these")
     add("--budget", type=percent, default=2.0, metavar="PERCENT",
         help="of the machine's CPU: past it the dearest probe is shed, until there is room again;"
+        " of system calls one of 16 is timed before that;"
         " sched, life and tasks stay (default: 2)")  # fmt: skip
     add("--buffer-size", type=buffer_bytes, default=0, metavar="BYTES",
         help="size of the buffer of events, as in 8M; rounded up to a power of two")  # fmt: skip

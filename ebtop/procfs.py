@@ -164,6 +164,7 @@ class ProcSource:
         window: str = "interval",  # no table of system calls either
         symbols: bool = True,  # nor stacks
         functions: bool = False,
+        every: int = 1,
     ) -> Snapshot:
         """Ends the interval that the refresh before began."""
         taken_ns = time.monotonic_ns()

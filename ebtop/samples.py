@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 
 from ebtop import privilege
-from ebtop.budget import Budget
+from ebtop.budget import SAMPLED, Budget
 from ebtop.cmdline import CommandLines
 from ebtop.fullness import Warner
 from ebtop.memorylimits import Limits
@@ -34,7 +34,7 @@ def write_samples(source: Source, options: Options, state: ViewState, signals: S
     """Until there are enough of them, the reader has gone, or a signal says so."""
     lines = CommandLines()
     running = options.probes or DEFAULT_PROBES
-    steering = Steering(source, Budget(options.budget_percent), running, options.named)
+    steering = Steering(source, Budget(options.budget_percent, SAMPLED), running, options.named)
 
     memory = MemoryWatch(Limits().room)
     warner = Warner(say)
@@ -49,6 +49,7 @@ def write_samples(source: Source, options: Options, state: ViewState, signals: S
                 cost=True,
                 cumulative=options.cumulative,
                 functions=options.threads and options.command == "json",
+                every=steering.every,
             )
         )
         state_dump.remember(snapshot)

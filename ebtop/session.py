@@ -242,6 +242,7 @@ class Session:
         window: str = "interval",
         symbols: bool = True,
         functions: bool = False,
+        every: int = 1,
     ) -> Snapshot:
         """Ends the interval and returns it. The first call of a session only begins counting.
 
@@ -251,6 +252,7 @@ class Session:
         covers: `interval`, `ten_seconds` or `reset`. Without `symbols` the functions in stacks
         have no names, see `named`: new ones cost tens of milliseconds. `functions`: of all that
         sleeps, the function of the kernel that it sleeps in, not of the process looked at alone.
+        Of `every` system calls, a power of two, one is timed from now on; all are counted.
         """
         flags = (
             threads * lib.EBTOP_WANT_THREADS
@@ -258,6 +260,7 @@ class Session:
             | cumulative * lib.EBTOP_CUMULATIVE
             | reset * lib.EBTOP_RESET
             | functions * lib.EBTOP_WANT_FUNCTIONS
+            | (every.bit_length() - 1) << lib.EBTOP_EVERY_SHIFT
             | WINDOWS.index(window) << lib.EBTOP_WINDOW_SHIFT
         )
         _check(lib.ebtop_refresh(self._handle, flags, self._ret, self._error), self._error)

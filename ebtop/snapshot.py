@@ -123,6 +123,8 @@ class ProbeStatus:
     reason: Optional[str]
     runs: Optional[int]
     run_ns: Optional[int]
+    every: int = 1
+    """Of so many of what it counts one is timed: above 1 durations are estimated."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,8 @@ class Spending:
     budget_percent: float
     percent: Optional[float]
     """Programs in the kernel included; None where their cost is not known."""
+    sampled: tuple[str, ...] = ()
+    """Probes that time some of what they count only, because too much was spent."""
     shed: tuple[str, ...] = ()
     """Probes that do not run because too much was spent."""
     stuck: bool = False

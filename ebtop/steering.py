@@ -42,6 +42,8 @@ class Steering:
         self._named = frozenset(named)
         self._looked_at = 0
         self._members: dict[str, frozenset[str]] = {}
+        self._timed = self._asked = 1
+        """`every` as it was in the interval that ended."""
 
     def run_probes(self, probes: Optional[frozenset[str]] = None) -> None:
         """Of the probes that come and go, these and no others run from now on; None: as before.
@@ -76,6 +78,8 @@ class Steering:
         if budget is None or snapshot.source != "bpf":
             return snapshot
         units = self._units(snapshot)
+        # what was asked for with the refresh that ended the interval before holds in this one
+        self._timed, self._asked = self._asked, self.every
         look = _look(snapshot, units)
         probes = tuple(self._status(probe) for probe in snapshot.probes)
         if look is not None:
@@ -85,6 +89,7 @@ class Steering:
         spending = Spending(
             budget.percent,
             budget.total if known and look is not None else None,
+            tuple(budget.every),
             tuple(probe.name for probe in snapshot.probes if probe.name in self._shed()),
             budget.stuck,
         )
@@ -92,7 +97,12 @@ class Steering:
 
     def _shed(self) -> frozenset[str]:
         shed = () if self._budget is None else self._budget.shed
-        return frozenset().union(*(self._members[name] for name in shed))
+        return frozenset().union(*(self._members.get(name, frozenset()) for name in shed))
+
+    @property
+    def every(self) -> int:
+        """Of so many system calls one is to be timed."""
+        return 1 if self._budget is None else self._budget.every.get(_CARRIER, 1)
 
     def _units(self, snapshot: Snapshot) -> dict[str, frozenset[str]]:
         """What can be shed, by name: one probe each, but those that share programs go together."""
@@ -108,13 +118,15 @@ class Steering:
         """That it is shed, where it is: the collector knows only that nobody asks for it."""
         budget = self._budget
         for name, shed in budget.shed.items() if budget else ():
-            if budget and probe.name in self._members[name]:
+            if budget and probe.name in self._members.get(name, ()):
                 reason = f"shed: cost {shed.total:.2g}% of {budget.percent:g}% budget"
                 if shed.cost is not None:
                     reason += f", of that {shed.cost:.2g}% this one"
                 if probe.name in self._named:
                     reason += "; though --probes names it"
                 return ProbeStatus(probe.name, "off", "", reason, None, None)
+        if probe.state == "on" and probe.name == _CARRIER and self._timed > 1:
+            return replace(probe, every=self._timed)
         return probe
 
 

@@ -203,10 +203,17 @@ def _spending(snapshot: Snapshot, state: ViewState) -> Line:
     said = f"{spent}/{spending.budget_percent:g}%"
     if spending.percent is None:
         said += " (what programs cost is unknown)"
-    return (*_value("  budget ", said, style), *_shed(spending, state))
+    return (*_value("  budget ", said, style), *_shed(snapshot, spending, state))
 
 
-def _shed(spending: Spending, state: ViewState) -> Line:
+def _every(snapshot: Snapshot) -> int:
+    return max(probe.every for probe in snapshot.probes)
+
+
+def _shed(snapshot: Snapshot, spending: Spending, state: ViewState) -> Line:
+    if spending.sampled and not spending.shed:
+        names = " ".join(displayable(name, state.ascii) for name in spending.sampled)
+        return (Span(f"  {names} times 1 of {_every(snapshot)}", Style.WARNING),)
     if spending.shed:
         names = " ".join(displayable(name, state.ascii) for name in spending.shed)
         return (Span(f"  shed {names}", Style.WARNING),)

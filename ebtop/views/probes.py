@@ -56,5 +56,7 @@ def _state(probe: ProbeStatus, state: ViewState) -> Line:
     spans = [Span(fit(displayable(probe.name, state.ascii), 9), Style.BOLD)]
     spans.append(Span(fit(probe.state, 12), _STYLES.get(probe.state, Style.WARNING)))
     told = probe.hook if probe.state == "on" else probe.reason
+    if probe.every > 1:
+        told = f"one of {probe.every} is timed, all are counted: {told}"
     spans.append(Span(displayable(told or "", state.ascii)))
     return tuple(spans)

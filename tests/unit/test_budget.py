@@ -174,3 +174,29 @@ def test_when_the_load_has_gone_all_come_back_and_stay(
 @given(st.floats(0, 1.9), st.floats(0.1, 30))
 def test_steady_load_below_the_budget_changes_nothing(cost: float, every: float) -> None:
     assert changes(run(Budget(2.0), 100 * every, {"syscall": cost}, own=0.05, every=every)) == 0
+
+
+def test_durations_are_sampled_before_the_probe_goes() -> None:
+    budget = Budget(2.0, {"syscall": 16})
+    history = run(budget, 9, STORM)
+    steps = [sorted(names) for names in dict.fromkeys(history)]
+    assert steps == [[], ["syscall:durations"], ["syscall", "syscall:durations"]]
+    assert budget.every == {"syscall": 16}
+
+
+def test_where_sampling_is_enough_nothing_is_shed() -> None:
+    budget = Budget(2.0, {"syscall": 16})
+
+    def costs(at: float) -> Costs:
+        return {"syscall": 1.5 if budget.every else 2.5, "vfs": 0.1}
+
+    history = run(budget, 20, costs)
+    assert set(history) == {frozenset(), frozenset({"syscall:durations"})}
+    run(budget, 60, QUIET)
+    assert not budget.every and not budget.shed
+
+
+def test_what_is_not_sampled_is_shed_at_once() -> None:
+    budget = Budget(2.0, {"syscall": 16})
+    run(budget, 4, {"vfs": 5.0, "syscall": 0.1})
+    assert list(budget.shed) == ["vfs"]
