@@ -82,6 +82,8 @@ struct ebtop_config {
 	__u32 excluded[EBTOP_EXCLUDED_MAX]; /* 0 ends it */
 	__u32 calls[EBTOP_CALL_WORDS];
 	__u32 looked_at_pid; /* whose waits are counted by stack, and bytes by file; 0: nobody's */
+	__u32 accepts; /* which parts of the filter this session obeys: a bit a key of `ebtop set` */
+	__u32 pad;
 };
 
 /* ---- slots: one thread's running totals, written by the CPU that owns the thread ---- */

@@ -31,7 +31,8 @@ void config_unmap(volatile struct ebtop_config *now)
 		munmap((void *)now, map_bytes());
 }
 
-int config_open(struct config *config, const struct maps *maps, struct ebtop_error *err)
+int config_open(struct config *config, const struct maps *maps, __u32 accepts,
+		struct ebtop_error *err)
 {
 	config->now = config_map(maps->fd[MAP_CONFIG]);
 	if (!config->now)
@@ -39,6 +40,7 @@ int config_open(struct config *config, const struct maps *maps, struct ebtop_err
 				 strerror(errno));
 	config->now->uid = EBTOP_ANY_UID;
 	config->now->generation = 1;
+	config->now->accepts = accepts;
 	return 0;
 }
 

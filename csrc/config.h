@@ -16,7 +16,9 @@ struct config {
 /* The memory of a configuration map; NULL and errno when it cannot be had. */
 volatile struct ebtop_config *config_map(int fd);
 void config_unmap(volatile struct ebtop_config *now);
-int config_open(struct config *config, const struct maps *maps, struct ebtop_error *err);
+/* `accepts` is what other processes may be told: see struct ebtop_config. */
+int config_open(struct config *config, const struct maps *maps, __u32 accepts,
+		struct ebtop_error *err);
 void config_close(struct config *config);
 /* The fields of a filter; what is collected stays. */
 void config_set_filter(volatile struct ebtop_config *now, const struct ebtop_config *filter);

@@ -118,7 +118,8 @@ static int find_config(__u32 pid, int pidfd)
 	return refused ? refused : -ESRCH;
 }
 
-int ebtop_filter_other(__u32 pid, const struct ebtop_config *filter, struct ebtop_error *err)
+int ebtop_filter_other(__u32 pid, const struct ebtop_config *filter, __u32 *accepts,
+		       struct ebtop_error *err)
 {
 	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0), fd;
 	volatile struct ebtop_config *now;
@@ -138,6 +139,8 @@ int ebtop_filter_other(__u32 pid, const struct ebtop_config *filter, struct ebto
 	close(fd);
 	if (!now)
 		return error_set(err, -errno, "config", "cannot map the configuration of %u", pid);
+	if (accepts)
+		*accepts = now->accepts;
 	if (filter)
 		config_set_filter(now, filter);
 	config_unmap(now);

@@ -172,8 +172,10 @@ void ebtop_look_at(ebtop_session *session, __u32 pid);
 /* Sets the filter, from the next event on. */
 void ebtop_filter(ebtop_session *session, const struct ebtop_config *filter);
 /* The same for the session of another process, without its help; needs the right to trace it.
- * 0, -ESRCH when it has none, or -errno. */
-int ebtop_filter_other(__u32 pid, const struct ebtop_config *filter, struct ebtop_error *err);
+ * *accepts, unless NULL, is filled with what it obeys; filter may be NULL. 0, -ESRCH when it has
+ * none, or -errno. */
+int ebtop_filter_other(__u32 pid, const struct ebtop_config *filter, __u32 *accepts,
+		       struct ebtop_error *err);
 /* A descriptor that polls readable when ebtop_poll() has something to do; -1 when there is none. */
 int ebtop_event_fd(const ebtop_session *session);
 /* Drains events and recycles ended threads; never blocks. The number of events, or -errno. */

@@ -137,7 +137,7 @@ static int open_parts(struct ebtop_session *session, const struct ebtop_settings
 		return ret;
 	/* the first maps tell that BPF is allowed; the others are made meanwhile */
 	kernelbtf_read();
-	ret = config_open(&session->config, &session->maps, err);
+	ret = config_open(&session->config, &session->maps, settings->filter.accepts, err);
 	if (ret)
 		return ret;
 	config_set_filter(session->config.now, &settings->filter);

@@ -204,14 +204,14 @@ def _filtered(table: Table, keep: Filter, context: Context) -> list[int]:
 
 
 def _is_about_processes(held: KernelFilter) -> bool:
-    return bool(held.pid or held.uid is not None or held.port)
+    return bool(held.pid or held.uid is not None or held.port or held.excluded)
 
 
 def _held(table: Table, rows: Sequence[int], context: Context) -> list[int]:
     """Those that pass the filter in force too: another process may have set it (`ebtop set`)."""
     held = context.snapshot.filter
     pids = column_view(table, "pid")
-    kept = list(rows)
+    kept = [index for index in rows if pids[index] not in held.excluded]
     if held.pid:
         those = {held.pid} | (_followed(context.snapshot) if held.descendants else set())
         kept = [index for index in kept if pids[index] in those]

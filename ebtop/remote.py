@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from typing import Optional
 
-from ebtop import privilege
+from ebtop import privilege, settable
 from ebtop.arguments import excluded, latency, least_bytes
 from ebtop.chosen import check_pids, uid_of
 from ebtop.errors import EbtopError, PermissionDenied, Unsupported, UsageError
@@ -32,12 +32,23 @@ def run(options: Options) -> int:
     """Exit status 0 when it is set; whatever is in the way is raised."""
     wanted = asked_for(dict(options.changes))
     try:
-        filter_other(options.instance or only_instance(), wanted)
+        pid = options.instance or only_instance()
+        _check_obeyed(pid, [key for key, _ in options.changes])
+        filter_other(pid, wanted)
     except PermissionDenied as error:
         raise PermissionDenied(f"{error}{_hint()}") from error
     except Unsupported as error:
         raise UsageError(str(error)) from error
     return 0
+
+
+def _check_obeyed(pid: int, keys: list[str]) -> None:
+    """What would change nothing is a mistake, and nothing of the rest is set then."""
+    accepted = filter_other(pid, None)
+    refused = settable.refused(keys, accepted)
+    if refused:
+        obeyed = ", ".join(settable.names(accepted)) or "nothing"
+        raise UsageError(f"process {pid} does not filter by {', '.join(refused)}; by: {obeyed}")
 
 
 def _hint() -> str:

@@ -129,6 +129,7 @@ class Session:
         symbols_ahead: bool = False,
         allocations: bool = False,
         slow: Iterable[str] = (),
+        accepts: int = 0,
     ) -> None:
         error = ffi.new("struct ebtop_error *")
         settings = ffi.new("struct ebtop_settings *")
@@ -143,6 +144,7 @@ class Session:
         if hook is not None:
             settings.hook = _hook(hook)
         settings.filter = _config(filter)
+        settings.filter.accepts = accepts
         ffi.buffer(settings.syscall_kinds)[:] = syscallnames.kinds()
         ffi.buffer(settings.waits)[:] = waitreasons.calls()
         ffi.buffer(settings.call_objects)[:] = syscallnames.objects()
@@ -460,14 +462,17 @@ def _hook(hook: Hook) -> dict[str, Any]:
     }
 
 
-def filter_other(pid: int, filter: Optional[Filter]) -> None:
-    """Sets the filter of the session of process `pid`; with None only asks whether it could.
+def filter_other(pid: int, filter: Optional[Filter]) -> int:
+    """Sets the filter of the session of process `pid`; with None only asks whether it could. What
+    that session obeys: bits, see settable.py.
 
     Raises PermissionDenied when it belongs to somebody else, EbtopError when it has no session.
     """
     error = ffi.new("struct ebtop_error *")
     config = ffi.NULL if filter is None else ffi.new("struct ebtop_config *", _config(filter))
-    _check(lib.ebtop_filter_other(pid, config, error), error)
+    accepted = ffi.new("__u32 *")
+    _check(lib.ebtop_filter_other(pid, config, accepted, error), error)
+    return int(accepted[0])
 
 
 def _config(filter: Filter) -> dict[str, int]:

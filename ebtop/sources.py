@@ -10,6 +10,7 @@ import os
 import sys
 from typing import Optional, Union
 
+from ebtop import settable
 from ebtop.chosen import kernel_filter
 from ebtop.environment import as_mapping, given
 from ebtop.errors import EbtopError, PermissionDenied, Unsupported
@@ -40,6 +41,7 @@ def open_source(options: Options, verifier_stats: bool = False) -> Source:
             options.probes,
             events_bytes=options.buffer_bytes,
             filter=kernel_filter(options),
+            accepts=settable.bits(options.command),
             verifier_stats=verifier_stats,
             # a command should not have to share its CPUs with that
             symbols_ahead=options.command == "run",

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Optional
 
-from ebtop import functions, privilege
+from ebtop import functions, privilege, settable
 from ebtop.chosen import kernel_filter
 from ebtop.errors import EbtopError, PermissionDenied, Unsupported
 from ebtop.functions import Target
@@ -72,6 +72,7 @@ def open_session(options: Options, signals: Signals, target: Optional[Target] = 
                 needed,
                 events_bytes=options.buffer_bytes,
                 filter=kernel_filter(options),
+                accepts=settable.bits(options.command),
                 debug=options.debug,
                 hook=target.hook if target else None,
                 transitions=options.command == "tcp",

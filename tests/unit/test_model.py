@@ -166,5 +166,6 @@ def test_a_filter_that_another_process_set_chooses_rows_too() -> None:
     assert _held(KernelFilter(pid=100, descendants=True)) == [100, 101]
     assert _held(KernelFilter(uid=1000)) == [101, 102]
     assert _held(KernelFilter(uid=1000), Filter(comm="oth")) == [102]
+    assert _held(KernelFilter(excluded=(101,))) == [100, 102]
     # what is about calls is not about rows
     assert _held(KernelFilter(min_latency_ns=5)) == [100, 101, 102]

@@ -7,9 +7,9 @@ import os
 
 import pytest
 
-from ebtop import remote
+from ebtop import remote, settable, subcommands
 from ebtop.errors import EbtopError, PermissionDenied, Unsupported, UsageError
-from ebtop.options import parse
+from ebtop.options import COMMANDS, parse
 from ebtop.snapshot import Filter
 
 
@@ -64,6 +64,7 @@ def running(monkeypatch, **by_pid: EbtopError | None) -> list[tuple[int, Filter]
             raise answer
         if wanted is not None:
             told.append((pid, wanted))
+        return settable.bits("json")
 
     monkeypatch.setattr(remote, "filter_other", filter_other)
     monkeypatch.setattr(remote.os, "listdir", lambda _: ["1", "5", "6", "self"])
@@ -74,6 +75,23 @@ def test_the_only_one_is_found(monkeypatch):
     told = running(monkeypatch, p5=None)
     assert remote.run(parse(["set", "uid=3"])) == 0
     assert told == [(5, Filter(uid=3))]
+
+
+def test_what_it_does_not_obey_is_refused_and_nothing_is_set(monkeypatch):
+    told = running(monkeypatch, p5=None)
+    with pytest.raises(UsageError, match="does not filter by min_size; by: pid, user,"):
+        remote.run(parse(["set", "uid=3", "min_size=1M"]))
+    assert told == []
+    assert remote.run(parse(["set", "uid=3", "port=443", "min_latency=1ms"])) == 0
+    assert remote.run(parse(["set", "none"])) == 0
+
+
+def test_every_key_is_obeyed_by_some_command_and_has_a_bit():
+    assert set(settable.KEYS) == {k for keys in settable.BY_COMMAND.values() for k in keys}
+    assert set(settable.KEYS) | {"uid"} == set(subcommands._KEYS)
+    assert set(settable.BY_COMMAND) <= {"dashboard", "once", "batch", "json", *COMMANDS}
+    assert settable.bits("exec") == settable.bits("run") == 0
+    assert settable.names(settable.bits("mem"))[-1] == "exclude_pid"
 
 
 def test_of_several_one_must_be_named(monkeypatch):
