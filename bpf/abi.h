@@ -62,13 +62,18 @@ enum ebtop_collect {
 #define EBTOP_ALL_WATCHED                                                                          \
 	0xffffffffu /* looked_at_pid: the filter's process, and who descends from it */
 
-/* Written by user space alone, field by field; what it says holds from the next event on. */
+#define EBTOP_NOBODY 0xffffffffu /* pid: the process that was named has ended */
+
+/* Written by user space, field by field, but for the end of `pid`; what it says holds from the next
+ * event on. */
 struct ebtop_config {
 	__u64 min_latency_ns; /* calls that took less are in no histogram and no stream */
 	__u64 min_bytes;      /* changes of memory by less are in no stream */
 	__u64 slow_ns;        /* see EBTOP_COLLECT_SLOW */
 	__u64 looked_at_ns;   /* since when: waits that began before are not counted by stack */
-	__u32 pid;            /* 0: every process */
+	__u64 pid_start_ns;   /* boot-time clock: of the process of that number; 0: not known yet */
+	__u32 pid;            /* 0: every process; EBTOP_NOBODY once it ended */
+	__u32 named_pid;      /* what `pid` was set to */
 	__u32 uid;            /* effective; EBTOP_ANY_UID: every user */
 	__u32 flags;          /* EBTOP_FILTER_* */
 	__u32 generation;     /* another one after each change of the above; 24 bits, never 0 */
@@ -76,6 +81,7 @@ struct ebtop_config {
 	__u32 epoch;          /* 0, 1, 0, ...: which minimum and maximum a system call goes to */
 	__u32 port;           /* of connections, either end's; 0: every port */
 	__u32 watch;          /* another one whenever more is collected than before */
+	__u32 pad;
 	__u32 look;      /* number of the latest walk over open files; the second of two is odd */
 	__u32 functions; /* 1: the iterator takes the stack of every task that sleeps */
 	__u32 every;     /* of so many system calls one is timed, a power of two; 0: each */

@@ -36,6 +36,16 @@ static __always_inline bool is_excluded(const struct ebtop_config *now, __u32 pi
 	return false;
 }
 
+/* The process has ended: what gets its number is another one. */
+static __always_inline void end_filter_of(__u32 pid)
+{
+	__u32 key = 0;
+	struct ebtop_config *now = bpf_map_lookup_elem(&ebtop_config, &key);
+
+	if (now && now->pid == pid)
+		now->pid = EBTOP_NOBODY;
+}
+
 /* Whether this process can pass at all: all that is asked where most are filtered out. */
 static __always_inline bool passes_pid(const struct ebtop_config *now, __u32 pid)
 {

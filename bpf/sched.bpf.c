@@ -136,6 +136,13 @@ static __always_inline void enter_unseen(struct ebtop_slot *slot, __u32 index, _
 	slot->since_ns += waited;
 }
 
+/* Of its process no thread is left: neither one that is ending yet, nor its leader. */
+static __always_inline bool is_last(const struct task_struct *task)
+{
+	return !task->signal->live.counter && task->signal->nr_threads <= 1 &&
+	       task->group_leader->exit_state;
+}
+
 static __always_inline void leave_cpu(struct task_struct *task, bool preempted, __u64 now,
 				      bool with_reads)
 {
@@ -146,6 +153,8 @@ static __always_inline void leave_cpu(struct task_struct *task, bool preempted, 
 		count_loss(EBTOP_LOST_PID_RANGE);
 		return;
 	}
+	if (state & TASK_DEAD && is_last(task))
+		end_filter_of(task->tgid);
 	slot = known_slot(task, index);
 	if (!slot) {
 		if (takes_tid(task))

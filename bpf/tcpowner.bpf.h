@@ -84,12 +84,21 @@ static __always_inline void set_owner(const struct ebtop_config *now, struct ebt
 
 /* ---- events ---- */
 
+/* What a process left behind that had the number before is not the named one's. */
+static __always_inline bool is_of_named(const struct ebtop_config *now,
+					const struct ebtop_connection *conn)
+{
+	return !now->pid_start_ns || !conn->owner_start_ns ||
+	       now->pid_start_ns == conn->owner_start_ns;
+}
+
 static __always_inline bool is_wanted(const struct ebtop_config *now,
 				      const struct ebtop_connection *conn)
 {
 	if (now->port && now->port != conn->sport && now->port != conn->dport)
 		return false;
-	if (now->pid && now->pid != conn->pid && !(conn->flags & EBTOP_CONN_FOLLOWED))
+	if (now->pid && !(now->pid == conn->pid && is_of_named(now, conn)) &&
+	    !(conn->flags & EBTOP_CONN_FOLLOWED))
 		return false;
 	return now->uid == EBTOP_ANY_UID || (conn->pid && now->uid == conn->uid);
 }

@@ -127,8 +127,10 @@ int accounts_follows(const struct accounts *accounts, const struct process *proc
 {
 	const struct ebtop_config *filter = &accounts->filter;
 
-	if (!filter->pid || process->node.id == filter->pid)
-		return filter->pid != 0;
+	if (!filter->pid)
+		return 0;
+	if (process->node.id == filter->pid)
+		return !filter->pid_start_ns || process->node.start_ns == filter->pid_start_ns;
 	return filter->flags & EBTOP_FILTER_DESCENDANTS && process->followed == filter->generation;
 }
 

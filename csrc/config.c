@@ -57,6 +57,8 @@ void config_set_filter(volatile struct ebtop_config *now, const struct ebtop_con
 	/* without one all would be slow: it stays */
 	if (filter->slow_ns)
 		now->slow_ns = filter->slow_ns;
+	now->pid_start_ns = 0;
+	now->named_pid = filter->pid;
 	now->pid = filter->pid;
 	now->uid = filter->uid;
 	now->flags = filter->flags;
@@ -100,5 +102,6 @@ struct ebtop_config config_read(const struct config *config)
 	struct ebtop_config copy;
 
 	memcpy(&copy, (const void *)config->now, sizeof(copy));
+	copy.pid = copy.named_pid;
 	return copy;
 }

@@ -27,6 +27,7 @@ void config_time_every(struct config *config, __u32 every);
 void config_collect(struct config *config, __u32 collect);
 /* Begins another epoch, and says which one ended. */
 __u32 config_next_epoch(struct config *config);
+/* `pid` is the process that was named, also when it has ended. */
 struct ebtop_config config_read(const struct config *config);
 
 #endif

@@ -514,6 +514,21 @@ static void take_filter(struct ebtop_session *session)
 		accounts_follow(accounts);
 }
 
+/* Which process it is that the filter names: the one of that number now, and no later one. */
+static void know_named(struct ebtop_session *session)
+{
+	struct ebtop_config *filter = &session->accounts.filter;
+	const struct process *process;
+
+	if (!filter->pid || filter->pid_start_ns)
+		return;
+	process = accounts_of_pid(&session->accounts, filter->pid);
+	if (!process)
+		return;
+	filter->pid_start_ns = process->node.start_ns;
+	session->config.now->pid_start_ns = process->node.start_ns;
+}
+
 /*
  * The first refreshes leave holes of megabytes behind their tables, and so does a storm that is
  * over. By the third refresh the tables have found the places that they keep. Then it goes by time:
@@ -576,6 +591,7 @@ int ebtop_refresh(ebtop_session *session, __u32 flags, struct ebtop_snapshot *re
 				 strerror(-drained));
 	accounts_find_ended(accounts);
 	read_tasks(session);
+	know_named(session);
 	/* stacks that were met first while tasks were read */
 	if ((accounts->unexplained.count || accounts->new_stacks) &&
 	    events_drain(&session->events) >= 0)

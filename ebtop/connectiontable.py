@@ -235,7 +235,7 @@ def order(
     table = snapshot.connections
     if table is None:
         return []
-    rows = passing(table, keep, snapshot.users) if keep else range(len(table))
+    rows = passing(snapshot, keep) if keep else range(len(table))
     values = _values(table, rows, sort, snapshot.taken_ns)
     known = [index for index in rows if values[index] is not None]
     known.sort(key=values.__getitem__, reverse=not reverse)
@@ -260,21 +260,26 @@ def _values(table: Table, rows: Sequence[int], sort: str, now_ns: int) -> dict[i
     return {index: value(table.row(index), now_ns) for index in rows}
 
 
-def passing(table: Table, keep: Filter, users: dict[int, str]) -> list[int]:
-    """The rows that a filter lets through."""
-    rows: list[int] = list(range(len(table)))
+def passing(snapshot: Snapshot, keep: Filter) -> list[int]:
+    """The connections that a filter lets through."""
+    table, users = snapshot.connections, snapshot.users
+    rows: list[int] = list(range(len(table))) if table else []
+    if table is None:
+        return rows
     if keep.pids:
         pids = table.column("pid")
         rows = [index for index in rows if pids[index] in keep.pids]
+        starts, named = table.column("owner_start_ns"), snapshot.filter
+        rows = [index for index in rows if not named.is_another(pids[index], starts[index])]
     if keep.port is not None:
         sports, dports = table.column("sport"), table.column("dport")
         rows = [index for index in rows if keep.port in (sports[index], dports[index])]
     if keep.user is not None:
-        named = {uid for uid, name in users.items() if name == keep.user}
+        uids_named = {uid for uid, name in users.items() if name == keep.user}
         if keep.user.isascii() and keep.user.isdecimal():
-            named.add(int(keep.user))
+            uids_named.add(int(keep.user))
         pids, uids = table.column("pid"), table.column("uid")
-        rows = [index for index in rows if pids[index] and uids[index] in named]
+        rows = [index for index in rows if pids[index] and uids[index] in uids_named]
     if keep.comm is not None:
         part = raw_bytes(keep.comm).lower()
         rows = [index for index in rows if part in table.row(index)["comm"].lower()]

@@ -377,7 +377,7 @@ def _connections(snapshot: Snapshot, state: ViewState) -> list[dict[str, Any]]:
     if table is None:
         return []
     keep = state.filter
-    rows = passing(table, keep, snapshot.users) if keep else range(len(table))
+    rows = passing(snapshot, keep) if keep else range(len(table))
     return [connection(table.row(index), snapshot.taken_ns) for index in rows]
 
 

@@ -188,6 +188,9 @@ def _filtered(table: Table, keep: Filter, context: Context) -> list[int]:
     if keep.pids:
         pids = column_view(table, "pid").tolist()
         rows = [index for index in rows if pids[index] in keep.pids]
+        if table is context.snapshot.processes:
+            starts, named = column_view(table, "start_ns"), context.snapshot.filter
+            rows = [i for i in rows if not named.is_another(pids[i], starts[i])]
     if keep.user is not None:
         uids = _uids_named(keep.user, context)
         owners = column_view(table, "uid").tolist()

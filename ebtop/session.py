@@ -518,6 +518,7 @@ def _filter(config: Any) -> Filter:
         port=config.port,
         excluded=tuple(pid for pid in config.excluded if pid),
         calls=_calls(config.calls) if config.flags & lib.EBTOP_FILTER_CALLS else (),
+        start_ns=config.pid_start_ns,
     )
 
 

@@ -173,9 +173,15 @@ class Filter:
     """Pids whose events do not count."""
     calls: tuple[int, ...] = ()
     """Only these system calls, numbered as in syscallnames.selected(); empty: all."""
+    start_ns: int = field(default=0, compare=False)
+    """Which process `pid` is, where that is known: one that gets the number later is another."""
 
     def __bool__(self) -> bool:
         return self != EVERYONE
+
+    def is_another(self, pid: int, start_ns: int) -> bool:
+        """It has the number of the process that is named, and is not it."""
+        return bool(self.start_ns and start_ns and pid == self.pid and start_ns != self.start_ns)
 
 
 EVERYONE = Filter()
