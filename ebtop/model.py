@@ -189,8 +189,7 @@ def _filtered(table: Table, keep: Filter, context: Context) -> list[int]:
         pids = column_view(table, "pid").tolist()
         rows = [index for index in rows if pids[index] in keep.pids]
         if table is context.snapshot.processes:
-            starts, named = column_view(table, "start_ns"), context.snapshot.filter
-            rows = [i for i in rows if not named.is_another(pids[i], starts[i])]
+            rows = _without_others(rows, table, context.snapshot.filter)
     if keep.user is not None:
         uids = _uids_named(keep.user, context)
         owners = column_view(table, "uid").tolist()
@@ -206,6 +205,12 @@ def _filtered(table: Table, keep: Filter, context: Context) -> list[int]:
     return rows
 
 
+def _without_others(rows: list[int], table: Table, named: KernelFilter) -> list[int]:
+    """A process that got the number of the one that is named is left out."""
+    pids, starts = column_view(table, "pid"), column_view(table, "start_ns")
+    return [index for index in rows if not named.is_another(pids[index], starts[index])]
+
+
 def _is_about_processes(held: KernelFilter) -> bool:
     return bool(held.pid or held.uid is not None or held.port or held.excluded)
 
@@ -218,6 +223,8 @@ def _held(table: Table, rows: Sequence[int], context: Context) -> list[int]:
     if held.pid:
         those = {held.pid} | (_followed(context.snapshot) if held.descendants else set())
         kept = [index for index in kept if pids[index] in those]
+        if table is context.snapshot.processes:
+            kept = _without_others(kept, table, held)
     if held.uid is not None:
         owners = column_view(table, "uid")
         kept = [index for index in kept if owners[index] == held.uid]
