@@ -1087,7 +1087,7 @@ struct ebtop_system_row {
 enum ebtop_system_fact {
 	EBTOP_SYSTEM_CONTEXT_SWITCHES = 0,
 	EBTOP_SYSTEM_EVENTS = 1,
-	EBTOP_SYSTEM_THREADS = 2,
+	EBTOP_SYSTEM_THREADS = 2, /* and processes */
 	EBTOP_SYSTEM_SYSCALLS = 3,
 	EBTOP_SYSTEM_RUNQ = 4,
 	EBTOP_SYSTEM_MEMORY = 5, /* allocated_bytes, freed_bytes */

@@ -134,6 +134,7 @@ struct thread {
 #define PROCESS_NO_DIRTIED 32768 /* the kernel does not count what it dirties */
 #define PROCESS_HIDDEN 65536     /* no program sees it: what is known of it is from /proc */
 #define PROCESS_SAMPLED 16384    /* some of its user and kernel time in this interval is sampled */
+#define PROCESS_STATE 131072     /* what its leader did last is known */
 
 struct process {
 	struct hash_node node; /* pid, start: first, so that a node is a process */

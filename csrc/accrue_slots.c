@@ -164,8 +164,10 @@ static void take_slot(struct accounts *accounts, struct thread *thread, __u32 in
 	if (slot->flags >> EBTOP_SLOT_FOLLOWED_SHIFT)
 		thread->process->followed = slot->flags >> EBTOP_SLOT_FOLLOWED_SHIFT;
 	thread->process->flags |= PROCESS_ACCOUNTED;
-	if (thread->node.id == thread->process->node.id)
+	if (thread->node.id == thread->process->node.id) {
 		thread->process->task_state = slot->task_state;
+		thread->process->flags |= PROCESS_STATE;
+	}
 }
 
 void accounts_slot(struct accounts *accounts, __u32 index, const struct ebtop_slot *slot)

@@ -35,7 +35,7 @@ static void take_process_facts(struct process *process, const struct ebtop_task 
 	process->uid = record->uid;
 	process->task_state = record->task_state;
 	process->task_flags = record->task_flags;
-	process->flags |= PROCESS_FACTS;
+	process->flags |= PROCESS_FACTS | PROCESS_STATE;
 	if (record->cgroup_id) {
 		process->cgroup_id = record->cgroup_id;
 		process->controller_cgroup_id = record->controller_cgroup_id;

@@ -136,7 +136,9 @@ void machine_pack(struct machine *machine, const struct accounts *accounts,
 	system->processes = rows->live_processes;
 	system->active = rows->active;
 	system->threads = rows->live_threads;
-	system->known = 1u << EBTOP_SYSTEM_THREADS;
+	/* who sleeps all the time is met by reading tasks alone */
+	if (accounts->have_tasks)
+		system->known |= 1u << EBTOP_SYSTEM_THREADS;
 	if (accounts->have_sched) {
 		system->context_switches = accounts->switches;
 		system->known |= 1u << EBTOP_SYSTEM_CONTEXT_SWITCHES;

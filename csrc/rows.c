@@ -61,6 +61,13 @@ static __u64 known_of_slots(const struct accounts *accounts)
 	return known;
 }
 
+/* Threads that sleep are in no slot and no event: all are known where tasks are read, or from birth. */
+static int knows_threads(const struct accounts *accounts, const struct process *process)
+{
+	return accounts->have_tasks ||
+	       (process->born && accounts->have_sched && accounts->have_life);
+}
+
 static __u64 known_counters(const struct accounts *accounts, const struct process *process,
 			    const __u64 *counters)
 {
@@ -70,7 +77,8 @@ static __u64 known_counters(const struct accounts *accounts, const struct proces
 		known |= KNOWN(EBTOP_KNOWN_ONCPU) | KNOWN(EBTOP_KNOWN_SWITCHES) |
 			 KNOWN(EBTOP_KNOWN_MIGRATIONS);
 		if (accounts->have_sched && !(process->flags & PROCESS_UNTRACKED))
-			known |= WAITS_KNOWN | KNOWN(EBTOP_KNOWN_RUNQ_WAIT);
+			known |= KNOWN(EBTOP_KNOWN_RUNQ_WAIT) |
+				 (knows_threads(accounts, process) ? WAITS_KNOWN : 0);
 		if (divided * 100 >= counters[EBTOP_ONCPU_NS] * 99)
 			known |= KNOWN(EBTOP_KNOWN_SPLIT);
 	}
@@ -84,7 +92,9 @@ static __u64 known_counters(const struct accounts *accounts, const struct proces
 		if (accounts->connections->list_link >= 0)
 			known |= KNOWN(EBTOP_KNOWN_CONNECTIONS);
 	}
-	if (process->flags & PROCESS_FAULTS)
+	/* from a birth on they are known, once somebody has read them */
+	if (process->flags & PROCESS_FAULTS &&
+	    (accounts->have_tasks || process->flags & PROCESS_EXIT_EVENT))
 		known |= KNOWN(EBTOP_KNOWN_FAULTS);
 	return known;
 }
@@ -116,11 +126,15 @@ static void pack_memory(struct ebtop_row *row, const struct process *process)
 	}
 }
 
-static void pack_facts(struct ebtop_row *row, const struct process *process)
+static void pack_facts(struct ebtop_row *row, const struct accounts *accounts,
+		       const struct process *process)
 {
 	row->pid = process->node.id;
 	row->start_ns = process->node.start_ns;
-	row->known |= KNOWN(EBTOP_FACT_START_NS) | KNOWN(EBTOP_FACT_THREADS);
+	row->known |= KNOWN(EBTOP_FACT_START_NS);
+	row->threads = process->live;
+	if (knows_threads(accounts, process))
+		row->known |= KNOWN(EBTOP_FACT_THREADS);
 	if (process->flags & PROCESS_FACTS) {
 		row->ppid = process->ppid;
 		row->uid = process->uid;
@@ -236,9 +250,8 @@ static void pack_process(struct accounts *accounts, struct ebtop_row *row, struc
 		pack_disks(accounts, row, process, flags);
 	if (active && accounts->syscalls && !(process->flags & PROCESS_SAMPLED))
 		row->flags |= EBTOP_ROW_DIVIDED;
-	pack_facts(row, process);
+	pack_facts(row, accounts, process);
 	row->tid = row->pid;
-	row->threads = process->live;
 	memcpy(row->comm, name_of(process), sizeof(row->comm));
 	memcpy(row->process_comm, row->comm, sizeof(row->process_comm));
 	if (process->born == accounts->refresh)
@@ -249,7 +262,7 @@ static void pack_process(struct accounts *accounts, struct ebtop_row *row, struc
 		row->flags |= EBTOP_ROW_FOLLOWED;
 	if (process->flags & PROCESS_ENDED) {
 		pack_end(row, process);
-	} else if (process->flags & (PROCESS_ACCOUNTED | PROCESS_FACTS)) {
+	} else if (process->flags & PROCESS_STATE || process->running == accounts->refresh) {
 		row->state = process_state(accounts, process);
 		row->known |= KNOWN(EBTOP_FACT_STATE);
 	}
@@ -281,10 +294,9 @@ static void pack_thread(struct accounts *accounts, struct ebtop_row *row,
 	row->known &= ~(KNOWN(EBTOP_KNOWN_CONNECTIONS) | KNOWN(EBTOP_KNOWN_NET_ERRORS));
 	if (flags & EBTOP_CUMULATIVE) /* sleep of untouched threads is summed by process */
 		row->known &= ~WAITS_KNOWN;
-	pack_facts(row, process);
+	pack_facts(row, accounts, process);
 	row->tid = thread->node.id;
 	row->start_ns = thread->node.start_ns;
-	row->threads = process->live;
 	memcpy(row->comm, thread->comm, sizeof(row->comm));
 	memcpy(row->process_comm, name_of(process), sizeof(row->process_comm));
 	if (process->task_flags & PF_KTHREAD)

@@ -163,6 +163,8 @@ class Session:
         self._disk_stats: Optional[DiskStats] = None
         self._listening = ListenCounts()
         self._cpu_stat = CpuStat()
+        self.lacks: Optional[str] = None
+        """Why it has less than was asked for, where that has to be said."""
         fd = lib.ebtop_event_fd(handle)
         self.event_fd: Optional[int] = fd if fd >= 0 else None
 
@@ -283,13 +285,14 @@ class Session:
         cpus, parts = self._cpu_stat.refresh(raw.taken_ns)
         system = _table(SYSTEM, raw.system).row(0)
         probes = tuple(_probe_status(row) for row in _table(PROBE, raw.probes).rows())
+        reason = without_sched(probes)
         events = _table(EVENT, raw.events)
         return Snapshot(
             time=time.time(),
             taken_ns=raw.taken_ns,
             interval_s=interval_s,
-            source="bpf",
-            source_reason=None,
+            source="bpf" if reason is None else "proc",
+            source_reason=reason,
             cumulative=cumulative,
             host=host.read_host(),
             system=replace(
@@ -522,6 +525,12 @@ def _filter(config: Any) -> Filter:
     )
 
 
+def without_sched(probes: tuple[ProbeStatus, ...]) -> Optional[str]:
+    """Why what is told of time is no better than what /proc tells; None while it is."""
+    sched = next(probe for probe in probes if probe.name == "sched")
+    return None if sched.state == "on" else f"the probe sched does not run: {sched.reason}"
+
+
 def _is_on(probes: tuple[ProbeStatus, ...], name: str) -> bool:
     return any(probe.name == name and probe.state == "on" for probe in probes)
 
@@ -557,7 +566,7 @@ def _system(
         run_queue_p99_ns=row["runq_p99_ns"] if queue and row["runq_waits"] else None,
         allocated_bytes=row["allocated_bytes"] if memory else None,
         freed_bytes=row["freed_bytes"] if memory else None,
-        processes=row["processes"],
+        processes=row["processes"] if known(lib.EBTOP_SYSTEM_THREADS) else None,
         threads=row["threads"] if known(lib.EBTOP_SYSTEM_THREADS) else None,
         started=row["events_fork"] if events else None,
         exited=row["events_exit"] if events else None,

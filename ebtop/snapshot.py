@@ -77,7 +77,7 @@ class System:
     """The machine in the interval; counts are of the interval, None where unknown."""
 
     cpu_percent: Optional[float]
-    processes: int
+    processes: Optional[int]
     threads: Optional[int]
     started: Optional[int]
     exited: Optional[int]
@@ -195,7 +195,7 @@ class Snapshot:
     taken_ns: int
     interval_s: float
     source: str
-    """"bpf" or "proc"."""
+    """"bpf" while the probe sched runs; else "proc", although other probes may run."""
     source_reason: Optional[str]
     """Why the source is "proc" although BPF was not refused by the user; else None."""
     cumulative: bool

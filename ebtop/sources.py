@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from typing import Optional, Union
 
 from ebtop import settable
@@ -17,7 +18,7 @@ from ebtop.errors import EbtopError, PermissionDenied, Unsupported
 from ebtop.host import in_own_pid_namespace
 from ebtop.options import PROBES, Options
 from ebtop.procfs import ProcSource
-from ebtop.session import Session
+from ebtop.session import Session, without_sched
 from ebtop.snapshot import ProbeStatus
 
 Source = Union[Session, ProcSource]
@@ -37,7 +38,7 @@ def open_source(options: Options, verifier_stats: bool = False) -> Source:
     if options.source == "proc":
         return ProcSource(connections=connections)
     try:
-        return Session(
+        session = Session(
             options.probes,
             events_bytes=options.buffer_bytes,
             filter=kernel_filter(options),
@@ -48,11 +49,41 @@ def open_source(options: Options, verifier_stats: bool = False) -> Source:
             # a screen would be written over
             debug=options.debug and options.command != "dashboard",
         )
+        return session if options.command == "doctor" else _worth(session, options)
     except EbtopError as error:
         if options.source == "bpf":
             raise refusal(error) from error
         refused = _refused(options, error)
         return ProcSource(reason=_reason(error), probes=refused, connections=connections)
+
+
+def _worth(session: Session, options: Options) -> Source:
+    """The session, where it tells more than /proc would: alone, what happens to be born or to end
+    is no table of processes."""
+    if not _wants_sched(options) or any(own.probe == "sched" for own in session.programs()):
+        return session
+    probes = session.refresh().probes
+    why = without_sched(probes) or ""
+    denied = any(probe.name == "sched" and probe.state == "denied" for probe in probes)
+    if options.source == "bpf":
+        session.close()
+        raise PermissionDenied(why) if denied else Unsupported(why)
+    if any(probe.name == "tasks" and probe.state == "on" for probe in probes):
+        session.lacks = why
+        return session
+    session.close()
+    stopped = "of no use without sched and tasks"
+    left = tuple(
+        replace(probe, state="off", hook="", reason=stopped) if probe.state == "on" else probe
+        for probe in probes
+    )
+    reason = _reason(PermissionDenied(why) if denied else Unsupported(why))
+    return ProcSource(reason=reason, probes=left, connections="tcp" in (options.probes or PROBES))
+
+
+def _wants_sched(options: Options) -> bool:
+    """All but these two bring it with them."""
+    return not {"life", "tasks"}.issuperset(options.probes or PROBES)
 
 
 def refusal(error: EbtopError) -> EbtopError:
@@ -74,6 +105,8 @@ def note(source: Source) -> Optional[str]:
     """What the reader of samples has to know of this source, in one line."""
     if isinstance(source, ProcSource):
         return f"reading /proc only: {source.reason}" if source.reason else None
+    if source.lacks:
+        return f"no exact times: {source.lacks}"
     if in_own_pid_namespace():
         return PID_NAMESPACE
     return None

@@ -79,7 +79,9 @@ def _banner(snapshot: Snapshot, state: ViewState) -> list[Line]:
     if snapshot.source == "bpf":
         return []
     reason = displayable(snapshot.source_reason or "asked for", state.ascii)
-    return [(Span(f"source /proc, no BPF: {reason}", Style.WARNING),)]
+    some = any(probe.state == "on" for probe in snapshot.probes)
+    less = "no exact times" if some else "no BPF"
+    return [(Span(f"source /proc, {less}: {reason}", Style.WARNING),)]
 
 
 def _value(label: str, value: str | None, style: Style = Style.NORMAL) -> tuple[Span, Span]:
