@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 
 from ebtop.text import displayable
 
@@ -18,15 +19,19 @@ LEAST_BUFFER, MOST_BUFFER = 1 << 16, 1 << 30
 EXCLUDED_MAX = 8
 _MOST_PID = 1 << 22
 _MOST_COUNT = (1 << 31) - 1
-_MOST_SIDE = 1000
+MOST_SIDE = 1000
+_MOST_BYTES = (1 << 63) - 1
+_MOST_SHOWN = 60
 _MOST_UID = (1 << 32) - 2
 _NS = {"ns": 1, "us": 1000, "µs": 1000, "ms": 1_000_000, "s": 1_000_000_000}
 _BYTES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+_NUMBER = re.compile(r"\+?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
 def shown(text: str) -> str:
-    """A word of the user, in quotes, harmless."""
-    return "'" + displayable(text) + "'"
+    """A word of the user, in quotes, harmless, and no longer than a message may be."""
+    cut = text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + "..."
+    return "'" + displayable(cut) + "'"
 
 
 def wrong(text: str, allowed: str) -> argparse.ArgumentTypeError:
@@ -74,9 +79,10 @@ def least_bytes(text: str) -> int:
     digits = text.rstrip("kKmMgG")
     unit = text[len(digits) :].lower()
     plain = digits.isascii() and digits.isdigit() and len(digits) <= 15
-    if not plain or unit not in _BYTES:
-        raise wrong(text, "a number of bytes, as in 4096, 64K or 1M")
-    return int(digits) * _BYTES[unit]
+    value = int(digits) * _BYTES[unit] if plain and unit in _BYTES else -1
+    if not 0 <= value <= _MOST_BYTES:
+        raise wrong(text, "a number of bytes below 8E, as in 4096, 64K or 1M")
+    return value
 
 
 def integer(text: str, low: int, high: int, what: str) -> int:
@@ -118,12 +124,10 @@ def size(text: str) -> tuple[int, int]:
     if not x:
         raise wrong(text, "COLSxROWS, as in 160x50")
     what = "a number of cells"
-    return integer(columns, 1, _MOST_SIDE, what), integer(rows, 1, _MOST_SIDE, what)
+    return integer(columns, 1, MOST_SIDE, what), integer(rows, 1, MOST_SIDE, what)
 
 
 def _number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if "_" not in text and math.isfinite(value) else None
+    # float() alone would take blanks, other scripts' digits, "1_0", "nan" and "infinity"
+    value = float(text) if _NUMBER.fullmatch(text) else math.inf
+    return value if math.isfinite(value) else None

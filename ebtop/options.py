@@ -7,6 +7,7 @@ It looks at nothing but the arguments: whether a pid or a user exists is asked i
 from __future__ import annotations
 
 import argparse
+import re
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn, Optional
 
@@ -180,8 +181,21 @@ class Parser(argparse.ArgumentParser):
     def _print_message(self, message: str, file: Any = None) -> None:
         write_all(message.encode())  # help and version: `| head` and a full disk as everywhere
 
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        """`--sort=--`: of the two dashes argparse would make an empty list."""
+        if arg_strings == ["--"] and action.option_strings and action.nargs is None:
+            value = self._get_value(action, "--")
+            self._check_value(action, value)
+            return value
+        return super()._get_values(action, arg_strings)
+
     def error(self, message: str) -> NoReturn:
-        raise UsageError(displayable(message.replace("\n", " ")))
+        raise UsageError(displayable(_short(message.replace("\n", " "))))
+
+
+def _short(message: str) -> str:
+    """A word that was given may be of any length; what is allowed stands behind it."""
+    return re.sub(r"(\S{60})\S+", r"\1...", message)
 
 
 def _parser() -> argparse.ArgumentParser:

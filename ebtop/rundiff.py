@@ -7,20 +7,24 @@ The files are strangers' data: everything in them may be missing or of another t
 from __future__ import annotations
 
 import json
-import os
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, Optional
 
 from ebtop import units
-from ebtop.errors import EbtopError
+from ebtop.errors import EbtopError, UsageError
 from ebtop.eventlines import json_line
 from ebtop.options import Options
 from ebtop.output import locale_is_utf8, write_all
 from ebtop.text import cells, data_text, displayable, fit
 
-_MOST_BYTES = 1 << 30
+_MOST_BYTES = 1 << 28
+_PIECE_BYTES = 1 << 20
+_MOST_DIGITS = 24
+_ROOM_BYTES = 3 << 30
+"""What all reports together may take: a small file can describe a great deal."""
 _ENOUGH = 3
 """Reports of each side from which on noise can be told from change."""
 _MACHINE = ("kernel", "cpu_model", "cpus", "governor", "cgroup_cpu_max", "cgroup_memory_max")
@@ -38,11 +42,15 @@ class Change:
 
     @property
     def percent(self) -> Optional[float]:
-        return (self.after - self.before) * 100 / self.before if self.before else None
+        if not self.before:
+            return None
+        value = (self.after - self.before) * 100 / self.before
+        return value if math.isfinite(value) else None
 
 
 def run(options: Options) -> int:
     """Writes what changed."""
+    _bound_memory()
     before, after = ([_read(name) for name in word.split(",")] for word in options.words)
     found = list(changes(before, after))
     notes = list(differences(before[0], after[0]))
@@ -56,17 +64,57 @@ def run(options: Options) -> int:
 
 def _read(path: str) -> dict[str, Any]:
     try:
-        with open(path, "rb") as file:
-            if os.fstat(file.fileno()).st_size > _MOST_BYTES:
-                raise EbtopError(f"{displayable(path)}: too large for a report")
-            report = json.loads(file.read(_MOST_BYTES))
-    except OSError as error:
-        raise EbtopError(f"cannot read {displayable(path)}: {error.strerror}") from None
-    except (ValueError, RecursionError):
-        raise EbtopError(f"{displayable(path)} is not JSON") from None
+        report = json.loads(
+            _text(path), parse_int=_integer, parse_float=_fraction, parse_constant=_fraction
+        )
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError):
+            raise EbtopError(f"cannot read {displayable(path)}: {error.strerror}") from None
+        raise UsageError(f"{displayable(path)} is not JSON") from None
+    except (RecursionError, MemoryError):
+        raise UsageError(f"{displayable(path)}: too large for a report") from None
     if not isinstance(report, dict) or report.get("type") != "run":
-        raise EbtopError(f"{displayable(path)} is not a report of ebtop run --json")
+        raise UsageError(f"{displayable(path)} is not a report of ebtop run --json")
     return report
+
+
+def _text(path: str) -> bytes:
+    """The file, as far as it can be a report: of what has no end only the beginning is read."""
+    pieces: list[bytes] = []
+    left = _MOST_BYTES
+    with open(path, "rb", buffering=0) as file:
+        while left > 0:
+            piece = file.read(_PIECE_BYTES)
+            if not piece:
+                return b"".join(pieces)
+            if not pieces and not piece.lstrip().startswith(b"{"):
+                raise ValueError("no object")
+            pieces.append(piece)
+            left -= len(piece)
+    raise MemoryError
+
+
+def _integer(digits: str) -> int:
+    """What a counter of 64 bits can be, and a little more."""
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError(digits)
+    return int(digits)
+
+
+def _fraction(digits: str) -> float:
+    """JSON has no NaN, and what is too large to be told from infinity is no figure."""
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(digits)
+    return value
+
+
+def _bound_memory() -> None:
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    if soft == resource.RLIM_INFINITY or soft > _ROOM_BYTES:
+        resource.setrlimit(resource.RLIMIT_AS, (_ROOM_BYTES, hard))
 
 
 def figures(report: dict[str, Any]) -> dict[str, float]:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 from ebtop import privilege
 from ebtop.budget import SAMPLED, Budget
+from ebtop.arguments import MOST_SIDE
+from ebtop.budget import Budget
 from ebtop.cmdline import CommandLines
 from ebtop.fullness import Warner
 from ebtop.memorylimits import Limits
@@ -111,7 +113,9 @@ def _terminal_size() -> tuple[int, int]:
         size = os.get_terminal_size(1)
     except OSError:
         return _DEFAULT_SIZE
-    return (size.columns, size.lines) if size.columns and size.lines else _DEFAULT_SIZE
+    if not size.columns or not size.lines:
+        return _DEFAULT_SIZE
+    return min(size.columns, MOST_SIDE), min(size.lines, MOST_SIDE)
 
 
 _EMITTERS: dict[str, Callable[[Options, ViewState, CommandLines], Emit]] = {

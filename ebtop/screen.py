@@ -19,6 +19,8 @@ from ebtop.errors import EbtopError
 from ebtop.output import OutputClosed, write_all
 from ebtop.views.line import Line, Style
 
+MOST_COLUMNS, MOST_LINES = 1000, 500
+"""What is drawn at most: ncurses believes a terminal that says it has 65535 of each."""
 FALLBACK_TERMS = ("xterm-256color", "xterm", "linux", "vt100", "ansi")
 _ESC_DELAY_MS = 25
 _PADDING = re.compile(rb"\$<[^>]*>")
@@ -102,6 +104,7 @@ def taken(color: bool, given_back: Callable[[], None]) -> Iterator[Screen]:
     """
     os.environ["ESCDELAY"] = str(_ESC_DELAY_MS)
     theirs = _settings()
+    _bound_size()
     window = curses.initscr()
     gathered = _Gathered(theirs)
     try:
@@ -131,6 +134,23 @@ def _set(settings: Optional[list[Any]]) -> None:
                 termios.tcsetattr(1, termios.TCSADRAIN, settings or [])
         except termios.error:
             termios.tcsetattr(1, termios.TCSANOW, settings or [])
+
+
+def _bound_size() -> None:
+    """Tells ncurses of no more cells than it shall hold, whatever terminal and environment say."""
+    try:
+        size = os.get_terminal_size(1)
+    except OSError:
+        size = os.terminal_size((0, 0))
+    sides = (("COLUMNS", size.columns, MOST_COLUMNS), ("LINES", size.lines, MOST_LINES))
+    for name, cells, most in sides:
+        told = os.environ.get(name, "")
+        if told.isascii() and told.isdigit():
+            cells = int(told) if len(told) < 10 else most + 1
+        elif told:
+            del os.environ[name]
+        if cells > most:
+            os.environ[name] = str(most)
 
 
 class _Gathered:
@@ -211,7 +231,7 @@ class Screen:
         with contextlib.suppress(OSError, curses.error):
             size = os.get_terminal_size(1)
             if size.columns > 0 and size.lines > 0:
-                curses.resizeterm(size.lines, size.columns)
+                curses.resizeterm(min(size.lines, MOST_LINES), min(size.columns, MOST_COLUMNS))
         self.redraw()
 
     def redraw(self) -> None:
