@@ -15,11 +15,13 @@
 
 /* Requests that are under way at once, or whose notes are kept for the next time. */
 #define NOTES_MAX 16384
+#define NOTES_LITTLE 2048
 #define OWNERS_MAX 2048
+#define OWNERS_LITTLE 256
 #define SHARDS_MAX 4
 
 /* Whether block_rq_issue and its like have the queue before the request (and one more before both). */
-static int queue_comes_first(void)
+static int find_queue_first(void)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
 	const struct btf_type *type = NULL;
@@ -37,6 +39,15 @@ static int queue_comes_first(void)
 	return first;
 }
 
+static int queue_comes_first(void)
+{
+	static int known = -1;
+
+	if (known < 0)
+		known = find_queue_first();
+	return known;
+}
+
 static void size_map(struct bpf_object *object, const char *name, __u32 entries)
 {
 	struct bpf_map *map = bpf_object__find_map_by_name(object, name);
@@ -49,12 +60,13 @@ void block_prepare(struct bpf_object *object, const struct maps *maps,
 		   const struct ebtop_settings *settings)
 {
 	__u32 shards = maps->shards < SHARDS_MAX ? maps->shards : SHARDS_MAX;
+	__u32 notes = maps->little_memory ? NOTES_LITTLE : NOTES_MAX;
 	size_t size = 0;
 	struct block_bpf__rodata *constants = object_constants(object, &size);
 
 	(void)settings;
-	size_map(object, "block_notes", NOTES_MAX);
-	size_map(object, "block_owners", OWNERS_MAX);
+	size_map(object, "block_notes", notes);
+	size_map(object, "block_owners", maps->little_memory ? OWNERS_LITTLE : OWNERS_MAX);
 	size_map(object, "block_lanes", EBTOP_DISKS_MAX * shards);
 	size_map(object, "block_ends", maps->slot_count);
 	if (!constants || size < sizeof(*constants))
@@ -62,5 +74,5 @@ void block_prepare(struct bpf_object *object, const struct maps *maps,
 	constants->cfg_queue_first = (__u32)queue_comes_first();
 	constants->cfg_shards = shards;
 	constants->cfg_shared = shards < maps->cpus;
-	constants->cfg_notes_kept = NOTES_MAX / 2;
+	constants->cfg_notes_kept = notes / 2;
 }

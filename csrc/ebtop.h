@@ -70,6 +70,10 @@ struct ebtop_settings {
 	__u32 allocations;    /* 1: an event for each call that changes what is mapped */
 	__u32 symbols_ahead; /* 1: the kernel's symbols are read now, not when a stack needs them */
 	__u32 slow; /* bits 1 << enum ebtop_slow_kind: each that took filter.slow_ns is an event */
+	__u32 threads;       /* room for so many; 0: the default */
+	__u32 connections;   /* likewise */
+	__u32 little_memory; /* 1: tables whose room was not named are small */
+	__u32 pad;
 	struct ebtop_hook hook;     /* for kfunc */
 	struct ebtop_config filter; /* pid, uid, flags, port, min_*; the rest is the session's */
 	char syscall_kinds[EBTOP_SYSCALL_NUMBERS]; /* EBTOP_KIND_* and category, by number */

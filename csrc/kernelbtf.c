@@ -8,11 +8,13 @@
  *
  * An excerpt has ids of its own. Who asks for a type by name, to attach to it, gets the kernel's id.
  * Modules are not looked at for an object that has an excerpt: nothing that ebtop names is in one.
- * Between loads nothing is kept: the memory would be a large part of ebtop's own.
+ * Between loads nothing is kept: the memory would be a large part of ebtop's own. While several objects
+ * are loaded only what they need is: it is learnt first, and the whole is gone before maps are made.
  */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,6 +40,25 @@ static __u32 index_size; /* a power of two */
 static int sharers;
 static pthread_t reader;
 static int reading;
+
+#define KEPT_MAX 16
+#define TARGETS_MAX 160
+
+/* The excerpt for an object, by the object's name. */
+static struct kept {
+	char name[16];
+	void *types;
+	__u32 bytes;
+} kept[KEPT_MAX];
+static int kept_count;
+
+/* What programs attach to, and the kernel's id of it; 0: it has none. */
+static struct target {
+	char name[64];
+	__u32 kind;
+	__s32 id;
+} targets[TARGETS_MAX];
+static int target_count;
 
 static __thread const struct bpf_object *loading;
 static __thread const struct btf *handed; /* the excerpt that `loading` works with */
@@ -146,15 +167,117 @@ static struct btf *whole(void)
 	return shared;
 }
 
+/* ---- what is learnt before ---- */
+
+static void forget_whole(void)
+{
+	if (reading)
+		pthread_join(reader, NULL);
+	reading = 0;
+	btf__free(shared);
+	free(index_ids);
+	shared = NULL;
+	index_ids = NULL;
+	index_size = 0;
+}
+
+static const struct target *target_of(const char *name, __u32 kind)
+{
+	for (int i = 0; i < target_count; i++)
+		if (targets[i].kind == kind && !strcmp(targets[i].name, name))
+			return &targets[i];
+	return NULL;
+}
+
+/* As libbpf forms the name of the type from that of the section. */
+static void learn_target(const struct bpf_program *program)
+{
+	static const struct {
+		const char *section, *prefix;
+		__u32 kind;
+	} kinds[] = {
+		{ "tp_btf/", "btf_trace_", BTF_KIND_TYPEDEF },
+		{ "fentry/", "", BTF_KIND_FUNC },
+		{ "fexit/", "", BTF_KIND_FUNC },
+		{ "iter/", "bpf_iter_", BTF_KIND_FUNC },
+	};
+	const char *section = bpf_program__section_name(program);
+	struct target target = { 0 };
+
+	section += *section == '?';
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		size_t length = strlen(kinds[i].section);
+
+		if (strncmp(section, kinds[i].section, length) != 0)
+			continue;
+		snprintf(target.name, sizeof(target.name), "%s%s", kinds[i].prefix,
+			 section + length);
+		target.kind = kinds[i].kind;
+	}
+	if (!target.kind || target_count == TARGETS_MAX || target_of(target.name, target.kind))
+		return;
+	target.id = __real_btf__find_by_name_kind(shared, target.name, target.kind);
+	targets[target_count++] = target;
+}
+
+static const struct kept *kept_for(const struct bpf_object *object)
+{
+	for (int i = 0; i < kept_count; i++)
+		if (!strcmp(kept[i].name, bpf_object__name(object)))
+			return &kept[i];
+	return NULL;
+}
+
+static void keep(const char *name, const struct btf *excerpt)
+{
+	struct kept *one = &kept[kept_count];
+	const void *data = btf__raw_data(excerpt, &one->bytes);
+
+	one->types = data ? malloc(one->bytes) : NULL;
+	if (!one->types)
+		return;
+	memcpy(one->types, data, one->bytes);
+	snprintf(one->name, sizeof(one->name), "%s", name);
+	kept_count++;
+}
+
+void kernelbtf_learn(const struct bpf_object *object)
+{
+	struct bpf_program *program;
+	struct btf *excerpt;
+
+	if (!sharers || kept_count == KEPT_MAX || kept_for(object) || !whole() || !index_size)
+		return;
+	excerpt = excerpt_make(shared, bpf_object__btf(object));
+	if (!excerpt)
+		return;
+	keep(bpf_object__name(object), excerpt);
+	btf__free(excerpt);
+	bpf_object__for_each_program(program, object)
+		learn_target(program);
+}
+
+void kernelbtf_learnt(void)
+{
+	pthread_mutex_lock(&lock);
+	forget_whole();
+	pthread_mutex_unlock(&lock);
+}
+
 /* ---- what libbpf calls ---- */
 
 struct btf *__wrap_btf__load_vmlinux_btf(void)
 {
 	const struct btf *local = loading ? bpf_object__btf(loading) : NULL;
+	const struct kept *one = loading && sharers ? kept_for(loading) : NULL;
 	struct btf *found = NULL;
 
 	if (!sharers)
 		return __real_btf__load_vmlinux_btf();
+	if (one) {
+		handed = found = btf__new(one->types, one->bytes);
+		return found;
+	}
 	if (!whole())
 		return NULL;
 	if (local && index_size)
@@ -166,9 +289,16 @@ struct btf *__wrap_btf__load_vmlinux_btf(void)
 __s32 __wrap_btf__find_by_name_kind(const struct btf *btf, const char *name, __u32 kind)
 {
 	struct named named = { name, strlen(name), 0 };
+	const struct target *target = target_of(name, kind);
 
 	if (!btf || btf != handed)
 		return __real_btf__find_by_name_kind(btf, name, kind);
+	if (target && target->id < 0)
+		errno = -target->id;
+	if (target)
+		return target->id;
+	if (!whole())
+		return -ENOENT;
 	if (kind != BTF_KIND_TYPEDEF || essential_length(name) != named.length)
 		return __real_btf__find_by_name_kind(shared, name, kind);
 	named.at = hash_of(name, named.length);
@@ -232,12 +362,8 @@ void kernelbtf_drop(void)
 {
 	if (--sharers)
 		return;
-	if (reading)
-		pthread_join(reader, NULL);
-	reading = 0;
-	btf__free(shared);
-	free(index_ids);
-	shared = NULL;
-	index_ids = NULL;
-	index_size = 0;
+	forget_whole();
+	while (kept_count)
+		free(kept[--kept_count].types);
+	target_count = 0;
 }

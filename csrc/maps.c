@@ -19,10 +19,12 @@
 #define THREADS_MAX 65536
 #define CONNECTIONS_MAX 65536
 #define EVENTS_BYTES (1u << 20)
+#define EVENTS_BYTES_LITTLE (1u << 18)
 #define EVENTS_BYTES_MAX (1u << 30)
-#define SHARDS_MAX 16       /* 1.1 MiB each; with more CPUs they are shared */
-#define FILES_MAX 512       /* of the process that is looked at; half a KiB each */
-#define STACKS_MAX 4096     /* distinct ones; hundreds were met */
+#define SHARDS_MAX 16   /* 1.1 MiB each; with more CPUs they are shared */
+#define FILES_MAX 512   /* of the process that is looked at; half a KiB each */
+#define STACKS_MAX 4096 /* distinct ones; hundreds were met */
+#define STACKS_LITTLE 1024
 #define PIDS_MAX (1u << 22) /* the kernel's PID_MAX_LIMIT */
 
 struct shape {
@@ -176,7 +178,7 @@ __u32 maps_room(const struct maps *maps, enum shared_map which)
 	case MAP_LOSSES:
 		return EBTOP_LOSSES;
 	case MAP_WAIT_STACKS:
-		return STACKS_MAX;
+		return maps->little_memory ? STACKS_LITTLE : STACKS_MAX;
 	case MAP_STACK_COUNTS:
 		return STACKS_MAX / 4;
 	case MAP_FILE_COUNTS:
@@ -205,7 +207,12 @@ void maps_drop(struct maps *maps, enum shared_map which)
 	maps->fd[which] = -1;
 }
 
-int maps_open(struct maps *maps, __u32 events_bytes, struct ebtop_error *err)
+static __u32 or_default(__u32 wanted, __u32 otherwise)
+{
+	return wanted ? wanted : otherwise;
+}
+
+int maps_open(struct maps *maps, const struct ebtop_settings *settings, struct ebtop_error *err)
 {
 	int cpus = libbpf_num_possible_cpus(), ret = 0;
 
@@ -213,10 +220,14 @@ int maps_open(struct maps *maps, __u32 events_bytes, struct ebtop_error *err)
 	if (cpus < 0)
 		return error_set(err, cpus, "maps", "cannot read /sys/devices/system/cpu/possible");
 	maps->cpus = (__u32)cpus;
-	maps->slot_count = 1 + maps->cpus + limit(for_tests("EBTOP_THREADS_MAX"), THREADS_MAX);
-	maps->connections = limit(for_tests("EBTOP_CONNECTIONS_MAX"), CONNECTIONS_MAX);
-	maps->shards = shards_for(maps->cpus);
-	maps->events_bytes = ring_bytes(events_bytes ? events_bytes : EVENTS_BYTES);
+	maps->little_memory = (int)settings->little_memory;
+	maps->slot_count = 1 + maps->cpus +
+			   limit(for_tests("EBTOP_THREADS_MAX"), or_default(settings->threads, THREADS_MAX));
+	maps->connections =
+		limit(for_tests("EBTOP_CONNECTIONS_MAX"), or_default(settings->connections, CONNECTIONS_MAX));
+	maps->shards = maps->little_memory ? 1 : shards_for(maps->cpus);
+	maps->events_bytes = ring_bytes(or_default(
+		settings->events_bytes, maps->little_memory ? EVENTS_BYTES_LITTLE : EVENTS_BYTES));
 	for (int i = 0; !ret && i < MAPS_AT_ONCE; i++)
 		ret = maps_add(maps, i, err);
 	return ret;

@@ -43,10 +43,10 @@ struct maps {
 	__u32 shards;     /* copies of the lanes of system calls: a power of two */
 	__u32 events_bytes;
 	__u32 connections; /* room for so many */
+	int little_memory; /* tables are small */
 };
 
-/* `events_bytes`: size of the ring buffer, 0 for the default. */
-int maps_open(struct maps *maps, __u32 events_bytes, struct ebtop_error *err);
+int maps_open(struct maps *maps, const struct ebtop_settings *settings, struct ebtop_error *err);
 void maps_close(struct maps *maps);
 /* Makes a map that is not there yet; 0 or -errno. */
 int maps_add(struct maps *maps, enum shared_map which, struct ebtop_error *err);

@@ -175,15 +175,35 @@ static const struct probe_variant *needed(struct probe *probe, const struct prob
 	return &probe->needed;
 }
 
-static int load_variant(struct probe *probe, const struct probe_variant *variant,
-			const struct maps *maps, const struct ebtop_settings *settings)
+static struct bpf_object *open_object(const struct probe *probe)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = probe->kind->name);
 	size_t size;
 	const void *bytes = probe->kind->elf_bytes(&size);
+
+	return bpf_object__open_mem(bytes, size, &opts);
+}
+
+void probe_learn(const struct probe *probe, const struct maps *maps,
+		 const struct ebtop_settings *settings)
+{
+	struct bpf_object *object = open_object(probe);
+
+	if (!object)
+		return;
+	kernelbtf_learn(object);
+	/* constants may come from there too */
+	if (probe->kind->prepare)
+		probe->kind->prepare(object, maps, settings);
+	bpf_object__close(object);
+}
+
+static int load_variant(struct probe *probe, const struct probe_variant *variant,
+			const struct maps *maps, const struct ebtop_settings *settings)
+{
 	int ret;
 
-	probe->object = bpf_object__open_mem(bytes, size, &opts);
+	probe->object = open_object(probe);
 	if (!probe->object)
 		return -errno;
 	probe->variant = needed(probe, variant, settings);

@@ -61,6 +61,9 @@ struct probe {
 	char reason[200];
 };
 
+/* Has what loading it will take of the kernel's types kept, so that they need not all be there. */
+void probe_learn(const struct probe *probe, const struct maps *maps,
+		 const struct ebtop_settings *settings);
 /*
  * Loads what probe_open() will then only have to attach, without saying what became of it. Several
  * probes may do so at once, in a thread each.

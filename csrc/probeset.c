@@ -12,6 +12,7 @@
 
 #include "ahead.h"
 #include "error.h"
+#include "kernelbtf.h"
 #include "probeset_parts.h"
 
 #define COMES_AND_GOES                                                                             \
@@ -76,7 +77,8 @@ static int add_maps(struct maps *maps, const enum shared_map *which, int count)
 static void load_ahead(struct probeset *set, __u32 wanted)
 {
 	struct probe *probes[EBTOP_PROBES];
-	int count = 0;
+	size_t which[AHEAD];
+	int count = 0, found = 0;
 
 	/* what the verifier says is better heard of one at a time */
 	if (set->settings.verifier_stats || set->settings.debug)
@@ -89,12 +91,18 @@ static void load_ahead(struct probeset *set, __u32 wanted)
 		struct probe *probe = &set->probes[ahead_of[i].probe];
 
 		if (wanted & BIT(ahead_of[i].probe) && !probe->ahead &&
-		    probe->state != EBTOP_PROBE_ON &&
-		    !add_maps(set->maps, ahead_of[i].map, ahead_of[i].maps))
-			probes[count++] = probe;
+		    probe->state != EBTOP_PROBE_ON)
+			which[found++] = i;
 	}
-	if (count > 1)
-		ahead_load(probes, count, set->maps, &set->settings);
+	if (found < 2)
+		return;
+	for (int i = 0; i < found; i++)
+		probe_learn(&set->probes[ahead_of[which[i]].probe], set->maps, &set->settings);
+	kernelbtf_learnt();
+	for (int i = 0; i < found; i++)
+		if (!add_maps(set->maps, ahead_of[which[i]].map, ahead_of[which[i]].maps))
+			probes[count++] = &set->probes[ahead_of[which[i]].probe];
+	ahead_load(probes, count, set->maps, &set->settings);
 }
 
 /* What nobody opened goes again, and its maps, which without sched have no use. */

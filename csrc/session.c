@@ -131,7 +131,7 @@ static void serve_slots(void *context)
 static int open_parts(struct ebtop_session *session, const struct ebtop_settings *settings,
 		      struct ebtop_error *err)
 {
-	int ret = maps_open(&session->maps, settings->events_bytes, err);
+	int ret = maps_open(&session->maps, settings, err);
 
 	if (ret)
 		return ret;

@@ -103,6 +103,7 @@ def read_machine(root: str = "") -> dict[str, Any]:
         "perf_event_paranoid": _setting(f"{root}/proc/sys/kernel/perf_event_paranoid"),
         "tracefs": next((p for p in _TRACEFS if os.path.exists(f"{root}{p}/events")), None),
         "memlock_bytes": _memlock_bytes(),
+        "room": _room(),
         "own_pid_namespace": in_own_pid_namespace(f"{root}/proc"),
     }
 
@@ -132,6 +133,16 @@ def _setting(path: str) -> Optional[int]:
         return int(read_small(path) or b"")
     except ValueError:
         return None
+
+
+def _room() -> Optional[str]:
+    """What less memory than all tables take comes to; None where there is enough."""
+    from ebtop.room import choose
+
+    try:
+        return choose().about
+    except EbtopError as error:
+        return str(error)
 
 
 def _memlock_bytes() -> Optional[int]:
@@ -242,6 +253,7 @@ def _machine_lines(machine: dict[str, Any]) -> Iterator[str]:
         "kernel.unprivileged_bpf_disabled": shown(machine["unprivileged_bpf_disabled"]),
         "kernel.bpf_stats_enabled": shown(machine["bpf_stats_enabled"]),
         "kernel.perf_event_paranoid": shown(machine["perf_event_paranoid"]),
+        "memory": machine["room"] or "enough for all tables",
         "locked memory limit": "unlimited" if limit is None else f"{limit} bytes",
         "own pid namespace": PID_NAMESPACE.replace("in a pid namespace", "yes")
         if machine["own_pid_namespace"]

@@ -41,6 +41,7 @@ from ebtop.layout import (
 )
 from ebtop.netstat import ListenCounts
 from ebtop.prototype import Hook, Param, Prototype
+from ebtop.room import Room, choose
 from ebtop.snapshot import (
     EVERYONE,
     CpuParts,
@@ -130,7 +131,9 @@ class Session:
         allocations: bool = False,
         slow: Iterable[str] = (),
         accepts: int = 0,
+        room: Optional[Room] = None,
     ) -> None:
+        room = room or choose()
         error = ffi.new("struct ebtop_error *")
         settings = ffi.new("struct ebtop_settings *")
         settings.probes = _probe_bits(probes)
@@ -141,6 +144,9 @@ class Session:
         settings.symbols_ahead = symbols_ahead
         settings.allocations = allocations
         settings.slow = sum(1 << SLOW_KINDS.index(kind) for kind in slow)
+        settings.threads = room.threads
+        settings.connections = room.connections
+        settings.little_memory = room.little
         if hook is not None:
             settings.hook = _hook(hook)
         settings.filter = _config(filter)
@@ -165,6 +171,7 @@ class Session:
         self._cpu_stat = CpuStat()
         self.lacks: Optional[str] = None
         """Why it has less than was asked for, where that has to be said."""
+        self.room = room
         fd = lib.ebtop_event_fd(handle)
         self.event_fd: Optional[int] = fd if fd >= 0 else None
 

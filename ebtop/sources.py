@@ -105,11 +105,10 @@ def note(source: Source) -> Optional[str]:
     """What the reader of samples has to know of this source, in one line."""
     if isinstance(source, ProcSource):
         return f"reading /proc only: {source.reason}" if source.reason else None
-    if source.lacks:
-        return f"no exact times: {source.lacks}"
-    if in_own_pid_namespace():
-        return PID_NAMESPACE
-    return None
+    notes = [f"no exact times: {source.lacks}"] if source.lacks else []
+    notes += [source.room.about] if source.room.about else []
+    notes += [PID_NAMESPACE] if in_own_pid_namespace() else []
+    return "; ".join(notes) or None
 
 
 def _refused(options: Options, error: EbtopError) -> tuple[ProbeStatus, ...]:

@@ -21,6 +21,7 @@ from ebtop.errors import EbtopError, PermissionDenied, Unsupported
 from ebtop.functions import Target
 from ebtop.options import Options
 from ebtop.output import OutputClosed, Unread, say, write_all
+from ebtop.room import choose
 from ebtop.session import Session
 from ebtop.signals import Signals
 from ebtop.snapshot import Stream
@@ -41,6 +42,8 @@ UNWRITTEN = "unwritten"
 _SETTLE_S, _PAUSE_S = 0.15, 0.01
 """After the probes are gone an event that was being made may still come, and the end of a process
 is held back until it is off its CPU."""
+_LIGHT = frozenset(("sched", "life", "kfunc", "signals"))
+"""Probes without tables of their own."""
 
 
 def run(options: Options, signals: Signals) -> None:
@@ -78,6 +81,7 @@ def open_session(options: Options, signals: Signals, target: Optional[Target] = 
                 transitions=options.command == "tcp",
                 allocations=options.command == "mem",
                 slow=options.kinds,
+                room=choose(light=_LIGHT.issuperset(needed)),
             )
     except EbtopError as error:
         raise refusal(error) from error
