@@ -95,7 +95,8 @@ def make_ffi() -> FFI:
         include_dirs=["csrc", "bpf", *relative([tree, tree / "include" / "uapi"])],
         define_macros=macros,
         extra_compile_args=["-std=gnu11", "-O2", "-g0", *WARNINGS, *LEAN],
-        extra_link_args=["-pthread", "-Wl,--gc-sections", *WRAPS],
+        # what is called is found at the start: later standby.c has no memory to look in
+        extra_link_args=["-pthread", "-Wl,--gc-sections,-z,now", *WRAPS],
         py_limited_api=limited_api(),
     )
     return ffi

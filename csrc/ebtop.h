@@ -112,6 +112,23 @@ struct ebtop_privileges {
 	__u32 gid;
 };
 
+/* Who stands by for whom. */
+struct ebtop_standby {
+	__u32 command, watcher; /* both its children */
+	__s32 go;               /* the command waits at the other end, and begins with a `!` */
+	__s32 asks;    /* a byte comes there when the watcher has seen all that the command did */
+	__s32 answers; /* then the command is waited for, and a struct ebtop_ended goes there */
+	__s32 pad;
+};
+
+/* What the kernel says of a command that has ended. */
+struct ebtop_ended {
+	__u64 user_ns, kernel_ns, peak_rss_kib, minor_faults, major_faults;
+	__u64 blocks_in, blocks_out, voluntary_switches, involuntary_switches;
+	__s32 status; /* of wait(2) */
+	__s32 pad;
+};
+
 #define EBTOP_ERROR_NAMES 134
 #define EBTOP_LINES_BYTES 1048576
 
@@ -212,6 +229,9 @@ int ebtop_is_elevated(void);
 int ebtop_drop_privileges(const struct ebtop_privileges *keep, struct ebtop_error *err);
 /* execve(2) with any strings for an environment; comes back with -errno only. */
 int ebtop_execute(const char *path, char *const *words, char *const *environment);
+/* Gives back all memory, passes on signals, and ends with the command's status, or, where that was
+ * never let go, with the watcher's. Does not return. */
+void ebtop_stand_by(const struct ebtop_standby *who);
 /* What BTF knows of a function, of a module or (NULL) of the kernel itself: 0, -ENOENT when that is
  * nothing, or -errno. */
 int ebtop_function(const char *name, const char *module, struct ebtop_prototype *ret);

@@ -13,9 +13,10 @@ import os
 import signal
 import stat
 from collections.abc import Callable
-from typing import Optional
+from typing import Any, Optional, Protocol
 
 from ebtop.environment import BY_PYTHON, as_mapping, as_strings, given, ignored_signals
+from ebtop.output import say
 from ebtop.privilege import User
 
 NOT_FOUND, NOT_EXECUTABLE = 127, 126
@@ -24,6 +25,14 @@ _DEFAULT_PATH = b"/usr/local/bin:/usr/bin:/bin"
 _ERRNO_BYTES = 4
 _LOOK, _GO = b"?", b"!"
 _MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+
+
+class Parent(Protocol):
+    """The command's parent, where that is another process."""
+
+    def sees_end(self) -> bool: ...
+
+    def wait(self) -> tuple[int, Any]: ...
 
 
 class Command:
@@ -36,6 +45,7 @@ class Command:
         held, self._go = os.pipe()
         self._failed, failed = os.pipe()
         self._said = b""
+        self._parent: Optional[Parent] = None
         self.pid = os.fork()
         if self.pid == 0:
             status = _ABANDONED
@@ -73,7 +83,52 @@ class Command:
         """It shall not begin."""
         os.close(self._go)
         os.close(self._failed)
-        os.waitpid(self.pid, 0)
+        if self._parent is None:
+            os.waitpid(self.pid, 0)
+
+    def has_ended(self) -> bool:
+        """It is a zombie until somebody waits for it."""
+        if self._parent is not None:
+            return self._parent.sees_end()
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+    def wait(self) -> tuple[int, Any]:
+        """Its status, as wait(2) has it, and what it used, as getrusage(2) has it."""
+        if self._parent is not None:
+            return self._parent.wait()
+        _, status, usage = os.wait4(self.pid, 0)
+        return status, usage
+
+    @property
+    def go(self) -> int:
+        """The descriptor by which it is let go."""
+        return self._go
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether its parent is this process."""
+        return self._parent is None
+
+    def leave_to(self, parent: Parent) -> None:
+        """From now on this is another process than its parent."""
+        self._parent = parent
+
+
+def run_in_place(words: list[str], user: Optional[User]) -> int:
+    """This process becomes the command; it comes back only when that cannot begin."""
+    strings = given() or []
+    _restore_signals(signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN)
+    try:
+        if user is not None:
+            variables = as_mapping(strings)
+            _take_identity(user, variables)
+            strings = as_strings(variables)
+        path = find(os.fsencode(words[0]), as_mapping(strings).get(b"PATH"))
+        _execute(path, [os.fsencode(word) for word in words], strings)
+    except OSError as error:
+        say(f"{words[0]}: {os.strerror(error.errno or errno.EIO)}")
+        return status_of(error.errno or errno.EIO)
+    return _ABANDONED
 
 
 def status_of(error: int) -> int:
@@ -91,10 +146,9 @@ def _become(words: list[str], user: Optional[User], held: int, failed: int) -> i
             strings = as_strings(variables)
         path = find(os.fsencode(words[0]), as_mapping(strings).get(b"PATH"))
         # once more round while it is watched: then its sleep until now is known as such
-        if os.read(held, 1) != _LOOK or os.write(failed, _LOOK) != 1:
-            return _ABANDONED
-        if os.read(held, 1) != _GO:
-            return _ABANDONED
+        while (told := os.read(held, 1)) != _GO:
+            if told != _LOOK or os.write(failed, _LOOK) != 1:
+                return _ABANDONED
         _execute(path, [os.fsencode(word) for word in words], strings)
     except OSError as error:
         os.write(failed, (error.errno or errno.EIO).to_bytes(_ERRNO_BYTES, "little"))

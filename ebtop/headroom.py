@@ -121,6 +121,19 @@ def _plain(word: bytes) -> bytes:
     return _ESCAPED.sub(lambda found: bytes([int(found.group(1), 8) & 255]), word)
 
 
+def dies_together(root: str = "/proc") -> bool:
+    """Whether the kernel, when a limit is met, kills all in the cgroup, or nobody: then nobody
+    can be the first to go."""
+    for group in own_groups(root):
+        if group.version == 2 and number(_read(group, "memory.oom.group")):
+            return True
+        if group.version == 1 and b"oom_kill_disable 1" in (
+            _read(group, "memory.oom_control") or b""
+        ):
+            return True
+    return False
+
+
 # ---- what each leaves ----
 
 _FILES = {

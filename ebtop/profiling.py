@@ -19,8 +19,8 @@ from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Optional
 
-from ebtop import privilege
-from ebtop.command import Command, status_of
+from ebtop import privilege, shelter
+from ebtop.command import Command, run_in_place, status_of
 from ebtop.environment import given
 from ebtop.errors import EXIT_FAILED, EbtopError, UsageError
 from ebtop.options import Options
@@ -49,12 +49,18 @@ def run(options: Options) -> int:
     if about:
         say(about)
     files = Files(options.output, options.samples, user)
+    limit = shelter.limit() if options.words else None
+    if limit and limit.unwatched:
+        say(limit.unwatched)
+        return run_in_place(list(options.words), user)
     command = Command(list(options.words), user) if options.words else None
+    if command and limit:
+        shelter.stand_by(command, user)
     watched = command.pid if command else options.pids[0]
-    signals = _Signals(command.pid if command else None)
+    signals = _Signals(command.pid if command and command.is_ours else None)
     with signals:
         try:
-            course = _Course(options, files, watched, command, signals, user)
+            course = _Course(options, files, watched, command, signals, user, limit)
         except BaseException:
             if command:
                 command.abandon()
@@ -99,7 +105,7 @@ class _Course:
 
     def __init__(
         self, options: Options, files: Files, pid: int, command: Optional[Command],
-        signals: _Signals, user: Optional[privilege.User],
+        signals: _Signals, user: Optional[privilege.User], limit: Optional[shelter.Limit],
     ) -> None:  # fmt: skip
         from ebtop.host import read_small
         from ebtop.sources import note
@@ -109,7 +115,7 @@ class _Course:
         self._command = command
         self._signals = signals
         with signals.at_once(lambda number: 128 + number), _imports():
-            self._source = _open_source(options, pid)
+            self._source = _open_source(options, pid, limit)
         self._source.refresh(cost=True)  # the kernel's statistics take privileges to switch on
         self._drop(user)
         from ebtop.kintree import KinTree
@@ -150,7 +156,7 @@ class _Course:
             if self._command is not None:
                 error = self._command.release()
                 if error is not None:
-                    os.waitpid(self._command.pid, 0)
+                    self._command.wait()
                     word = self._command.words[0]
                     say(f"{word}: {os.strerror(error)}")
                     return status_of(error)
@@ -182,7 +188,7 @@ class _Course:
 
     def _is_over(self, stop: Optional[float]) -> bool:
         if self._command is not None:
-            return _has_ended(self._command.pid)
+            return self._command.has_ended()
         late = stop is not None and time.monotonic() >= stop
         return late or self._signals.wanted or not _lives(self._tree.pid)
 
@@ -237,7 +243,7 @@ class _Course:
         self._settle()
         code = None
         if self._command is not None:
-            _, status, usage = os.wait4(self._command.pid, 0)
+            status, usage = self._command.wait()
             code = os.WTERMSIG(status) + 128 if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
             self._signals.pid = None
             self._usage = _usage(usage, self._held_ns)
@@ -314,7 +320,7 @@ def _import_all(done: Any) -> None:
         done.release()
 
 
-def _open_source(options: Options, pid: int) -> Any:
+def _open_source(options: Options, pid: int, limit: Optional[shelter.Limit]) -> Any:
     from ebtop.errors import Unsupported
     from ebtop.host import in_own_pid_namespace
     from ebtop.procfs import ProcSource
@@ -325,7 +331,8 @@ def _open_source(options: Options, pid: int) -> Any:
         if options.source == "bpf":
             raise Unsupported(why)
         return ProcSource(reason=why, connections=False)
-    return open_source(replace(options, pids=(pid,), descendants=True))
+    asked = replace(options, pids=(pid,), descendants=True)
+    return open_source(asked, tables_bytes=limit.tables_bytes if limit else None)
 
 
 def _usage(usage: Any, held_ns: Optional[int]) -> Usage:
@@ -367,11 +374,6 @@ def _pidfd(pid: int) -> Optional[int]:
         if isinstance(error, ProcessLookupError):
             raise UsageError(f"there is no process {pid}") from None
         return None
-
-
-def _has_ended(pid: int) -> bool:
-    flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
-    return os.waitid(os.P_PID, pid, flags) is not None
 
 
 def _lives(pid: int) -> bool:

@@ -52,21 +52,34 @@ class Room:
 
     def bytes(self, cpus: int, pids: int) -> int:
         """What it takes, of ebtop's own growth and the kernel's."""
+        own = LIGHT_BYTES if self.light else OWN_BYTES
+        return self.tables(cpus, pids) + LOADING_BYTES + own
+
+    def tables(self, cpus: int, pids: int) -> int:
+        """What the kernel holds as long as ebtop runs."""
         if self.light:
-            return self.threads * LIGHT_THREAD_BYTES + pids * 4 + LOADING_BYTES + LIGHT_BYTES
-        tables = self.threads * THREAD_BYTES + self.connections * CONNECTION_BYTES + pids * 4
+            return self.threads * LIGHT_THREAD_BYTES + pids * 4
+        rows = self.threads * THREAD_BYTES + self.connections * CONNECTION_BYTES + pids * 4
         shared = 1 if self.little else min(cpus, _SHARED_CPUS)
-        fixed = LITTLE_FIXED_BYTES if self.little else FIXED_BYTES
-        return tables + fixed + shared * CPU_BYTES + LOADING_BYTES + OWN_BYTES
+        return rows + (LITTLE_FIXED_BYTES if self.little else FIXED_BYTES) + shared * CPU_BYTES
 
 
-def choose(light: bool = False, root: str = "/proc") -> Room:
-    """What fits here. Raises EbtopError where that is too little to be of use."""
+def choose(light: bool = False, tables_bytes: Optional[int] = None, root: str = "/proc") -> Room:
+    """What fits here. Raises EbtopError where that is too little to be of use.
+
+    `tables_bytes`: what the kernel may hold for it, where that is less than there is.
+    """
     cpus = os.cpu_count() or 1
     pids = number(read_small(f"{root}/sys/kernel/pid_max")) or _MOST_PIDS
     living = living_threads(root)
     whole = replace(wanted(living, cpus, pids), light=light)
-    return fitting(whole, living, cpus, pids, headroom(root))
+    found = fitting(whole, living, cpus, pids, headroom(root))
+    if tables_bytes is None or found.tables(cpus, pids) <= tables_bytes:
+        return found
+    own = whole.bytes(cpus, pids) - whole.tables(cpus, pids)
+    part = Headroom(tables_bytes + own, "part of BPF")
+    why = f"the command comes first: BPF may take {tables_bytes >> 20} MiB of the memory cgroup"
+    return fitting(whole, living, cpus, pids, part, why, own)
 
 
 def wanted(living: int, cpus: int, pids: int) -> Room:
@@ -75,26 +88,25 @@ def wanted(living: int, cpus: int, pids: int) -> Room:
     return Room(threads=min(max(threads, USUAL_THREADS), MOST_THREADS, _power_of_two(pids)))
 
 
-def fitting(whole: Room, living: int, cpus: int, pids: int, left: Optional[Headroom]) -> Room:
-    """The largest that there is memory for."""
+def fitting(
+    whole: Room, living: int, cpus: int, pids: int, left: Optional[Headroom],
+    why: Optional[str] = None, own: int = 0,
+) -> Room:  # fmt: skip
+    """The largest that there is memory for. `why` says how much that is, without `own`."""
     if left is None or whole.bytes(cpus, pids) <= left.left:
         return whole
+    why = why or f"the {left.what} leaves {left.left >> 20} MiB"
     least = max(LEAST_THREADS, _power_of_two(living + living // 4))
     threads, connections = whole.threads, whole.connections
     while threads > least or connections > LEAST_CONNECTIONS:
         threads = max(least, threads // 2)
         connections = max(LEAST_CONNECTIONS, connections // 2)
-        about = (
-            f"the {left.what} leaves {left.left >> 20} MiB:"
-            f" room for {threads} threads and {connections} connections"
-        )
+        about = f"{why}: room for {threads} threads and {connections} connections"
         room = Room(threads, connections, True, about, whole.light)
         if room.bytes(cpus, pids) <= left.left:
             return room
     need = Room(least, LEAST_CONNECTIONS, True, None, whole.light).bytes(cpus, pids)
-    raise EbtopError(
-        f"the {left.what} leaves {left.left >> 20} MiB, and BPF takes {(need >> 20) + 1}"
-    )
+    raise EbtopError(f"{why}, and BPF takes {(need - own >> 20) + 1}")
 
 
 def living_threads(root: str = "/proc") -> int:

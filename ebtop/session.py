@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import time
 from dataclasses import replace
-from typing import Any, Iterable, Optional
+from typing import Any, Iterable, NoReturn, Optional
 
 from ebtop import host, syscallnames, waitreasons
 from ebtop._core import ffi, lib
@@ -423,6 +423,22 @@ def drop_privileges(capabilities: int, uid: Optional[int], gid: int) -> None:
     user = lib.EBTOP_ANY_UID if uid is None else uid
     keep = ffi.new("struct ebtop_privileges *", (capabilities, user, gid))
     _check(lib.ebtop_drop_privileges(keep, error), error)
+
+
+def stand_by(command: int, watcher: int, go: int, asks: int, answers: int) -> NoReturn:
+    """This process gives back all memory, and lives on as the command's parent until both end."""
+    lib.ebtop_stand_by(ffi.new("struct ebtop_standby *", (command, watcher, go, asks, answers)))
+    raise AssertionError("it came back")
+
+
+ENDED_BYTES: int = ffi.sizeof("struct ebtop_ended")
+
+
+def ended(data: bytes) -> tuple[int, dict[str, int]]:
+    """The status of a command's end, and what it used, as `stand_by` says it."""
+    row = ffi.from_buffer("struct ebtop_ended *", data)
+    names = [name for name, _ in ffi.typeof("struct ebtop_ended").fields]
+    return row.status, {name: getattr(row, name) for name in names}
 
 
 def variants(probe: str) -> list[tuple[str, ...]]:

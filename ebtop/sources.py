@@ -18,6 +18,7 @@ from ebtop.errors import EbtopError, PermissionDenied, Unsupported
 from ebtop.host import in_own_pid_namespace
 from ebtop.options import PROBES, Options
 from ebtop.procfs import ProcSource
+from ebtop.room import choose
 from ebtop.session import Session, without_sched
 from ebtop.snapshot import ProbeStatus
 
@@ -31,8 +32,13 @@ PID_NAMESPACE = (
 _SUDO_PATHS = ("/usr/bin/sudo", "/bin/sudo", "/usr/local/bin/sudo", "/run/wrappers/bin/sudo")
 
 
-def open_source(options: Options, verifier_stats: bool = False) -> Source:
-    """Raises PermissionDenied or Unsupported only when BPF was insisted on."""
+def open_source(
+    options: Options, verifier_stats: bool = False, tables_bytes: Optional[int] = None
+) -> Source:
+    """Raises PermissionDenied or Unsupported only when BPF was insisted on.
+
+    `tables_bytes`: the kernel's tables may take so much.
+    """
     # a report of those that happened to be open at a sample would mislead
     connections = "tcp" in (options.probes or PROBES) and options.command != "run"
     if options.source == "proc":
@@ -48,6 +54,7 @@ def open_source(options: Options, verifier_stats: bool = False) -> Source:
             symbols_ahead=options.command == "run",
             # a screen would be written over
             debug=options.debug and options.command != "dashboard",
+            room=choose(tables_bytes=tables_bytes),
         )
         return session if options.command == "doctor" else _worth(session, options)
     except EbtopError as error:
