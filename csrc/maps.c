@@ -221,10 +221,11 @@ int maps_open(struct maps *maps, const struct ebtop_settings *settings, struct e
 		return error_set(err, cpus, "maps", "cannot read /sys/devices/system/cpu/possible");
 	maps->cpus = (__u32)cpus;
 	maps->little_memory = (int)settings->little_memory;
-	maps->slot_count = 1 + maps->cpus +
-			   limit(for_tests("EBTOP_THREADS_MAX"), or_default(settings->threads, THREADS_MAX));
-	maps->connections =
-		limit(for_tests("EBTOP_CONNECTIONS_MAX"), or_default(settings->connections, CONNECTIONS_MAX));
+	maps->slot_count =
+		1 + maps->cpus +
+		limit(for_tests("EBTOP_THREADS_MAX"), or_default(settings->threads, THREADS_MAX));
+	maps->connections = limit(for_tests("EBTOP_CONNECTIONS_MAX"),
+				  or_default(settings->connections, CONNECTIONS_MAX));
 	maps->shards = maps->little_memory ? 1 : shards_for(maps->cpus);
 	maps->events_bytes = ring_bytes(or_default(
 		settings->events_bytes, maps->little_memory ? EVENTS_BYTES_LITTLE : EVENTS_BYTES));
