@@ -87,7 +87,7 @@ def test_without_a_tracepoint_only_its_own_values_are_unknown(program: str) -> N
     with_it = {"syscall", "block", "vfs", "tcp", "stacks", "mem"}  # which count beside its slots
     off = {"sched": {"sched", *with_it}, "life": {"life"}}[lost]
     running = {n: "unsupported" if n in off else "on" for n in states}
-    running |= {"open": "off", "kfunc": "off"}
+    running |= {"open": "off", "kfunc": "off", "signals": "off"}
     if lost == "sched":
         running["sockets"] = "off"  # it comes with tcp
     assert states == running
