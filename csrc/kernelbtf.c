@@ -257,11 +257,10 @@ void kernelbtf_learn(const struct bpf_object *object)
 		learn_target(program);
 }
 
+/* The reader may not have begun yet: it is waited for first, without the lock that it will want. */
 void kernelbtf_learnt(void)
 {
-	pthread_mutex_lock(&lock);
 	forget_whole();
-	pthread_mutex_unlock(&lock);
 }
 
 /* ---- what libbpf calls ---- */
