@@ -50,7 +50,7 @@ def cgroup_headroom(root: str = "/proc") -> Optional[Headroom]:
 
 
 def _machine(root: str) -> Iterator[Headroom]:
-    available = parse_meminfo(read_small(f"{root}/meminfo"))[1]
+    available = parse_meminfo(read_small(f"{root}/meminfo")).get(b"MemAvailable")
     if available is not None:
         yield Headroom(available, MACHINE)
 
