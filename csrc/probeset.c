@@ -44,7 +44,7 @@ void open_one(struct probeset *set, enum ebtop_probe which)
 #define MAPS_MAX 6
 
 /* Dearest first, so that no long one is left for the end; with the maps that must be there before. */
-static const struct {
+static const struct ahead {
 	enum ebtop_probe probe;
 	int maps; /* how many of: */
 	enum shared_map map[MAPS_MAX];
@@ -74,11 +74,19 @@ static int add_maps(struct maps *maps, const enum shared_map *which, int count)
 	return 0;
 }
 
+static int has_connections(const struct ahead *one)
+{
+	for (int i = 0; i < one->maps; i++)
+		if (one->map[i] == MAP_CONNECTIONS)
+			return 1;
+	return 0;
+}
+
 static void load_ahead(struct probeset *set, __u32 wanted)
 {
 	struct probe *probes[EBTOP_PROBES];
 	size_t which[AHEAD];
-	int count = 0, found = 0;
+	int found = 0;
 
 	/* what the verifier says is better heard of one at a time */
 	if (set->settings.verifier_stats || set->settings.debug)
@@ -99,10 +107,20 @@ static void load_ahead(struct probeset *set, __u32 wanted)
 	for (int i = 0; i < found; i++)
 		probe_learn(&set->probes[ahead_of[which[i]].probe], set->maps, &set->settings);
 	kernelbtf_learnt();
-	for (int i = 0; i < found; i++)
-		if (!add_maps(set->maps, ahead_of[which[i]].map, ahead_of[which[i]].maps))
-			probes[count++] = &set->probes[ahead_of[which[i]].probe];
-	ahead_load(probes, count, set->maps, &set->settings);
+	/* those of connections last: their table is the largest, and verifying takes room too */
+	for (int round = 0; round < 2; round++) {
+		int count = 0;
+
+		for (int i = 0; i < found; i++) {
+			const struct ahead *one = &ahead_of[which[i]];
+
+			if (has_connections(one) == round &&
+			    !add_maps(set->maps, one->map, one->maps))
+				probes[count++] = &set->probes[one->probe];
+		}
+		if (count)
+			ahead_load(probes, count, set->maps, &set->settings);
+	}
 }
 
 /* What nobody opened goes again, and its maps, which without sched have no use. */
