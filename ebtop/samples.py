@@ -10,9 +10,8 @@ import os
 from collections.abc import Callable
 
 from ebtop import privilege
-from ebtop.budget import SAMPLED, Budget
 from ebtop.arguments import MOST_SIDE
-from ebtop.budget import Budget
+from ebtop.budget import SAMPLED, Budget
 from ebtop.cmdline import CommandLines
 from ebtop.fullness import Warner
 from ebtop.memorylimits import Limits
