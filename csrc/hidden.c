@@ -107,7 +107,7 @@ static __u32 state_of_letter(char letter)
 static int read_stat(const char *folder, struct ebtop_task *record, __u64 *start_ticks)
 {
 	unsigned long long field[STAT_FIELDS] = { 0 };
-	char path[64], text[1024], *name, *at;
+	char path[96], text[1024], *name, *at;
 	ssize_t got;
 	size_t length;
 
@@ -162,7 +162,7 @@ static __u64 status_number(const char *text, const char *name, int word, int kib
 
 static void read_status(const char *folder, struct ebtop_task *record)
 {
-	char path[64], text[4096];
+	char path[96], text[4096];
 
 	snprintf(path, sizeof(path), "%s/status", folder);
 	if (read_text(path, text, sizeof(text)) <= 0)

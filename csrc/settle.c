@@ -44,10 +44,21 @@ static __u64 kernel_by_ticks(const struct thread *thread, __u64 oncpu)
 	return (__u64)((unsigned __int128)oncpu * kernel / (user + kernel));
 }
 
-/* Whether page faults may be a twentieth of the time; or, if they are slow here, a quarter of it. */
-static int faults_count(const struct thread *thread, __u64 oncpu, __u64 inside, __u64 kernel)
+/* Those of a thread that has ended are known with those of its process alone. */
+static __u64 faults_of(const struct accounts *accounts, const struct thread *thread)
 {
-	__u64 faults = thread->sums->interval[EBTOP_MINOR_FAULTS];
+	const struct process *process = thread->process;
+
+	if (!thread->dead || process->faults_pass != accounts->refresh)
+		return thread->sums->interval[EBTOP_MINOR_FAULTS];
+	return grown(process->faults_sum[0], process->faults_last[0]);
+}
+
+/* Whether page faults may be a twentieth of the time; or, if they are slow here, a quarter of it. */
+static int faults_count(const struct accounts *accounts, const struct thread *thread, __u64 oncpu,
+			__u64 inside, __u64 kernel)
+{
+	__u64 faults = faults_of(accounts, thread);
 	__u64 ticks = grown(thread->user_ticks_ns, thread->divided_user_ticks_ns) +
 		      grown(thread->kernel_ticks_ns, thread->divided_kernel_ticks_ns);
 
@@ -62,13 +73,15 @@ static int faults_count(const struct thread *thread, __u64 oncpu, __u64 inside, 
  * kernel's too, and nothing tells how long they take: where they count, the ticks say how much the
  * kernel had, if that is more.
  */
-static int counted_user_time(struct thread *thread, __u64 oncpu, __u64 inside, __u64 *ret)
+static int counted_user_time(const struct accounts *accounts, struct thread *thread, __u64 oncpu,
+			     __u64 inside, __u64 *ret)
 {
 	__u64 kernel = kernel_by_ticks(thread, oncpu);
-	__u64 ticks = faults_count(thread, oncpu, inside, kernel) ? kernel : 0;
+	int faults = faults_count(accounts, thread, oncpu, inside, kernel);
+	__u64 ticks = faults ? kernel : 0;
 
 	*ret = grown(oncpu, ticks > inside ? ticks : inside);
-	return ticks <= inside;
+	return !faults;
 }
 
 static void divide(const struct accounts *accounts, struct thread *thread)
@@ -82,7 +95,7 @@ static void divide(const struct accounts *accounts, struct thread *thread)
 	if (!oncpu)
 		return;
 	if (thread->divided == accounts->refresh)
-		counted = counted_user_time(thread, oncpu, inside, &user);
+		counted = counted_user_time(accounts, thread, oncpu, inside, &user);
 	else if (!accounts->syscalls || !(thread->process->task_flags & PF_KTHREAD)) {
 		counted = 0;
 		if (thread->divided)
