@@ -81,7 +81,6 @@ struct ebtop_config {
 	__u32 epoch;          /* 0, 1, 0, ...: which minimum and maximum a system call goes to */
 	__u32 port;           /* of connections, either end's; 0: every port */
 	__u32 watch;          /* another one whenever more is collected than before */
-	__u32 pad;
 	__u32 look;      /* number of the latest walk over open files; the second of two is odd */
 	__u32 functions; /* 1: the iterator takes the stack of every task that sleeps */
 	__u32 every;     /* of so many system calls one is timed, a power of two; 0: each */
@@ -89,7 +88,6 @@ struct ebtop_config {
 	__u32 calls[EBTOP_CALL_WORDS];
 	__u32 looked_at_pid; /* whose waits are counted by stack, and bytes by file; 0: nobody's */
 	__u32 accepts; /* which parts of the filter this session obeys: a bit a key of `ebtop set` */
-	__u32 pad;
 };
 
 /* ---- slots: one thread's running totals, written by the CPU that owns the thread ---- */
