@@ -244,6 +244,7 @@ enum ebtop_syscall_category {
 #define EBTOP_KIND_MREMAP 0xc0
 #define EBTOP_KIND_BRK 0xd0
 #define EBTOP_KIND_MMAP_OLD 0xe0 /* of 32-bit x86: its arguments are in memory */
+#define EBTOP_KIND_OPEN_HANDLE 0xf0
 
 /* Totals since `start_ns` met its first call; the thread itself writes them, as it enters and leaves. */
 struct ebtop_syscall_slot {

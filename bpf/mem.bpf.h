@@ -44,7 +44,8 @@ struct mem_change {
 
 static __always_inline bool is_memory(__u32 kind)
 {
-	return (kind & EBTOP_KIND_SPECIAL) >= EBTOP_KIND_MMAP;
+	kind &= EBTOP_KIND_SPECIAL;
+	return kind >= EBTOP_KIND_MMAP && kind <= EBTOP_KIND_MMAP_OLD;
 }
 
 /* Of a number whose table is not known yet: nearly all calls are told apart by this. */

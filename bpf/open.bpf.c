@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
 /*
- * Owns do_sys_openat2, which all of open(2)'s family come through: one event for each open, with its
- * result. Costs nothing to threads that open nothing, as hooks on every system call would. Opens
- * that io_uring does take another way inside the kernel and are not seen.
+ * Owns do_sys_openat2, which all of open(2)'s family come through, do_handle_open, and the completions
+ * of io_uring's opens: one event for each open, with its result. Costs nothing to threads that open
+ * nothing, as hooks on every system call would. An open by handle has no name, and of io_uring's the
+ * name is gone by the time they are completed.
  */
 #include "file.bpf.h"
 #include "open.bpf.h"
@@ -94,6 +95,45 @@ SEC("?kprobe/do_sys_openat2") int open_kprobe(struct pt_regs *regs)
 SEC("?kretprobe/do_sys_openat2") int open_kretprobe(struct pt_regs *regs)
 {
 	return account_return(function_result(regs));
+}
+
+SEC("?fentry/do_handle_open")
+int BPF_PROG(handle_fentry, int mount_fd, const void *handle, int flags)
+{
+	return account_enter(0, (__u32)flags);
+}
+
+SEC("?fexit/do_handle_open")
+int BPF_PROG(handle_fexit, int mount_fd, const void *handle, int flags, long result)
+{
+	return account_return(result);
+}
+
+SEC("?kprobe/do_handle_open") int handle_kprobe(struct pt_regs *regs)
+{
+	return account_enter(0, (__u32)function_argument(regs, 2));
+}
+
+SEC("?kretprobe/do_handle_open") int handle_kretprobe(struct pt_regs *regs)
+{
+	return account_return(function_result(regs));
+}
+
+/* Posted by a thread of the process that asked, workers of its ring among them. */
+SEC("?tp_btf/io_uring_complete") int BPF_PROG(ring_btf, const void *ring, struct io_kiocb *request)
+{
+	__u8 operation = BPF_CORE_READ(request, opcode);
+	struct ebtop_file_slot *files;
+	struct opener opener;
+
+	if ((operation != IORING_OP_OPENAT && operation != IORING_OP_OPENAT2) ||
+	    !call_of_current(&opener) || !opener.slot)
+		return 0;
+	files = file_slot(opener.index, opener.slot);
+	if (files)
+		files->opens++;
+	emit_open(opener.now, 0, 0, bpf_ktime_get_ns(), BPF_CORE_READ(request, cqe.res));
+	return 0;
 }
 
 char _license[] SEC("license") = "GPL";

@@ -256,6 +256,10 @@ static __always_inline void note_open(const struct pt_regs *regs, struct ebtop_s
 		calls->filename = second;
 		calls->open_flags = how;
 		break;
+	case EBTOP_KIND_OPEN_HANDLE:
+		calls->filename = 0;
+		calls->open_flags = third;
+		break;
 	default:
 		calls->opens = 0;
 	}

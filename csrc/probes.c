@@ -183,8 +183,18 @@ const struct probe_kind probe_kinds[EBTOP_PROBES] = {
 		.name = "open",
 		.elf_bytes = open_bpf__elf_bytes,
 		.variants = {
-			{ { "open_fexit", "open_fentry" } },
-			{ { "open_kretprobe", "open_kprobe" } },
+			/* what io_uring completes can be told since 5.19 */
+			{ { "ring_btf", "handle_fexit", "handle_fentry", "open_fexit",
+			    "open_fentry" },
+			  "names of io_uring's" },
+			{ { "handle_fexit", "handle_fentry", "open_fexit", "open_fentry" },
+			  "io_uring" },
+			{ { "ring_btf", "handle_kretprobe", "handle_kprobe", "open_kretprobe",
+			    "open_kprobe" },
+			  "names of io_uring's" },
+			{ { "handle_kretprobe", "handle_kprobe", "open_kretprobe", "open_kprobe" },
+			  "io_uring" },
+			{ { "ring_btf" }, "names of io_uring's", .through_syscalls = 1 },
 		},
 	},
 	/* the entry first: a call that is under way returns past hooks that come later */

@@ -66,6 +66,17 @@ void open_syscall(struct probeset *set)
 	}
 }
 
+/* It counts through the programs of system calls too: its hooks are both. */
+static void join_hooks(struct probe *probe, const struct probe *through)
+{
+	char own[sizeof(probe->hook)];
+
+	if (strstr(probe->hook, through->hook))
+		return;
+	memcpy(own, probe->hook, sizeof(own));
+	snprintf(probe->hook, sizeof(probe->hook), "%.100s, %.120s", through->hook, own);
+}
+
 /* ---- file opens ---- */
 
 void close_open(struct probeset *set)
@@ -81,14 +92,13 @@ int open_by_function(struct probeset *set)
 	struct probe *probe = &set->probes[EBTOP_OPEN];
 	struct ebtop_error error;
 
-	/* on through system calls, it has no object of its own */
 	if (probe->object && !probe->ahead)
-		return 0;
+		return probe->variant->through_syscalls ? -EOPNOTSUPP : 0;
 	if (!probeset_has(set, EBTOP_SCHED) || maps_add(set->maps, MAP_OPEN_CALLS, &error))
 		return -ENOMEM;
 	open_one(set, EBTOP_OPEN);
 	if (probe->state == EBTOP_PROBE_ON)
-		return 0;
+		return probe->variant->through_syscalls ? -EOPNOTSUPP : 0;
 	close_open(set);
 	return -EOPNOTSUPP;
 }
@@ -100,6 +110,13 @@ void open_by_syscalls(struct probeset *set)
 	struct probe *probe = &set->probes[EBTOP_OPEN];
 
 	open_syscall(set);
+	/* io_uring's are told by programs of its own, the others by those */
+	if (through->state == EBTOP_PROBE_ON && !through->variant->lacks && probe->object) {
+		join_hooks(probe, through);
+		return;
+	}
+	if (probe->object)
+		close_open(set);
 	if (through->state == EBTOP_PROBE_ON && through->variant->lacks) {
 		probe->state = EBTOP_PROBE_UNSUPPORTED;
 		strcpy(probe->reason, "neither can functions be hooked here nor file names read");
@@ -172,7 +189,6 @@ void vfs_by_syscalls(struct probeset *set)
 {
 	const struct probe *through = &set->probes[EBTOP_SYSCALL];
 	struct probe *probe = &set->probes[EBTOP_VFS];
-	char own[sizeof(probe->hook)];
 
 	open_syscall(set);
 	if (through->state != EBTOP_PROBE_ON || through->variant->lacks) {
@@ -180,9 +196,8 @@ void vfs_by_syscalls(struct probeset *set)
 		probe->state = EBTOP_PROBE_UNSUPPORTED;
 		strcpy(probe->reason,
 		       "neither can functions be hooked here nor descriptors looked up");
-	} else if (!strstr(probe->hook, through->hook)) {
-		memcpy(own, probe->hook, sizeof(own));
-		snprintf(probe->hook, sizeof(probe->hook), "%.100s, %.120s", through->hook, own);
+	} else {
+		join_hooks(probe, through);
 	}
 }
 

@@ -30,7 +30,7 @@ _NOT_SUMMED = ("pid", "ppid", "uid", "user", "comm", "cmdline", "start_ns", "sta
                "mappings")  # fmt: skip
 _OF_FILES = ("oncpu_ns", "user_ns", "kernel_ns", "minor_faults", "major_faults",
              "voluntary_switches", "involuntary_switches")  # fmt: skip
-_OPENING = ("open", "openat", "openat2", "creat")
+_OPENING = ("open", "openat", "openat2", "creat", "open_by_handle_at")
 _TICKS = ("user_ns", "kernel_ns", "cpu_percent")
 _LOOKS = ("rss_bytes", "peak_rss_bytes", "virtual_bytes", "threads")
 

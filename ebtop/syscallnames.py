@@ -25,11 +25,12 @@ MANY = "syscall_?"
 """Numbers that no table has, when there are too many of them for a row each."""
 NEVER_RETURNS, OPEN, CREAT, OPENAT, OPENAT2 = (0x08, 0x10, 0x20, 0x30, 0x40)
 READ, WRITE, COPY, RESTARTS, SEND = (0x50, 0x60, 0x70, 0x80, 0x90)
-MMAP, MUNMAP, MREMAP, BRK, MMAP_OLD = (0xA0, 0xB0, 0xC0, 0xD0, 0xE0)
+MMAP, MUNMAP, MREMAP, BRK, MMAP_OLD, OPEN_HANDLE = (0xA0, 0xB0, 0xC0, 0xD0, 0xE0, 0xF0)
 """EBTOP_KIND_*: bits beside the category."""
 SPECIAL = {
     "exit": NEVER_RETURNS, "exit_group": NEVER_RETURNS, "open": OPEN, "creat": CREAT,
-    "openat": OPENAT, "openat2": OPENAT2, "restart_syscall": RESTARTS,
+    "openat": OPENAT, "openat2": OPENAT2, "open_by_handle_at": OPEN_HANDLE,
+    "restart_syscall": RESTARTS,
     "read": READ, "pread64": READ, "readv": READ, "preadv": READ, "preadv2": READ,
     "write": WRITE, "pwrite64": WRITE, "writev": WRITE, "pwritev": WRITE, "pwritev2": WRITE,
     "copy_file_range": COPY, "splice": COPY, "sendfile": SEND, "sendfile64": SEND,
