@@ -148,6 +148,7 @@ struct process {
 	__u64 refresh; /* the refresh that last touched it */
 	__u64 born;    /* the refresh that it was born in; 0: before the start */
 	__u64 execed;  /* the last refresh that it executed a program in */
+	__u64 exited;  /* the one that its exit event came in */
 	__u64 running; /* the refresh that last found a thread of it runnable */
 	__u64 pass;
 	__u64 faults_pass, faults_base_pass;

@@ -61,6 +61,7 @@ void accounts_exit(struct accounts *accounts, const struct ebtop_exit *exit)
 	if (!process)
 		return;
 	accounts_touch(accounts, process);
+	process->exited = accounts->refresh;
 	process->flags |= PROCESS_EXIT_EVENT | PROCESS_FACTS;
 	process->flags &= ~(__u32)(PROCESS_MEMORY | PROCESS_VIRTUAL);
 	process->ppid = exit->ppid;

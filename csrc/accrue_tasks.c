@@ -233,7 +233,9 @@ void accounts_sweep(struct accounts *accounts, __u64 pass_boot_ns)
 		}
 		if (process->node.start_ns >= pass_boot_ns)
 			continue;
-		if (process->live_slots)
+		if (process->live_slots ||
+		    (process->exited == accounts->refresh && accounts->have_sched &&
+		     !(process->flags & PROCESS_UNTRACKED)))
 			continue;
 		accounts_touch(accounts, process);
 		process->flags |= PROCESS_ENDED;

@@ -395,7 +395,7 @@ static void fill_end(const struct accounts *accounts, struct process *process,
 
 size_t events_ready(struct events *events, __u64 now_ns)
 {
-	const struct accounts *accounts = events->accounts;
+	struct accounts *accounts = events->accounts;
 	size_t ready = events->rows.count;
 
 	/* those behind the first that waits are filled too: their processes are forgotten now */
@@ -406,11 +406,17 @@ size_t events_ready(struct events *events, __u64 now_ns)
 		if (row->type != EBTOP_EVENT_EXIT || row->oncpu_ns >= 0)
 			continue;
 		process = (void *)hash_find(&accounts->processes, row->pid, row->start_ns);
-		if (process && process->flags & PROCESS_ENDED)
+		if (!process)
+			continue;
+		if (process->flags & PROCESS_ENDED) {
 			fill_end(accounts, process, row);
-		else if (process && accounts->have_sched && i < ready &&
-			 now_ns < row->time_ns + EXIT_WAIT_NS)
-			ready = i;
+		} else if (accounts->have_sched && now_ns < row->time_ns + EXIT_WAIT_NS) {
+			ready = i < ready ? i : ready;
+		} else {
+			/* its last switch was not seen */
+			accounts_touch(accounts, process);
+			process->flags |= PROCESS_ENDED;
+		}
 	}
 	return ready;
 }

@@ -178,15 +178,21 @@ void accounts_settle(struct accounts *accounts)
 			settle_faults(accounts, active[i]);
 }
 
-/* The last thread's slot and the exit event may reach us in different refreshes: wait for both. */
+/*
+ * Slots are read before events: of one that ended in between only the event is there, and its time is in
+ * a slot that comes next time.
+ */
 void accounts_find_ended(struct accounts *accounts)
 {
 	struct process **active = (void *)accounts->active.data;
 
 	for (size_t i = 0; i < accounts->active.count; i++) {
 		struct process *process = active[i];
-		__u32 over = process->flags & (PROCESS_EXIT_EVENT | PROCESS_GROUP_DEAD);
+		__u32 over = process->flags & PROCESS_GROUP_DEAD;
 
+		/* without slots, the event is all there is */
+		if (!accounts->have_sched || process->flags & PROCESS_UNTRACKED)
+			over |= process->flags & PROCESS_EXIT_EVENT;
 		if (over && !process->live_slots)
 			process->flags |= PROCESS_ENDED;
 	}
