@@ -8,7 +8,7 @@ entry here and nothing else.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ebtop import units
@@ -522,6 +522,13 @@ def by_name(name: str) -> Column:
     except KeyError:
         allowed = ", ".join(BY_NAME)
         raise UsageError(f"no column {displayable(name)}; there are {allowed}") from None
+
+
+def with_whole_users(columns: tuple[Column, ...], snapshot: Snapshot) -> tuple[Column, ...]:
+    """The same; wider where a user without a name has a number of ten digits, the longest."""
+    if max(snapshot.nameless, default=0) < 10**9:
+        return columns
+    return tuple(replace(c, width=10) if c.name == "user" else c for c in columns)
 
 
 def fitting(columns: tuple[Column, ...], width: int) -> tuple[Column, ...]:

@@ -196,6 +196,15 @@ def descendants(pids: set[int], root: str = "/proc") -> set[int]:
     return found
 
 
+NO_USER = (1 << 32) - 1
+"""What a uid_t is that stands for nobody."""
+
+
+def nameless(uids: set[int], names: dict[int, str]) -> frozenset[int]:
+    """Those of them that have no name."""
+    return frozenset(uids.difference(names, (NO_USER,)))
+
+
 def users(uids: Iterable[int]) -> dict[int, str]:
     """Names of the given uids; a uid without a name is missing. Each is looked up once."""
     known = {}

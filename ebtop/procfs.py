@@ -17,7 +17,7 @@ from types import MappingProxyType, TracebackType
 
 from ebtop.cpustat import CpuStat
 from ebtop.diskstats import DiskStats, disk_rows
-from ebtop.host import SelfUsage, read_host, self_usage, users
+from ebtop.host import SelfUsage, nameless, read_host, self_usage, users
 from ebtop.layout import BORN, COMM_BYTES, COUNTERS, EVENT, LOSSES, RAN, ROW, Table
 from ebtop.netstat import ListenCounts
 from ebtop.procparse import TICK_NS
@@ -252,6 +252,8 @@ class ProcSource:
     def _snapshot(self, interval_ns: int, cumulative: bool, threads: bool) -> Snapshot:
         cpus, parts = self._cpu_stat.refresh(self._taken_ns or 0)
         host = read_host(self._root)
+        uids = self._uids()
+        names = users(uids)
         text = bytearray()
         processes, active = _rows(self._processes.values(), cumulative, text)
         thread_rows = b""
@@ -274,7 +276,8 @@ class ProcSource:
             events=Table(EVENT, b""),
             text=bytes(text),
             since_ns=self._since_ns,
-            users=users(self._uids()),
+            users=names,
+            nameless=nameless(uids, names),
         )
 
     def _with_connections(self, snapshot: Snapshot) -> Snapshot:

@@ -289,6 +289,8 @@ class Session:
     def _snapshot(self, raw: Any, cumulative: bool, reset: bool) -> Snapshot:
         interval_s = raw.interval_ns / 1e9
         processes = _given(ROW, raw.processes)
+        uids = set(processes.column("uid"))
+        names = host.users(uids)
         cpus, parts = self._cpu_stat.refresh(raw.taken_ns)
         system = _table(SYSTEM, raw.system).row(0)
         probes = tuple(_probe_status(row) for row in _table(PROBE, raw.probes).rows())
@@ -314,7 +316,8 @@ class Session:
             events=events,
             text=_text(raw.text),
             since_ns=self._since_ns,
-            users=host.users(set(processes.column("uid"))),
+            users=names,
+            nameless=host.nameless(uids, names),
             syscalls=_table(SYSCALL, raw.syscalls) if _is_on(probes, "syscall") else None,
             connections=_table(CONNECTION, raw.connections) if _is_on(probes, "tcp") else None,
             window_s=raw.window_ns / 1e9,

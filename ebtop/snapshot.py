@@ -212,6 +212,8 @@ class Snapshot:
     """Where cumulative counters began, on the clock of `taken_ns`: the start or the last reset."""
     users: dict[int, str] = field(default_factory=dict)
     """Names of the uids that occur; a uid without a name is missing."""
+    nameless: frozenset[int] = frozenset()
+    """Those that are."""
     syscalls: Optional[Table] = None
     """One row a system call that was made in `window_s`; None without the probe."""
     connections: Optional[Table] = None

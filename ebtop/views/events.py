@@ -88,9 +88,9 @@ def _event_line(event: EventLine, snapshot: Snapshot, state: ViewState) -> Line:
     clock = time.strftime("%H:%M:%S", time.localtime(event.time))
     clock += f".{int(event.time % 1 * 1000):03d}"
     name = snapshot.users.get(event.uid)
-    user = str(event.uid) if name is None else displayable(name, state.ascii)
+    user = str(event.uid) if name is None else fit(displayable(name, state.ascii), 9)
     pid = f"{event.pid:>7}" if event.pid else f"{UNKNOWN:>7}"
-    head = f" {clock} {event.type:<6} {pid} {fit(user if event.pid else UNKNOWN, 9)} "
+    head = f" {clock} {event.type:<6} {pid} {(user if event.pid else UNKNOWN).ljust(9)} "
     if event.type in _LINES:
         return _LINES[event.type](event, head, state)
     comm = displayable(event.comm, state.ascii)

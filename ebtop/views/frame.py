@@ -113,7 +113,7 @@ def render(
     fitted = [fit_line(spans, width) for spans in lines[:-1]]
     fitted.append(fit_line(lines[-1], width, Style.KEY_LABEL))
     looked_at = 0 if state.looked_at is None else state.looked_at[0]
-    needed = _needs(state, shares, width)
+    needed = _needs(state, shares, width, snapshot)
     return Frame(tuple(fitted), cursor_row, state, visible, needed, looked_at)
 
 
@@ -135,11 +135,12 @@ def _panel(
     return connections_panel(snapshot, state, height, width)
 
 
-def _needs(state: ViewState, shares: _Shares, width: int) -> frozenset[str]:
+def _needs(state: ViewState, shares: _Shares, width: int, snapshot: Snapshot) -> frozenset[str]:
     """What help or menu cover goes on: they are looked at for moments."""
     needed = set(STANDING)
     if shares.table:
-        needed |= {column.probe for column in (*shown_columns(state, width), by_name(state.sort))}
+        columns = shown_columns(state, width, snapshot)
+        needed |= {column.probe for column in (*columns, by_name(state.sort))}
     if shares.panel and state.looked_at is None:
         needed.update(NEEDS.get(lower_panel(state), ()))
     if state.looked_at is not None:
@@ -177,7 +178,7 @@ def _table(
     port = port_of(state.search)
     owners = None if port is None else owners_of_port(context.snapshot.connections, port)
     state = place(order, state, height - 1, owners)
-    columns = shown_columns(state, width)
+    columns = shown_columns(state, width, context.snapshot)
     lines: list[Line] = [fit_line(heading(columns, state), width, Style.COLUMN_HEADER)]
     visible = []
     for index in order.window(state.scroll, height - 1):

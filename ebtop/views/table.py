@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from ebtop.columns import SETS, Column, Context, Row, fitting
+from ebtop.columns import SETS, Column, Context, Row, fitting, with_whole_users
 from ebtop.layout import DISK_SLOW, EXITED
+from ebtop.snapshot import Snapshot
 from ebtop.text import cells, cut, fit, shifted
 from ebtop.views.line import Line, Span, Style
 from ebtop.viewstate import Identity, ViewState
@@ -20,9 +21,10 @@ from ebtop.waitreasons import LETTERS, REASONS
 MARK_CELLS = 1
 
 
-def shown_columns(state: ViewState, width: int) -> tuple[Column, ...]:
+def shown_columns(state: ViewState, width: int, snapshot: Snapshot) -> tuple[Column, ...]:
     """The columns of the chosen set that this width has room for."""
-    return fitting(SETS[state.column_set % len(SETS)], width - MARK_CELLS)
+    chosen = with_whole_users(SETS[state.column_set % len(SETS)], snapshot)
+    return fitting(chosen, width - MARK_CELLS)
 
 
 def heading(columns: Sequence[Column], state: ViewState) -> Line:

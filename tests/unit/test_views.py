@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ebtop.batch import batch_text
-from ebtop.eventlog import KEPT_LINES, EventLog
+from ebtop.eventlog import KEPT_LINES, EventLine, EventLog, EventTotals
 from ebtop.jsonlines import sample_line
 from ebtop.layout import (
     CONN_CLOSED,
@@ -32,7 +32,7 @@ from ebtop.snapshot import Snapshot
 from ebtop.views.frame import Frame, frame_text, render
 from ebtop.views.line import Span, Style, fit_line, line_cells, line_text
 from ebtop.views.losses import CAUSES, advice, lost_text
-from ebtop.viewstate import STANDING, TO_THE_END, Filter, Identity, ViewState
+from ebtop.viewstate import EVENTS, STANDING, TO_THE_END, Filter, Identity, ViewState
 
 CROWD = synthetic.crowd(300, awake=5)
 
@@ -336,3 +336,16 @@ def test_the_log_has_the_ends_of_connections() -> None:
     )  # fmt: skip
     line = _logged("tcp", 7, b"curl", CONNECTION.pack(connection))
     assert "reset" in line and ":443" in line and line.endswith("1.0K out, 2.0K in")
+
+
+@pytest.mark.parametrize("uid", [1_234_567_890, 4_294_967_294])
+def test_a_number_of_ten_digits_for_a_user_is_whole_in_every_table(uid: int) -> None:
+    rows = [synthetic.running(7, b"sh", 10, uid=uid), synthetic.running(8, b"sh", 9, uid=0)]
+    snapshot = synthetic.snapshot(rows, nameless=frozenset({uid}))
+    frame = frame_text(render(snapshot, ViewState(), 120, 30, (), EventTotals()))
+    assert f" {uid} " in frame and f" {uid} " in batch_text(snapshot, ViewState())
+    widths = {line.index("CPU%") for line in frame.splitlines() if "CPU%" in line and "PID" in line}
+    assert len(widths) == 1
+    log = EventLine(0.0, "exec", 7, 1, uid, b"sh", b"sh", 0, 0)
+    state = ViewState(focus=EVENTS)
+    assert f" {uid} " in frame_text(render(snapshot, state, 120, 40, (log,), EventTotals()))
