@@ -11,6 +11,7 @@
 
 #define EBTOP_COMM_BYTES 16
 #define EBTOP_ARGS_BYTES 256
+#define EBTOP_FILE_NAME_BYTES 256
 #define EBTOP_KERNEL_NAME_BYTES 64 /* more is not in /proc/PID/comm either */
 #define EBTOP_WORK_BYTES 32
 #define EBTOP_PIDS_PER_PAGE 16
@@ -295,6 +296,7 @@ struct ebtop_file_key {
 	__u32 generation;
 };
 
+#define EBTOP_FILE_NAME_ALONE 2
 #define EBTOP_FILE_PARTS 12
 #define EBTOP_FILE_PART_BYTES 40
 #define EBTOP_FILE_PATH_PARTS_BYTES 480 /* the product of these */
@@ -303,7 +305,7 @@ struct ebtop_file_count {
 	__u64 write_bytes;
 	__u64 reads;
 	__u64 writes;
-	__u32 whole; /* the path goes up to the root */
+	__u32 whole; /* 1: the path goes up to the root; EBTOP_FILE_NAME_ALONE: it has none */
 	__u32 pad;
 	/* of its path, 40 bytes each, the file's own name first, cut; empty where a mount begins */
 	char parts[EBTOP_FILE_PATH_PARTS_BYTES];
@@ -424,7 +426,8 @@ enum ebtop_event_type {
 	EBTOP_EVENT_SIGNAL = 7,
 	EBTOP_EVENT_OOM = 8,
 	EBTOP_EVENT_SLOW = 9,
-	EBTOP_EVENT_TYPES = 10,
+	EBTOP_EVENT_EXEC_FAILED = 10,
+	EBTOP_EVENT_TYPES = 11,
 	EBTOP_EVENT_STACK = 253, /* a stack that is not known yet */
 	EBTOP_EVENT_WAIT = 254,  /* a wait whose stack has no reason yet */
 	EBTOP_EVENT_NUDGE = 255, /* a head alone: wakes the reader, and means nothing else */
@@ -470,11 +473,14 @@ struct ebtop_exec {
 	struct ebtop_event head;
 	__u64 start_ns;
 	__u32 ppid;
-	__u32 args_bytes;            /* 0 when arguments cannot be read here */
-	__u32 args_cut;              /* 1 when there were more than fit */
-	__u32 name_bytes;            /* without the NUL; 0 when it cannot be read here */
-	char args[EBTOP_ARGS_BYTES]; /* NUL between the arguments, as in /proc/PID/cmdline */
-	char name[EBTOP_ARGS_BYTES]; /* the path given to execve(2) */
+	__u32 args_bytes;                 /* 0 when arguments cannot be read here */
+	__u32 args_cut;                   /* 1 when there were more than fit */
+	__u32 name_bytes;                 /* without the NUL; 0 when it cannot be read here */
+	char args[EBTOP_ARGS_BYTES];      /* NUL between the arguments, as in /proc/PID/cmdline */
+	char name[EBTOP_ARGS_BYTES];      /* the path given to execve(2) */
+	char file[EBTOP_FILE_NAME_BYTES]; /* what the file is called; a memfd is nothing else */
+	__s32 error;                      /* -errno of one that failed; 0 */
+	__u32 file_bytes;                 /* without the NUL; 0 when it cannot be read here */
 };
 
 struct ebtop_exit {
@@ -966,6 +972,8 @@ struct ebtop_event_row {
 	__u32 open_flags; /* mem: EBTOP_KIND_* */
 	__u32 marks;      /* EBTOP_TEXT_*, EBTOP_SIGNAL_IGNORED */
 	__u32 target; /* the process that a signal is for, or the victim; its name is the text */
+	__u32 file;   /* exec: what the program's file is called, in the same texts */
+	__u32 file_bytes;
 	__u32 pad;
 	char comm[EBTOP_COMM_BYTES];
 	char thread_comm[EBTOP_COMM_BYTES];

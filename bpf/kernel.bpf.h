@@ -242,6 +242,7 @@ struct worker {
 };
 
 struct linux_binprm {
+	struct file *file;
 	const char *filename;
 };
 

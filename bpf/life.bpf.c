@@ -27,6 +27,17 @@ static __always_inline int account_fork(struct task_struct *child)
 	return 0;
 }
 
+static __always_inline void clear_exec(struct ebtop_exec *event)
+{
+	event->args_bytes = 0;
+	event->args_cut = 0;
+	event->name_bytes = 0;
+	event->error = 0;
+	event->file_bytes = 0;
+	__builtin_memset(event->args, 0, sizeof(event->args) + sizeof(event->name));
+	__builtin_memset(event->file, 0, sizeof(event->file));
+}
+
 static __always_inline void copy_args(struct ebtop_exec *event, struct task_struct *task)
 {
 	struct mm_struct *mm = task->mm;
@@ -51,6 +62,17 @@ static __always_inline void copy_name(struct ebtop_exec *event, struct linux_bin
 
 	if (bytes > 1)
 		event->name_bytes = (__u32)bytes - 1;
+}
+
+/* Of a script its interpreter's. A memfd has a name, but no path that leads to it. */
+static __always_inline void copy_file_name(struct ebtop_exec *event, struct linux_binprm *program)
+{
+	long bytes =
+		bpf_probe_read_kernel_str(event->file, sizeof(event->file),
+					  BPF_CORE_READ(program, file, f_path.dentry, d_name.name));
+
+	if (bytes > 1)
+		event->file_bytes = (__u32)bytes - 1;
 }
 
 /*
@@ -124,13 +146,84 @@ static __always_inline int account_exec(struct task_struct *task, __u32 former_t
 	fill_head(&event->head, task, EBTOP_EVENT_EXEC, sizeof(*event));
 	event->start_ns = task->group_leader->start_boottime;
 	event->ppid = task->real_parent->tgid;
-	event->args_bytes = 0;
-	event->args_cut = 0;
-	event->name_bytes = 0;
-	__builtin_memset(event->args, 0, sizeof(event->args) + sizeof(event->name));
+	clear_exec(event);
 	if (program) {
 		copy_args(event, task);
 		copy_name(event, program);
+		copy_file_name(event, program);
+	}
+	submit(event);
+	return 0;
+}
+
+/* ---- execs that fail ---- */
+
+/* Numbers of execve and execveat, and of the machine's 32-bit ones; -1: there is none. */
+const volatile __s32 cfg_execs[4] = { -1, -1, -1, -1 };
+
+#define ARGS_MAX 16
+
+/* The arguments are where the caller put them; what is not in memory there is left out. */
+static __always_inline void copy_argv(struct ebtop_exec *event, __u64 argv, bool compat)
+{
+	const __u32 size = compat ? sizeof(__u32) : sizeof(__u64);
+	__u32 used = 0;
+	long bytes;
+
+	for (int i = 0; i < ARGS_MAX; i++) {
+		__u64 argument = 0;
+
+		if (bpf_probe_read_user(&argument, size, (void *)(argv + i * size)) || !argument) {
+			event->args_bytes = used;
+			return;
+		}
+		used &= EBTOP_ARGS_BYTES - 1;
+		/* what is too long runs over into the name, which is read afterwards */
+		bytes = bpf_probe_read_user_str(event->args + used, EBTOP_ARGS_BYTES,
+						(void *)argument);
+		if (bytes < 0)
+			break;
+		used += bytes;
+		if (used >= EBTOP_ARGS_BYTES)
+			break;
+	}
+	event->args_cut = 1;
+	event->args_bytes = used < EBTOP_ARGS_BYTES ? used : EBTOP_ARGS_BYTES;
+}
+
+static __always_inline int account_failed(const struct pt_regs *regs, long result, bool with_reads)
+{
+	long number = current_call(regs);
+	struct ebtop_exec *event;
+	bool compat, at;
+	long bytes;
+
+	if (result >= 0 || result < -4095 ||
+	    (number != cfg_execs[0] && number != cfg_execs[1] && number != cfg_execs[2] &&
+	     number != cfg_execs[3]))
+		return 0;
+	compat = is_compat_call(regs, has_current_task() ? bpf_get_current_task_btf() : NULL);
+	at = number == cfg_execs[compat ? 3 : 1];
+	if (!at && number != cfg_execs[compat ? 2 : 0])
+		return 0;
+	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	if (!event) {
+		count_loss(EBTOP_LOST_RING_BUFFER);
+		return 0;
+	}
+	fill_head_of_current(&event->head, EBTOP_EVENT_EXEC_FAILED, with_reads);
+	event->head.size = sizeof(*event);
+	event->start_ns = 0;
+	event->ppid = has_current_task() ? bpf_get_current_task_btf()->real_parent->tgid : 0;
+	clear_exec(event);
+	event->error = result;
+	if (with_reads) {
+		copy_argv(event, syscall_argument_at_return(regs, compat, at ? 2 : 1), compat);
+		bytes = bpf_probe_read_user_str(
+			event->name, sizeof(event->name),
+			(void *)syscall_argument_at_return(regs, compat, at ? 1 : 0));
+		if (bytes > 1)
+			event->name_bytes = bytes - 1;
 	}
 	submit(event);
 	return 0;
@@ -218,6 +311,17 @@ int BPF_PROG(exec_args_btf, struct task_struct *task, int former_tid, struct lin
 SEC("?tp_btf/sched_process_exec") int BPF_PROG(exec_btf, struct task_struct *task, int former_tid)
 {
 	return account_exec(task, former_tid, NULL);
+}
+
+/* Every call of the machine comes by: these are loaded for a stream of execs alone. */
+SEC("?tp_btf/sys_exit") int BPF_PROG(failed_btf, struct pt_regs *regs, long result)
+{
+	return account_failed(regs, result, true);
+}
+
+SEC("?tp_btf/sys_exit") int BPF_PROG(failed_bare_btf, struct pt_regs *regs, long result)
+{
+	return account_failed(regs, result, false);
 }
 
 SEC("?tp_btf/sched_process_exit") int BPF_PROG(exit_btf, struct task_struct *task)

@@ -10,13 +10,13 @@
 #include "config.bpf.h"
 
 /*
- * Up to the root that the process sees, then 1; a mount's root has the name of the place it is mounted
+ * Up to the root that the process sees, then 1, or EBTOP_FILE_NAME_ALONE; a mount's root has the name of the place it is mounted
  * on. `parts` has room for EBTOP_FILE_PARTS, which are empty.
  */
 static __noinline int name_file(char *parts, struct file *file, struct task_struct *task)
 {
 	const __u64 offset = bpf_core_field_offset(struct mount, mnt);
-	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry), *parent;
+	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry), *parent, *top;
 	struct vfsmount *inner = BPF_CORE_READ(file, f_path.mnt);
 	struct mount *mount = (void *)inner - offset, *above;
 	struct dentry *root = BPF_CORE_READ(task, fs, root.dentry);
@@ -26,7 +26,15 @@ static __noinline int name_file(char *parts, struct file *file, struct task_stru
 		if (dentry == root && (void *)mount + offset == root_mount)
 			return 1;
 		parent = BPF_CORE_READ(dentry, d_parent);
-		if (dentry == BPF_CORE_READ(mount, mnt.mnt_root) || dentry == parent) {
+		top = BPF_CORE_READ(mount, mnt.mnt_root);
+		if (dentry == parent && dentry != top) {
+			/* in no folder: a memfd, shared memory */
+			bpf_probe_read_kernel_str(parts + i * EBTOP_FILE_PART_BYTES,
+						  EBTOP_FILE_PART_BYTES,
+						  BPF_CORE_READ(dentry, d_name.name));
+			return EBTOP_FILE_NAME_ALONE;
+		}
+		if (dentry == top || dentry == parent) {
 			above = BPF_CORE_READ(mount, mnt_parent);
 			if (!above || above == mount)
 				return 1;

@@ -73,7 +73,8 @@ struct ebtop_settings {
 	__u32 threads;       /* room for so many; 0: the default */
 	__u32 connections;   /* likewise */
 	__u32 little_memory; /* 1: tables whose room was not named are small */
-	__u32 pad;
+	__u32 failed_execs; /* 1: an event for each exec that fails; every system call pays for it */
+	__s32 execs[4]; /* numbers of execve, execveat, and the 32-bit ones; -1: there is none */
 	struct ebtop_hook hook;     /* for kfunc */
 	struct ebtop_config filter; /* pid, uid, flags, port, min_*; the rest is the session's */
 	char syscall_kinds[EBTOP_SYSCALL_NUMBERS]; /* EBTOP_KIND_* and category, by number */

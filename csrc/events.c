@@ -69,7 +69,8 @@ static void take_exec(struct events *events, const struct ebtop_exec *exec)
 {
 	struct ebtop_event_row *row = add_row(events, &exec->head);
 
-	accounts_exec(events->accounts, exec);
+	if (exec->head.type == EBTOP_EVENT_EXEC)
+		accounts_exec(events->accounts, exec);
 	if (!row)
 		return;
 	row->start_ns = exec->start_ns;
@@ -78,7 +79,10 @@ static void take_exec(struct events *events, const struct ebtop_exec *exec)
 	row->text = events_add_text(events, exec->args, &row->text_bytes);
 	row->name_bytes = exec->name_bytes < EBTOP_ARGS_BYTES ? exec->name_bytes : 0;
 	row->name = events_add_text(events, exec->name, &row->name_bytes);
+	row->file_bytes = exec->file_bytes < EBTOP_FILE_NAME_BYTES ? exec->file_bytes : 0;
+	row->file = events_add_text(events, exec->file, &row->file_bytes);
 	row->marks = exec->args_cut ? EBTOP_TEXT_CUT : 0;
+	row->result = exec->error;
 }
 
 static void take_exit(struct events *events, const struct ebtop_exit *exit)
@@ -238,6 +242,7 @@ static int take(void *context, void *data, size_t size)
 		[EBTOP_EVENT_FORK] = sizeof(struct ebtop_fork),
 		[EBTOP_EVENT_EXEC] = sizeof(struct ebtop_exec),
 		[EBTOP_EVENT_EXIT] = sizeof(struct ebtop_exit),
+		[EBTOP_EVENT_EXEC_FAILED] = sizeof(struct ebtop_exec),
 		[EBTOP_EVENT_OPEN] = offsetof(struct ebtop_open, name),
 		[EBTOP_EVENT_KPROBE] = offsetof(struct ebtop_kfunc, data),
 		[EBTOP_EVENT_TCP] = sizeof(struct ebtop_tcp),
@@ -261,7 +266,7 @@ static int take(void *context, void *data, size_t size)
 	events->counts[head->type]++;
 	if (head->type == EBTOP_EVENT_FORK)
 		take_fork(events, data);
-	else if (head->type == EBTOP_EVENT_EXEC)
+	else if (head->type == EBTOP_EVENT_EXEC || head->type == EBTOP_EVENT_EXEC_FAILED)
 		take_exec(events, data);
 	else if (head->type == EBTOP_EVENT_EXIT)
 		take_exit(events, data);
@@ -331,8 +336,10 @@ static size_t text_from(const struct events *events, size_t first)
 	for (size_t i = first; i < events->rows.count; i++) {
 		const struct ebtop_event_row *row = buffer_at(&events->rows, i);
 
-		if (row->text_bytes || row->name_bytes)
-			return row->text_bytes ? row->text : row->name;
+		if (row->text_bytes)
+			return row->text;
+		if (row->name_bytes || row->file_bytes)
+			return row->name_bytes ? row->name : row->file;
 	}
 	return events->text.count;
 }
@@ -352,6 +359,7 @@ static void forget_first(struct events *events)
 
 		row->text -= row->text_bytes ? (__u32)text : 0;
 		row->name -= row->name_bytes ? (__u32)text : 0;
+		row->file -= row->file_bytes ? (__u32)text : 0;
 	}
 }
 

@@ -37,8 +37,10 @@ static void put_path(const struct ebtop_file_count *count, char path[EBTOP_FILE_
 
 		if (!length)
 			continue;
-		ret = snprintf(path + used, EBTOP_FILE_PATH_BYTES - used, "%s/%.*s%s",
-			       used || count->whole ? "" : CUT, (int)length, part, cut ? CUT : "");
+		ret = snprintf(path + used, EBTOP_FILE_PATH_BYTES - used, "%s%s%.*s%s",
+			       used || count->whole ? "" : CUT,
+			       count->whole == EBTOP_FILE_NAME_ALONE ? "" : "/", (int)length, part,
+			       cut ? CUT : "");
 		if (ret < 0 || (size_t)ret >= EBTOP_FILE_PATH_BYTES - used)
 			break;
 		used += (size_t)ret;

@@ -86,9 +86,16 @@ static void prepare_life(struct bpf_object *object, const struct maps *maps,
 	struct life_bpf__rodata *constants = object_constants(object, &size);
 
 	(void)maps;
-	(void)settings;
-	if (constants && size >= sizeof(*constants))
-		set_hidden(&constants->cfg_hidden_pid);
+	if (!constants || size < sizeof(*constants))
+		return;
+	set_hidden(&constants->cfg_hidden_pid);
+	memcpy((void *)constants->cfg_execs, settings->execs, sizeof(constants->cfg_execs));
+}
+
+/* Every system call of the machine pays for knowing which execs fail. */
+static int life_needs(const char *program, const struct ebtop_settings *settings)
+{
+	return strncmp(program, "failed", strlen("failed")) || settings->failed_execs;
 }
 
 static void prepare_sched(struct bpf_object *object, const struct maps *maps,
@@ -157,10 +164,12 @@ const struct probe_kind probe_kinds[EBTOP_PROBES] = {
 	[EBTOP_LIFE] = {
 		.name = "life",
 		.elf_bytes = life_bpf__elf_bytes,
+		.needs = life_needs,
 		.prepare = prepare_life,
 		.variants = {
-			{ { "fork_btf", "exec_args_btf", "exit_btf" } },
-			{ { "fork_btf", "exec_btf", "exit_btf" }, "arguments of execs" },
+			{ { "fork_btf", "exec_args_btf", "exit_btf", "failed_btf" } },
+			{ { "fork_btf", "exec_btf", "exit_btf", "failed_bare_btf" },
+			  "arguments of execs" },
 		},
 	},
 	[EBTOP_TASKS] = {

@@ -38,6 +38,9 @@ JsonOf = Callable[[Row, bytes], dict[str, Any]]
 TextOf = Callable[[Row, bytes, bool], str]
 _CORE_DUMPED = 0x80
 _UNOWNED = ("tcp", "signal")
+_TYPE_OF = {"exec_failed": "exec"}
+"""A type to the reader is what was tried; whether it failed, its `error` says."""
+_DESCRIPTORS = (b"/proc/", b"/dev/fd/")
 """What may have no process: a connection that nobody has used yet, a signal of the kernel's."""
 _CUT = "..."
 _UNREAD = "?"
@@ -55,7 +58,7 @@ def json_event(row: Row, text: bytes, time_ns: int, own: Optional[JsonOf] = None
     type that no function here knows."""
     kind = EVENT_TYPES[row["type"]]
     event = {
-        "type": kind,
+        "type": _TYPE_OF.get(kind, kind),
         "time": utc(time_ns),
         "monotonic_ns": row["time_ns"],
         "pid": row["pid"],
@@ -144,18 +147,38 @@ def _json_exec(row: Row, text: bytes) -> dict[str, Any]:
     raw = _raw(row, text)
     name = text[row["name"] : row["name"] + row["name_bytes"]]
     cut = {"args_cut": True} if row["marks"] & TEXT_CUT else {}
+    file = _file(row, text)
     return {
-        "ppid": row["ppid"],
+        "ppid": row["ppid"] or None,
         "filename": data_text(name) if name else None,
         "args": [data_text(word) for word in arguments(raw)] if raw else None,
+        "file": data_text(file) if file else None,
+        "error": error_name(row["result"]),
         **cut,
     }
+
+
+def _file(row: Row, text: bytes) -> bytes:
+    """What the program's file itself is called."""
+    return text[row["file"] : row["file"] + row["file_bytes"]]
 
 
 def _text_exec(row: Row, text: bytes, ascii: bool) -> str:
     raw = _raw(row, text)
     words = displayable(raw, ascii) if raw else f"[{displayable(row['comm'], ascii)}]"
-    return f"started: {words}{_CUT if row['marks'] & TEXT_CUT else ''}"
+    line = f"started: {words}{_CUT if row['marks'] & TEXT_CUT else ''}"
+    name = text[row["name"] : row["name"] + row["name_bytes"]]
+    file = _file(row, text)
+    # a path that leads through a descriptor says nothing of what is behind it
+    if file and name.startswith(_DESCRIPTORS):
+        line += f" ({displayable(file, ascii)})"
+    return line
+
+
+def _text_exec_failed(row: Row, text: bytes, ascii: bool) -> str:
+    name = text[row["name"] : row["name"] + row["name_bytes"]]
+    shown = displayable(name, ascii) if name else _UNREAD
+    return f"could not start: {shown} = -1 {error_name(row['result'])}"
 
 
 # ---- exit ----
@@ -332,6 +355,7 @@ def _text_mem(row: Row, text: bytes, ascii: bool) -> str:
 
 _JSON: dict[str, JsonOf] = {
     "exec": _json_exec,
+    "exec_failed": _json_exec,
     "exit": _json_exit,
     "open": _json_open,
     "tcp": _json_tcp,
@@ -342,6 +366,7 @@ _JSON: dict[str, JsonOf] = {
 }
 _TEXT: dict[str, TextOf] = {
     "exec": _text_exec,
+    "exec_failed": _text_exec_failed,
     "exit": _text_exit,
     "open": _text_open,
     "mem": _text_mem,

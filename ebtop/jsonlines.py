@@ -152,6 +152,15 @@ def utc_text(seconds: float) -> str:
     return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
+def _failed_execs(snapshot: Snapshot) -> Optional[int]:
+    """In what the table of system calls covers."""
+    if snapshot.syscalls is None:
+        return None
+    rows = snapshot.syscalls.rows()
+    execs = (row for row in rows if syscallnames.name_in(row) in ("execve", "execveat"))
+    return sum(int(row["errors"]) for row in execs)
+
+
 def _system(snapshot: Snapshot) -> dict[str, Any]:
     system, host = snapshot.system, snapshot.host
     load = host.load or (None, None, None)
@@ -180,6 +189,8 @@ def _system(snapshot: Snapshot) -> dict[str, Any]:
         "listen_drops": system.listening.drops,
         "started": system.started,
         "exited": system.exited,
+        "execs": system.execs,
+        "failed_execs": _failed_execs(snapshot),
         "context_switches": system.context_switches,
         "syscalls": system.syscalls,
     }

@@ -128,6 +128,7 @@ class Session:
         hook: Optional[Hook] = None,
         transitions: bool = False,
         symbols_ahead: bool = False,
+        failed_execs: bool = False,
         allocations: bool = False,
         slow: Iterable[str] = (),
         accepts: int = 0,
@@ -142,6 +143,8 @@ class Session:
         settings.debug = debug
         settings.transitions = transitions
         settings.symbols_ahead = symbols_ahead
+        settings.failed_execs = failed_execs
+        settings.execs = syscallnames.execs()
         settings.allocations = allocations
         settings.slow = sum(1 << SLOW_KINDS.index(kind) for kind in slow)
         settings.threads = room.threads

@@ -82,6 +82,7 @@ def open_session(options: Options, signals: Signals, target: Optional[Target] = 
                 allocations=options.command == "mem",
                 slow=options.kinds,
                 room=choose(light=_LIGHT.issuperset(needed)),
+                failed_execs=options.command == "exec",
             )
     except EbtopError as error:
         raise refusal(error) from error

@@ -23,7 +23,7 @@ from ebtop.session import PlainLines
 from ebtop.snapshot import Stream
 from ebtop.text import raw_bytes
 
-KINDS = {"exec": ("exec", "exit"), "open": ("open",), "kprobe": ("kprobe",),
+KINDS = {"exec": ("exec", "exec_failed", "exit"), "open": ("open",), "kprobe": ("kprobe",),
          "tcp": ("tcp",), "mem": ("mem",), "signals": ("signal", "oom"),
          "slow": ("slow",)}  # fmt: skip
 """By command: the events that get a line."""

@@ -123,6 +123,12 @@ def kinds() -> bytes:
     return bytes(table)
 
 
+def execs() -> list[int]:
+    """The numbers of execve and execveat, then those of the 32-bit ones; -1 where there is none."""
+    found = [number_of(name, compat) for compat in (False, True) for name in ("execve", "execveat")]
+    return [-1 if number is None else number for number in found]
+
+
 def numbered() -> Iterator[tuple[int, str]]:
     """All calls of this machine, the 32-bit ones from COMPAT on."""
     for compat in (False, True):

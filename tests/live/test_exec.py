@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 from following import Event, Follower, lost
-from observe import allowed, opened, watch, workload
+from observe import allowed, watch, workload
 from running import command
 
+from ebtop.layout import EVENT_TYPES
 from ebtop.session import Session
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -148,6 +149,13 @@ def spawn_beside(witness: Session, count: int) -> int:
     return spawner.pid
 
 
+def witnessing() -> Session:
+    """Meets what the stream meets: what starts, what fails to, and what ends."""
+    session = Session(["life"], failed_execs=True)
+    session.refresh()
+    return session
+
+
 def assert_nothing_is_missing(
     events: list[Event], witness: Session, spawner: int, count: int
 ) -> None:
@@ -160,11 +168,12 @@ def assert_nothing_is_missing(
     assert lost(events) > 0
     assert made <= own + lost(events)
     assert system.execs is not None and system.exited is not None
-    assert len(printed) + lost(events) <= system.execs + system.exited
+    failed = snapshot.events.column("type").count(EVENT_TYPES.index("exec_failed"))
+    assert len(printed) + lost(events) <= system.execs + failed + system.exited
 
 
 def test_printed_and_lost_are_all_there_were():
-    with opened(["life"]) as witness, follow("--buffer-size", "64K", "-d", "1") as follower:
+    with witnessing() as witness, follow("--buffer-size", "64K", "-d", "1") as follower:
         before = len(follower.data)
         follower.process.send_signal(signal.SIGSTOP)  # a reader that does not look
         spawner = spawn_beside(witness, 307)
@@ -176,7 +185,7 @@ def test_printed_and_lost_are_all_there_were():
 
 def test_a_slow_reader_loses_nothing_unsaid():
     count = 701  # far more than a pipe and the buffer hold, on any kernel
-    with opened(["life"]) as witness, follow("--buffer-size", "64K") as follower:
+    with witnessing() as witness, follow("--buffer-size", "64K") as follower:
         spawner = spawn_beside(witness, count)  # nobody reads the follower meanwhile
         events = follower.end()
         assert_nothing_is_missing(events, witness, spawner, count)
@@ -252,3 +261,54 @@ def test_a_life_is_not_shorter_than_its_time_on_the_cpu():
     assert len(ends) == 101
     for end in ends:
         assert end["duration_ns"] >= end["oncpu_ns"] > 0
+
+
+def fail(path: str, *arguments: str) -> int:
+    """The pid of what could not execute it."""
+    pid = os.fork()
+    if not pid:
+        try:
+            os.execv(path, arguments)
+        finally:
+            os._exit(3)
+    os.waitpid(pid, 0)
+    return pid
+
+
+def test_an_exec_that_fails_is_a_line_with_its_error(tmp_path):
+    plain = tmp_path / "no program"
+    plain.write_text("no program")
+    plain.chmod(0o755)
+    with follow() as follower:
+        pids = {
+            fail("/no/such/program", "x", "a b", ""): "ENOENT",
+            fail("/etc/passwd", "p"): "EACCES",
+            fail(str(plain), "n"): "ENOEXEC",
+            fail("/", *(["many"] * 40)): "EACCES",
+        }
+        events = follower.end()
+    failed = {e["pid"]: e for e in events if e["type"] == "exec" and e["pid"] in pids}
+    assert {pid: event["error"] for pid, event in failed.items()} == pids
+    first, second, _, last = (failed[pid] for pid in pids)
+    assert (first["filename"], first["args"]) == ("/no/such/program", ["x", "a b", ""])
+    assert first["ppid"] in (os.getpid(), None) and second["args"] == ["p"]
+    assert last["args_cut"] and set(last["args"]) == {"many"}
+    assert all(event["error"] is None for event in of_parent(events, "exec", os.getpid())
+               if event["pid"] not in pids)  # fmt: skip
+    assert len([event for event in events if event["type"] == "exit" and event["pid"] in pids]) == 4
+
+
+def test_a_program_in_no_folder_is_called_what_it_is():
+    fd = os.memfd_create("no folder")
+    os.write(fd, Path(MARK).read_bytes())
+    with follow() as follower:
+        pids = []
+        for program in (fd, f"/proc/self/fd/{fd}"):
+            pids.append(os.fork())
+            if not pids[-1]:
+                os.execve(program, ["x"], {})
+            os.waitpid(pids[-1], 0)
+        events = follower.end()
+    os.close(fd)
+    started = [event for event in events if event["type"] == "exec" and event["pid"] in pids]
+    assert [event["file"] for event in started] == ["memfd:no folder"] * 2

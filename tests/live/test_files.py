@@ -263,3 +263,16 @@ def test_name_that_is_too_long_is_cut_and_says_so(source: str, tmp_path: Path) -
         assert list(by_path(session.refresh())) == [
             os.fsencode(tmp_path / ("y" * 39)) + "…".encode()
         ]
+
+
+def test_a_file_in_no_folder_has_its_name() -> None:
+    fd = os.memfd_create("work area")
+    try:
+        with opened() as session:
+            session.look_at(os.getpid())
+            session.refresh()
+            os.write(fd, bytes(20_011))
+            files = by_path(session.refresh())
+    finally:
+        os.close(fd)
+    assert files[b"memfd:work area"] == (0, 20_011)

@@ -21,7 +21,7 @@ from ebtop.eventlines import (
     text_event,
     text_lost,
 )
-from ebtop.layout import SIGNAL_IGNORED, TEXT_CUT, TEXT_UNREAD
+from ebtop.layout import EVENT_TYPES, SIGNAL_IGNORED, TEXT_CUT, TEXT_UNREAD
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "screens"))
 import hostile
@@ -85,9 +85,29 @@ def test_names_that_are_cut_or_unread_say_so():
 
 def test_an_exec_has_its_path_and_its_arguments_one_by_one():
     got = as_json(executed(b"ls\0-l\0a b\0\0"))
-    assert list(got) == [*HEAD, "ppid", "filename", "args"]
+    assert list(got) == [*HEAD, "ppid", "filename", "args", "file", "error"]
+    assert got["file"] is got["error"] is None
     assert (got["filename"], got["args"]) == ("/bin/x", ["ls", "-l", "a b", ""])
     assert as_text(executed(b"ls\0-l\0")).endswith("UID 1000 started: ls -l")
+
+
+def failed(**values: object) -> tuple[dict[str, object], bytes]:
+    event, text = executed(b"ls\0", **values)
+    return {**event, "type": EVENT_TYPES.index("exec_failed"), "result": -2}, text
+
+
+def test_an_exec_that_failed_is_one_with_its_error():
+    got = as_json(failed())
+    assert (got["type"], got["error"], got["filename"]) == ("exec", "ENOENT", "/bin/x")
+    assert as_text(failed()).endswith("UID 1000 could not start: /bin/x = -1 ENOENT")
+
+
+def test_a_program_behind_a_descriptor_is_named():
+    name, file = b"/dev/fd/3", b"memfd:a\nb"
+    event, text = executed(b"x\0", name)
+    event = {**event, "file": len(text), "file_bytes": len(file)}
+    assert as_json((event, text + file))["file"] == "memfd:a\nb"
+    assert as_text((event, text + file)).endswith("started: x (memfd:a\\x0ab)")
 
 
 def test_an_exec_without_what_cannot_be_read_says_null():

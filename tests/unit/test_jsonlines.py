@@ -26,7 +26,7 @@ SYSTEM_KEYS = {
     "cpu_softirq_percent", "cpu_steal_percent", "cpu_guest_percent", "cpu_iowait_percent",
     "cpu_idle_percent", "pressure", "run_queue", "run_queue_p99_ns", "swap_total_bytes",
     "swap_free_bytes", "huge_pages_total_bytes", "huge_pages_free_bytes", "anon_huge_pages_bytes",
-    "allocated_bytes", "freed_bytes",
+    "allocated_bytes", "freed_bytes", "execs", "failed_execs",
 }  # fmt: skip
 SELF_KEYS = {"cpu_percent", "rss_bytes", "probe_ns", "probe_cpu_percent", "events", "lost"}
 PROBE_KEYS = {"name", "state", "hook", "reason", "runs", "run_ns"}
