@@ -8,6 +8,7 @@ and the command goes on.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -41,9 +42,12 @@ class Log:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now // 10**9))
         line = {"time": f"{stamp}.{now // 1000 % 10**6:06d}Z", "pid": os.getpid(), **values}
         data = json.dumps(line, ensure_ascii=True, allow_nan=False, default=str) + "\n"
+        before = os.fstat(self._fd).st_size
         try:
             output.write_all(data.encode("ascii"), self._fd)
         except (EbtopError, output.OutputClosed) as error:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._fd, before)  # or the next log would be glued to half a line
             os.close(self._fd)
             self._fd = None
             output.say(f"the log has ended: {error}")

@@ -20,9 +20,9 @@ from ebtop import signals
 from ebtop.errors import EbtopError
 from ebtop.text import displayable
 
-_STALL_S, _HURRIED_S = 0.4, 0.05
+_STALL_S, _HURRIED_S = 0.3, 0.05
 """After the end was asked for, a write waits so long for a reader who takes nothing; the second is
-for one who is known to take nothing, and when the end was asked for twice."""
+when one took nothing before, here or elsewhere, and when the end was asked for twice."""
 _LONGEST_S = 5.0
 """So long for one who takes a little now and then."""
 _PIECE_BYTES = 1 << 20
@@ -156,7 +156,7 @@ class _Heard(_Outlet):
         asked = self._heard.asked_at
         if asked is None:
             return math.inf
-        stall_s = _HURRIED_S if self._heard.hurried or self._fd in self._unread else _STALL_S
+        stall_s = _HURRIED_S if self._heard.hurried or self._unread else _STALL_S
         return max(self._moved, asked) + stall_s - time.monotonic()
 
     def _took_too_long(self) -> bool:

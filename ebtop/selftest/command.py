@@ -40,7 +40,9 @@ def run(options: Options, signals: Signals) -> int:
             command="selftest", probes=CHOOSABLE, source=options.source, debug=options.debug,
             pids=(worker.pid,), descendants=options.source != "proc",
         )  # fmt: skip
-        with open_source(chosen) as source:
+        with signals.at_once(lambda number: 128 + number):
+            opened = open_source(chosen)
+        with opened as source:
             about = note(source)
             source.refresh()
             kept = privilege.drop(isinstance(source, Session))
@@ -58,18 +60,21 @@ def run(options: Options, signals: Signals) -> int:
 def _all(source: Source, worker: Worker, signals: Signals) -> Iterator[Line]:
     """A line a check, in their order, each as soon as its work is done."""
     for work, of_work in groupby(checks(), lambda check: check.work):
+        yield from _tried(source, worker, work, list(of_work), signals)
         if signals.asked:
+            worker.kill()
             return
-        yield from _tried(source, worker, work, list(of_work))
 
 
-def _tried(source: Source, worker: Worker, work: str, of_work: list[Check]) -> list[Line]:
+def _tried(
+    source: Source, worker: Worker, work: str, of_work: list[Check], signals: Signals
+) -> list[Line]:
     lines: list[Line] = []
     for number in range(1, _TRIES + 1):
         try:
             # the first time is for all that happens once: memory that is kept, files that are read
-            _done(source, worker, work)
-            seen = _done(source, worker, work)
+            _done(source, worker, work, signals)
+            seen = _done(source, worker, work, signals)
         except EbtopError as error:
             return [_not_done(check, str(error)) for check in of_work]
         lines = [{**result_of(check, seen), "tries": number} for check in of_work]
@@ -79,13 +84,19 @@ def _tried(source: Source, worker: Worker, work: str, of_work: list[Check]) -> l
     return lines
 
 
-def _done(source: Source, worker: Worker, work: str) -> Seen:
+def _done(source: Source, worker: Worker, work: str, signals: Signals) -> Seen:
     """The work, with an interval of its own around it."""
+
+    def meanwhile() -> None:
+        if signals.asked:
+            raise EbtopError("the end was asked for")
+        source.poll()
+
     time.sleep(_PAUSE_S)
     source.refresh()
     before = _account(worker.pid)
     worker.begin(work)
-    facts = worker.facts(source.poll)
+    facts = worker.facts(meanwhile)
     after = _account(worker.pid)
     snapshot = source.refresh()
     states = ("rss_bytes",)

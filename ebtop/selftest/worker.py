@@ -43,6 +43,10 @@ class Worker:
     def __enter__(self) -> Worker:
         return self
 
+    def kill(self) -> None:
+        """In the middle of its work."""
+        os.kill(self.pid, signal.SIGKILL)
+
     def __exit__(self, *_: object) -> None:
         os.close(self._orders)
         if self._orders_ended():

@@ -47,13 +47,15 @@ COMMANDS = {
     "exec": ["exec", "--json"],
     "tcp": ["tcp"],
     "mem": ["mem", "--json"],
+    "slow": ["slow", "--json"],
+    "signals": ["signals"],
     "syscalls": ["syscalls", "-d", "0.2"],
     "syscalls, one report": ["syscalls"],
     "run": ["run", "--json", "--", "sleep", "600"],
     "run of a writer": ["run", "--", "yes"],
     "run of a process": ["run", "--json", "-p", str(os.getpid())],
 }
-STREAMS = [["open", "--json"], ["exec", "--json"], ["tcp"], ["mem"]]
+STREAMS = [["open", "--json"], ["exec", "--json"], ["tcp"], ["mem"], ["slow"], ["signals"]]
 AT_ONCE = {
     "help": ["--help"],
     "doctor": ["doctor"],
@@ -66,8 +68,10 @@ AT_ONCE = {
 def noise() -> Iterator[None]:
     """Something of everything that streams tell of."""
     with subprocess.Popen([sys.executable, "-I", "-S", "-c", NOISE]) as process:
-        yield
-        process.kill()
+        try:
+            yield
+        finally:
+            process.kill()
 
 
 def until(holds: Callable[[], object], process: subprocess.Popen[bytes]) -> None:
@@ -129,6 +133,29 @@ def test_one_signal_ends_it_although_nobody_reads(name, tmp_path):
     # a command's own status: ended by the signal, or (1) by an output that does not wait for it
     statuses = (129, 130, 143, 1) if "--" in COMMANDS[name] else (0,)
     assert all(status in statuses and in_time is True for status, in_time in ended.values()), ended
+
+
+@pytest.mark.parametrize("name", ["json", "open", "run"])
+def test_one_signal_ends_it_although_nobody_reads_what_is_wrong_either(name):
+    """As with 2>&1: what cannot be written is told nobody, and is not waited for twice."""
+    with noise(), OUTPUTS["a full pipe"]() as fd:
+        process = subprocess.Popen(command(*COMMANDS[name]), stdout=fd, stderr=fd)
+        until(works(process), process)
+        time.sleep(allowed(1.0))
+        assert took(process, signal.SIGTERM) < SECOND
+
+
+def test_a_selftest_ends_in_the_middle_of_its_work():
+    process = subprocess.Popen(
+        command("selftest", "--json"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    until(works(process), process)
+    time.sleep(allowed(1.0))
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    out, error = process.communicate(timeout=PATIENCE_S)
+    assert time.monotonic() - began < SECOND and error == b""
+    assert json.loads(out)["missed"] == 0
 
 
 @pytest.mark.parametrize("name", AT_ONCE)
@@ -246,8 +273,10 @@ def maker(code: str, count: int) -> Iterator[subprocess.Popen[bytes]]:
     words = [sys.executable, "-I", "-S", "-c", code, str(count)]
     with subprocess.Popen(words, stdin=pipe, stdout=pipe) as process:
         assert process.stdout.readline() == b"ready\n"
-        yield process
-        process.kill()
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def make(process: subprocess.Popen[bytes]) -> None:

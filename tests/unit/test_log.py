@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,6 +86,22 @@ def test_a_full_disk_ends_the_log_and_nothing_else(capfd: pytest.CaptureFixture[
     log.note("info", "one")
     log.note("info", "two")
     assert capfd.readouterr().err.count("the log has ended") == 1
+
+
+def test_of_a_line_that_does_not_fit_nothing_stays(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    log.begin(str(path), "debug")
+    log.note("info", "first")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 10, limits[1]))
+        log.note("info", "second")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [line["message"] for line in lines(path)] == ["first"]
+    log.begin(str(path), "debug")
+    log.note("info", "third")
+    assert [line["message"] for line in lines(path)] == ["first", "third"]
 
 
 def test_the_state_goes_to_the_log_whatever_its_level(tmp_path: Path) -> None:

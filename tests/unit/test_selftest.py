@@ -16,6 +16,7 @@ from ebtop.selftest import command
 from ebtop.selftest.checks import Check, Seen, checks, constant, own, result_of
 from ebtop.selftest.work import works
 from ebtop.selftest.worker import Worker
+from ebtop.signals import Signals
 from ebtop.waitreasons import REASONS
 
 
@@ -69,7 +70,7 @@ def test_every_check_has_its_work() -> None:
 def _tries(monkeypatch: pytest.MonkeyPatch, check: Check, calls: list[int]) -> tuple[str, int]:
     answers = iter(calls)
     monkeypatch.setattr(command, "_done", lambda *_: _seen(calls=next(answers)))
-    line = command._tried(None, None, "work", [check])[0]  # type: ignore[arg-type]
+    line = command._tried(None, None, "work", [check], None)[0]  # type: ignore[arg-type]
     return line["result"], line["tries"]
 
 
@@ -90,7 +91,7 @@ def test_work_that_cannot_be_done_here_is_unknown_with_the_reason(
         raise EbtopError("Invalid argument")
 
     monkeypatch.setattr(command, "_done", refused)
-    line = command._tried(None, None, "disk", [_check(1)])[0]  # type: ignore[arg-type]
+    line = command._tried(None, None, "disk", [_check(1)], None)[0]  # type: ignore[arg-type]
     assert (line["result"], line["reason"]) == ("UNKNOWN", "Invalid argument")
 
 
@@ -106,7 +107,8 @@ def test_a_miss_or_nothing_compared_is_a_failure(
     monkeypatch.setattr(command, "write_all", written.append)
     monkeypatch.setattr(command.privilege, "drop", lambda *_: None)
     options = Options(command="selftest", json=True, source="proc", directory="/tmp")
-    assert command.run(options, signals=None) == status  # type: ignore[arg-type]
+    with Signals() as signals:
+        assert command.run(options, signals) == status
     report = json.loads(written[0])
     assert (report["passed"], report["missed"]) == (results.count("PASS"), results.count("MISS"))
 
