@@ -14,7 +14,7 @@ from typing import Any
 from ebtop import units
 from ebtop.errors import UsageError
 from ebtop.layout import ARGS_CUT, EXITED, KERNEL, KNOWN_BIT, NOT_COUNTED, known_mask
-from ebtop.leaks import Leak
+from ebtop.leaks import LEAST_SPAN_S, Leak, Watch
 from ebtop.snapshot import Snapshot
 from ebtop.text import displayable
 from ebtop.units import UNKNOWN
@@ -168,6 +168,11 @@ def is_judged(row: Row, context: Context) -> bool:
     return known and context.snapshot.leaks is not None
 
 
+def watch_of(row: Row, context: Context) -> Watch | None:
+    """How its memory has grown since it is followed; None of one that is not."""
+    return context.snapshot.memory_watched.get((row["pid"], row["start_ns"]))
+
+
 def leak_of(row: Row, context: Context) -> Leak | None:
     """How it seems to leak; None also where nobody looks for that."""
     return (context.snapshot.leaks or {}).get((row["pid"], row["start_ns"]))
@@ -282,7 +287,10 @@ def _leak(row: Row, context: Context) -> str:
     if not is_judged(row, context):
         return UNKNOWN
     leak = leak_of(row, context)
-    return "no" if leak is None else f"!{units.size(leak.bytes_per_s)}/s"
+    if leak is not None:
+        return f"!{units.size(leak.bytes_per_s)}/s"
+    watch = watch_of(row, context)
+    return "no" if watch is None or watch.is_enough else f"{watch.span_s:.0f}/{LEAST_SPAN_S:.0f}s"
 
 
 def _user(row: Row, context: Context) -> str:
@@ -490,7 +498,8 @@ COLUMNS: tuple[Column, ...] = (
     _counter("brk", "BRK", 6, "brk_calls", 56, "calls of brk", probe="mem"),
     Column(
         "leak", "LEAK?", 8, "rss_anon_bytes", _leak,
-        "! and by how much a second, of whom grows as a leak does: see Enter, then Tab",
+        "! and by how much a second, of whom grows as a leak does: see Enter, then Tab;"
+        " 40/48s: watched for so long of the time that it takes",
         "mem", "judged by the last minutes", importance=95,
     ),
     _fact("cgroup", "CGROUP", 8, "cgroup_id", 40, "number of its cgroup", lambda n: str(int(n))),

@@ -28,6 +28,7 @@ from ebtop.columns import (
     name_of,
     raw_cmdline,
     state_letter,
+    watch_of,
 )
 from ebtop.connectiontable import (
     LISTEN,
@@ -360,7 +361,9 @@ def _hints(row: Row, context: Context) -> Optional[list[dict[str, Any]]]:
             "kind": "fragmentation", "mappings": fragments.mappings,
             "average_bytes": fragments.average_bytes, "limit": fragments.limit,
         })  # fmt: skip
-    return hints if hints or is_judged(row, context) else None
+    watch = watch_of(row, context)
+    judged = is_judged(row, context) and (watch is None or watch.is_enough)
+    return hints if hints or judged else None
 
 
 def _disk_times(row: Row) -> dict[str, Any]:

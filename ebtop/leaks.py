@@ -59,6 +59,34 @@ class Leak:
     """When, if it goes on like this."""
 
 
+@dataclass(frozen=True)
+class Watch:
+    """How one that is followed has grown, and seems to leak nothing so far."""
+
+    span_s: float
+    grown_bytes: int
+    """Anonymous memory."""
+    shared_bytes: int
+    """Memory that it shares with others."""
+    unreturned_bytes: int
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether it has been watched for long enough to say that it does not leak."""
+        return self.span_s >= LEAST_SPAN_S
+
+    @property
+    def is_shared(self) -> bool:
+        """What it maps and keeps is memory that others may see."""
+        return self.shared_bytes >= max(LEAST_BYTES, EXPLAINED * self.unreturned_bytes)
+
+    @property
+    def is_untouched(self) -> bool:
+        """It maps more and more, and uses little of it."""
+        used = self.grown_bytes + max(0, self.shared_bytes)
+        return self.unreturned_bytes >= LEAST_BYTES and used <= MOST_BACK * self.unreturned_bytes
+
+
 def judge(points: Sequence[Point], given_back_from: int = 0) -> Optional[Leak]:
     """None for whom nothing can be said against. `given_back_from` is what it had in memory when
     it gave some of that back."""

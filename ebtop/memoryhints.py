@@ -11,7 +11,7 @@ from typing import Any, Optional
 
 from ebtop.columns import memory_part
 from ebtop.layout import KNOWN_BIT, SIZE_CLASSES, Table
-from ebtop.leaks import Fragments, Leak, judge_mappings
+from ebtop.leaks import LEAST_SPAN_S, Fragments, Leak, Watch, judge_mappings
 from ebtop.memorylimits import most_mappings
 from ebtop.model import column_view
 from ebtop.units import UNKNOWN, long_duration, size
@@ -58,6 +58,25 @@ def leak_words(leak: Leak) -> list[str]:
     if whose:
         words.append(f"{whose} {room} left: full in {full} if it goes on")
     return words
+
+
+def watch_words(watch: Watch | None) -> str:
+    """Why nothing is said against it, or not yet."""
+    if watch is None:
+        return "no: it does not grow as a leak does"
+    span = long_duration(watch.span_s)
+    if not watch.is_enough:
+        return f"watching {watch.span_s:.0f} of {LEAST_SPAN_S:.0f} s"
+    if watch.is_shared:
+        return (
+            f"no: {size(watch.shared_bytes)} more in {span} are shared memory, which others may see"
+        )
+    if watch.is_untouched:
+        return (
+            f"no: {size(watch.unreturned_bytes)} more in {span} are mapped and never touched:"
+            " address space, not memory"
+        )
+    return "no: it does not grow as a leak does"
 
 
 def fragments_words(found: Fragments) -> list[str]:

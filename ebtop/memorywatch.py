@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Optional
 
 from ebtop.layout import EXITED, KNOWN_BIT, NOT_COUNTED, Table
-from ebtop.leaks import Leak, Point, fell, judge
+from ebtop.leaks import Leak, Point, Watch, fell, judge
 from ebtop.model import column_view
 from ebtop.snapshot import Snapshot
 
@@ -69,6 +69,8 @@ class _History:
         self.counted: Optional[int] = None
         """The last cumulative value of what was not returned."""
         self.resident = 0
+        self.shared = 0
+        self._first: Optional[tuple[float, int, int, int]] = None
         self.cgroup = 0
         self._now_s = self._grew_s = since_s
         self._last_resident: Optional[int] = None
@@ -92,6 +94,19 @@ class _History:
             self._given_back_from = max(self._given_back_from, self._highest)
             self._highest = resident
         self.track.add(Point(time_s, resident, self.unreturned))
+        if self._first is None:
+            self._first = (time_s, resident, self.shared, self.unreturned)
+        self._last = (time_s, resident, self.shared, self.unreturned)
+
+    @property
+    def watch(self) -> Optional[Watch]:
+        """From the first interval on that counted; None before that."""
+        if self._first is None:
+            return None
+        return Watch(
+            self._last[0] - self._first[0], self._last[1] - self._first[1],
+            self._last[2] - self._first[2], self._last[3] - self._first[3],
+        )  # fmt: skip
 
     @property
     def idle_s(self) -> float:
@@ -146,7 +161,11 @@ class MemoryWatch:
             elif one.idle_s > IDLE_S:
                 del self._followed[key]
         history = self._look(snapshot, now_s)
-        return replace(snapshot, leaks=leaks if counts else None, memory_history=history)
+        watched = {key: one.watch for key, one in self._followed.items() if one.watch}
+        return replace(
+            snapshot, leaks=leaks if counts else None, memory_history=history,
+            memory_watched=watched,
+        )  # fmt: skip
 
     def _look(self, snapshot: Snapshot, now_s: float) -> tuple[Point, ...]:
         if self._seen is None or self._looked_at is None:
@@ -181,6 +200,8 @@ class MemoryWatch:
                 one.counted = None
             one.unreturned += net
             one.resident, one.cgroup = row["rss_anon_bytes"], row["cgroup_id"]
+            if row["rss_shmem_bytes"] != NOT_COUNTED:
+                one.shared = row["rss_shmem_bytes"]
 
     def _changed(self, table: Table, active: int, counts: bool) -> Iterator[int]:
         """Rows of those that are followed, or that begin to grow."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Optional
 
 from ebtop.layout import Table
-from ebtop.leaks import Leak, Point
+from ebtop.leaks import Leak, Point, Watch
 
 PressureLine = tuple[Optional[float], Optional[float]]
 """Share of the last 10 s in which some, and all, threads stood still for it, in percent."""
@@ -234,6 +234,8 @@ class Snapshot:
     without the probe."""
     leaks: Optional[dict[tuple[int, int], Leak]] = None
     """Who seems to leak, by (pid, start_ns); None where nobody looks for it."""
+    memory_watched: dict[tuple[int, int], Watch] = field(default_factory=dict)
+    """Those whose memory is followed, by (pid, start_ns)."""
     memory_history: tuple[Point, ...] = ()
     """Of the process that is looked at."""
     filter: Filter = EVERYONE

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ebtop import units
-from ebtop.columns import Context, Row, command, is_judged, leak_of, memory_part
+from ebtop.columns import Context, Row, command, is_judged, leak_of, memory_part, watch_of
 from ebtop.layout import KNOWN_BIT, SIZE_FROM
 from ebtop.leaks import Point
-from ebtop.memoryhints import fragments_of, fragments_words, leak_words, size_classes
+from ebtop.memoryhints import fragments_of, fragments_words, leak_words, size_classes, watch_words
 from ebtop.snapshot import Snapshot
 from ebtop.text import displayable
 from ebtop.units import UNKNOWN
@@ -133,7 +133,8 @@ def _hints(row: Row, context: Context) -> Iterator[Line]:
             label = "  leak?      " if index == 0 else "             "
             yield (Span(label, Style.WARNING), Span(words, Style.WARNING))
     elif is_judged(row, context):
-        yield (Span("  leak?      ", Style.LABEL), Span("no: it does not grow as a leak does"))
+        words = watch_words(watch_of(row, context))
+        yield (Span("  leak?      ", Style.LABEL), Span(words))
     if fragments is not None:
         for words in fragments_words(fragments):
             yield (Span("  fragments  ", Style.WARNING), Span(words, Style.WARNING))

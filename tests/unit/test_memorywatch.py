@@ -11,8 +11,9 @@ import pytest
 import synthetic
 
 from ebtop.cgroups import CgroupPaths
+from ebtop.columns import BY_NAME, Context
 from ebtop.layout import EXITED, NOT_COUNTED, RAN, SIZES, Table
-from ebtop.memoryhints import fragments_of, leak_words, size_classes
+from ebtop.memoryhints import fragments_of, leak_words, size_classes, watch_words
 from ebtop.memorylimits import Limits
 from ebtop.memorywatch import IDLE_S, MemoryWatch
 from ebtop.snapshot import ProbeStatus, Snapshot
@@ -184,3 +185,38 @@ def test_mappings_that_are_unknown_are_no_fragments() -> None:
     assert fragments_of(synthetic.process(7, mappings=NOT_COUNTED)) is None
     assert fragments_of(synthetic.process(7, mappings=30_000, known=0)) is None
     assert fragments_of(synthetic.process(7, mappings=30_000)) is not None
+
+
+def test_it_says_that_it_is_still_watching_and_for_how_long() -> None:
+    watch = MemoryWatch()
+    found = told(watch, range(41))
+    row = growing(40)
+    assert watch_words(found.memory_watched[key(7)]) == "watching 40 of 48 s"
+    assert BY_NAME["leak"].show(row, Context(found)) == "40/48s"
+    # of one that does not grow there is nothing to wait for
+    assert key(9) not in found.memory_watched
+    still = synthetic.process(9, rss_anon_bytes=MIB)
+    assert BY_NAME["leak"].show(still, Context(found)) == "no"
+
+
+@pytest.mark.parametrize("values, words", [
+    ({"rss_anon_bytes": 50 * MIB}, "mapped and never touched"),
+    ({"rss_anon_bytes": 50 * MIB, "shared": True}, "shared memory"),
+    ({}, None),
+])  # fmt: skip
+def test_memory_that_is_shared_or_never_touched_is_told_apart(
+    values: dict[str, Any], words: Optional[str]
+) -> None:
+    watch = MemoryWatch()
+    values = dict(values)
+    shared = values.pop("shared", False)
+    for second in range(60):
+        row = growing(second, rss_shmem_bytes=second * MIB if shared else 0, **values)
+        found = watch.watch(snapshot(second, [row]))
+    assert found.leaks is not None
+    if words is None:
+        assert key(7) in found.leaks
+        return
+    assert not found.leaks
+    assert words in watch_words(found.memory_watched[key(7)])
+    assert BY_NAME["leak"].show(row, Context(found)) == "no"
