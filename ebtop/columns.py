@@ -452,12 +452,12 @@ COLUMNS: tuple[Column, ...] = (
         importance=55,
     ),
     Column(
-        "filer", "FILE-R", 6, "file_read_bytes", _number("file_read_bytes", units.size),
-        "bytes read from regular files", "vfs", counter=True, importance=90,
+        "filer", "FILE-R", 6, "file_read_bytes", _bytes_rate("file_read_bytes"),
+        "bytes read from regular files, a second", "vfs", counter=True, importance=90,
     ),
     Column(
-        "filew", "FILE-W", 6, "file_write_bytes", _number("file_write_bytes", units.size),
-        "bytes written to regular files", "vfs", counter=True, importance=88,
+        "filew", "FILE-W", 6, "file_write_bytes", _bytes_rate("file_write_bytes"),
+        "bytes written to regular files, a second", "vfs", counter=True, importance=88,
     ),
     Column(
         "hit", "≈HIT%", 5, "cached_read_bytes", _hits,
