@@ -137,7 +137,7 @@ def test_cumulative_cpu_percent_is_of_the_time_since_the_start() -> None:
 )
 def test_bytes_a_second_are_of_the_real_interval(name: str) -> None:
     column = by_name(name)
-    row = synthetic.running(7, b"busy", 100, **{column.field: 8 << 20})
+    row = synthetic.running(7, b"busy", 100, known=(1 << 64) - 1, **{column.field: 8 << 20})
     for seconds, shown in ((1.0, "8.0M"), (2.0, "4.0M"), (0.25, "32M")):
         snapshot = replace(synthetic.office(), interval_s=seconds)
         assert column.show(row, Context(snapshot)).strip() == shown
