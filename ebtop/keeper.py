@@ -153,7 +153,9 @@ def _restore(terminal: int, settings: str, when: int) -> None:
 
 
 def _load(name: str, path: str) -> None:
-    """The compiled module of that name: that file, whatever sys.path holds."""
+    """The compiled module of that name: that file, whatever sys.path holds. PyPy has one inside."""
+    if name in sys.builtin_module_names:
+        return
     loader = _frozen_importlib_external.ExtensionFileLoader(name, path)
     sys.modules[name] = _imp.create_dynamic(_frozen_importlib.ModuleSpec(name, loader, origin=path))
     _imp.exec_dynamic(sys.modules[name])
