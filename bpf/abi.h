@@ -1046,15 +1046,15 @@ struct ebtop_disk_row {
 	__u64 latency_p99_ns;
 	__u64 queued_p50_ns; /* likewise, from when the request entered the queue */
 	__u64 queued_p99_ns;
-	__u64 queue_depth; /* requests in flight now, as the kernel counts them */
-	__u64 busy_ns;     /* likewise: with a request in flight */
+	__u64 queue_ns; /* requests in flight, summed over time, as the kernel counts them */
+	__u64 busy_ns;  /* likewise: with a request in flight */
 	char name[EBTOP_DISK_NAME_BYTES];
 };
 
 enum ebtop_disk_fact {
 	EBTOP_DISK_FACT_REQUESTS = 0, /* bytes, reads, writes, discards */
 	EBTOP_DISK_FACT_LATENCY = 1,  /* and errors, sequential */
-	EBTOP_DISK_FACT_QUEUE = 2,    /* queue_depth */
+	EBTOP_DISK_FACT_QUEUE = 2,    /* queue_ns */
 	EBTOP_DISK_FACT_BUSY = 3,
 };
 

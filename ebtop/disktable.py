@@ -36,6 +36,12 @@ def _sequential(row: Row, seconds: float) -> Optional[float]:
     return round(min(1.0, row["sequential"] / requests), 6) if known else None
 
 
+def _depth(row: Row, seconds: float) -> Optional[float]:
+    """How many requests were in flight, on average."""
+    known = row["known"] & _QUEUE and seconds > 0
+    return round(row["queue_ns"] / 1e9 / seconds, 3) if known else None
+
+
 def _busy(row: Row, seconds: float) -> Optional[float]:
     if not row["known"] & _BUSY or seconds <= 0:
         return None
@@ -47,7 +53,7 @@ VALUES: dict[str, Value] = {
     **{name: _plain(name, _REQUESTS) for name in ("read_bytes", "write_bytes", "reads", "writes")},
     "latency_p50_ns": _timed("latency_p50_ns"),
     "latency_p99_ns": _timed("latency_p99_ns"),
-    "queue_depth": _plain("queue_depth", _QUEUE),
+    "queue_depth": _depth,
     "busy_percent": _busy,
     "latency_min_ns": _timed("latency_min_ns"),
     "latency_avg_ns": _average,

@@ -151,7 +151,7 @@ class Sums:
             before = stat_of(disk)
             self.refresh()
             after = stat_of(disk)
-            if _at_rest(before) == _at_rest(after) and not after.queue_depth:
+            if _at_rest(before) == _at_rest(after) and not after.in_flight:
                 return after
             time.sleep(0.02)
         pytest.skip(f"{disk!r} is never at rest here")

@@ -338,8 +338,8 @@ def disk(name: bytes, reads: int, writes: int, latency_ns: int, **values: Any) -
         "latency_ns": (reads + writes) * latency_ns, "latency_min_ns": latency_ns // 2,
         "latency_p50_ns": latency_ns, "latency_p99_ns": 3 * latency_ns,
         "latency_max_ns": 7 * latency_ns, "queued_p50_ns": latency_ns + 5000,
-        "queued_p99_ns": 4 * latency_ns, "sequential": reads // 2, "queue_depth": reads % 7,
-        "busy_ns": 130 * MS,
+        "queued_p99_ns": 4 * latency_ns, "sequential": reads // 2,
+        "queue_ns": reads % 7 * 1000 * MS, "busy_ns": 130 * MS,
     }  # fmt: skip
     row.update(values)
     return row

@@ -46,6 +46,10 @@ def _count(value: float, seconds: float, ascii: bool) -> str:
     return units.count(value)
 
 
+def _mean(value: float, seconds: float, ascii: bool) -> str:
+    return f"{value:.1f}" if value < 100 else units.count(round(value))
+
+
 def _latency(value: float, seconds: float, ascii: bool) -> str:
     return units.latency(value, ascii)
 
@@ -67,7 +71,7 @@ _COLUMNS = (
     _Column("P99", 6, "latency_p99_ns", _latency, 90),
     _Column("MAX", 6, "latency_max_ns", _latency, 50),
     _Column("QUEUED99", 8, "queued_latency_p99_ns", _latency, 40),
-    _Column("DEPTH", 5, "queue_depth", _count, 60),
+    _Column("DEPTH", 5, "queue_depth", _mean, 60),
     _Column("BUSY%", 5, "busy_percent", _percent, 95),
     _Column("SEQ%", 5, "sequential_ratio", _ratio, 30),
     _Column("ERRORS", 6, "errors", _count, 20),
