@@ -105,6 +105,7 @@ enum ebtop_slot_state {
 #define EBTOP_SLOT_GROUP_DEAD 2 /* flag: no thread of the process was left when this one ended */
 #define EBTOP_SLOT_KILLED_IN                                                                       \
 	4 /* flag: SIGSYS ended it, in the call whose number `charged_wait_ns` is */
+#define EBTOP_SLOT_KERNEL 8         /* flag: a kernel thread, unless it executes a program */
 #define EBTOP_SLOT_FOLLOWED_SHIFT 8 /* above: the generation of the filter it descends from, or 0 */
 
 /* Two cache lines; a context switch writes the first, and reads `owner` of the second. */
@@ -373,6 +374,7 @@ struct ebtop_disk_counts {
 	__u64 errors;
 	__u64 sequential;   /* each began where the one before of its thread and direction ended */
 	__u64 direct_bytes; /* written past the page cache */
+	__u64 written_back_bytes; /* by kernel threads, of pages that it changed; in no sum */
 	__u64 latency_ns;
 	__u64 last_ns;   /* when the last one was completed */
 	__u64 min_ns[2]; /* by epoch; 0: none. One more than the latency, so that 0 ns is one */
@@ -408,8 +410,9 @@ enum ebtop_loss {
 	EBTOP_LOST_FORKS = 7,         /* births dropped because the ring buffer was full */
 	EBTOP_LOST_CALLS = 8,         /* calls of a function of which entry or return was missed */
 	EBTOP_LOST_DISK_REQUESTS = 9, /* not counted: no room in a table, or told to no program */
-	EBTOP_LOST_DISK_OWNERS = 10,  /* charged to nobody: their thread has no slot */
-	EBTOP_LOST_CONNECTIONS = 11,  /* forgotten because there was no room for more */
+	EBTOP_LOST_DISK_OWNERS =
+		10, /* their thread has no slot, or there was no room for its name */
+	EBTOP_LOST_CONNECTIONS = 11, /* forgotten because there was no room for more */
 	EBTOP_LOSSES = 12,
 };
 
@@ -808,34 +811,35 @@ enum ebtop_counter {
 	EBTOP_DISK_LATENCY_NS = 25, /* of all requests, summed */
 	EBTOP_DISK_SEQUENTIAL = 26,
 	EBTOP_DISK_WRITTEN_LATER_BYTES = 27, /* dirtied in the page cache, for others to write */
-	EBTOP_FILE_READ_BYTES = 28,
-	EBTOP_FILE_WRITE_BYTES = 29,
+	EBTOP_DISK_WRITTEN_BACK_BYTES = 28,  /* by kernel threads, of what it dirtied; in no sum */
+	EBTOP_FILE_READ_BYTES = 29,
+	EBTOP_FILE_WRITE_BYTES = 30,
 	EBTOP_CACHED_READ_BYTES =
-		30, /* of this and the next comes the hit ratio of the page cache */
-	EBTOP_CACHE_ADDED_BYTES = 31,
-	EBTOP_OPENS = 32,
-	EBTOP_NET_TX_BYTES = 33,
-	EBTOP_NET_RX_BYTES = 34,
-	EBTOP_RETRANSMITS = 35,
-	EBTOP_CONNECTION_ERRORS = 36,
-	EBTOP_CONNECTIONS = 37, /* open now: no sum over time */
-	EBTOP_CONNECTIONS_OPENED = 38,
-	EBTOP_CONNECTIONS_ACCEPTED = 39,
-	EBTOP_WAIT_DISK_NS = 40, /* in the order of enum ebtop_wait; their sum is EBTOP_OFFCPU_NS */
-	EBTOP_WAIT_NETWORK_NS = 41,
-	EBTOP_WAIT_LOCK_NS = 42,
-	EBTOP_WAIT_CONDITION_NS = 43,
-	EBTOP_WAIT_SLEEP_NS = 44,
-	EBTOP_WAIT_PIPE_NS = 45,
-	EBTOP_WAIT_POLL_NS = 46,
-	EBTOP_WAIT_OTHER_NS = 47,
-	EBTOP_LIFETIME_NS = 48, /* how long its threads lived in the interval */
-	EBTOP_MMAP_CALLS = 49,
-	EBTOP_MUNMAP_CALLS = 50,
-	EBTOP_BRK_CALLS = 51,
-	EBTOP_ALLOCATED_BYTES = 52,
-	EBTOP_FREED_BYTES = 53,
-	EBTOP_COUNTERS = 54,
+		31, /* of this and the next comes the hit ratio of the page cache */
+	EBTOP_CACHE_ADDED_BYTES = 32,
+	EBTOP_OPENS = 33,
+	EBTOP_NET_TX_BYTES = 34,
+	EBTOP_NET_RX_BYTES = 35,
+	EBTOP_RETRANSMITS = 36,
+	EBTOP_CONNECTION_ERRORS = 37,
+	EBTOP_CONNECTIONS = 38, /* open now: no sum over time */
+	EBTOP_CONNECTIONS_OPENED = 39,
+	EBTOP_CONNECTIONS_ACCEPTED = 40,
+	EBTOP_WAIT_DISK_NS = 41, /* in the order of enum ebtop_wait; their sum is EBTOP_OFFCPU_NS */
+	EBTOP_WAIT_NETWORK_NS = 42,
+	EBTOP_WAIT_LOCK_NS = 43,
+	EBTOP_WAIT_CONDITION_NS = 44,
+	EBTOP_WAIT_SLEEP_NS = 45,
+	EBTOP_WAIT_PIPE_NS = 46,
+	EBTOP_WAIT_POLL_NS = 47,
+	EBTOP_WAIT_OTHER_NS = 48,
+	EBTOP_LIFETIME_NS = 49, /* how long its threads lived in the interval */
+	EBTOP_MMAP_CALLS = 50,
+	EBTOP_MUNMAP_CALLS = 51,
+	EBTOP_BRK_CALLS = 52,
+	EBTOP_ALLOCATED_BYTES = 53,
+	EBTOP_FREED_BYTES = 54,
+	EBTOP_COUNTERS = 55,
 };
 
 /*
@@ -854,15 +858,16 @@ enum ebtop_known {
 	EBTOP_KNOWN_DISK_BYTES = 8,
 	EBTOP_KNOWN_DISK_REQUESTS = 9,
 	EBTOP_KNOWN_WRITTEN_LATER = 10,
-	EBTOP_KNOWN_FILES = 11,
-	EBTOP_KNOWN_OPENS = 12,
-	EBTOP_KNOWN_NET_BYTES = 13,
-	EBTOP_KNOWN_NET_ERRORS = 14,
-	EBTOP_KNOWN_CONNECTIONS = 15,
-	EBTOP_KNOWN_CONNECTS = 16,
-	EBTOP_KNOWN_WAITS = 17,
-	EBTOP_KNOWN_MEMORY = 18,
-	EBTOP_KNOWN_GROUPS = 19,
+	EBTOP_KNOWN_WRITTEN_BACK = 11,
+	EBTOP_KNOWN_FILES = 12,
+	EBTOP_KNOWN_OPENS = 13,
+	EBTOP_KNOWN_NET_BYTES = 14,
+	EBTOP_KNOWN_NET_ERRORS = 15,
+	EBTOP_KNOWN_CONNECTIONS = 16,
+	EBTOP_KNOWN_CONNECTS = 17,
+	EBTOP_KNOWN_WAITS = 18,
+	EBTOP_KNOWN_MEMORY = 19,
+	EBTOP_KNOWN_GROUPS = 20,
 };
 
 /* Where each of those groups begins, in the order of its bit; it ends where the next one begins. */
@@ -878,6 +883,7 @@ enum ebtop_group_first {
 	EBTOP_FIRST_DISK_BYTES = EBTOP_DISK_READ_BYTES,
 	EBTOP_FIRST_DISK_REQUESTS = EBTOP_DISK_READS,
 	EBTOP_FIRST_WRITTEN_LATER = EBTOP_DISK_WRITTEN_LATER_BYTES,
+	EBTOP_FIRST_WRITTEN_BACK = EBTOP_DISK_WRITTEN_BACK_BYTES,
 	EBTOP_FIRST_FILES = EBTOP_FILE_READ_BYTES,
 	EBTOP_FIRST_OPENS = EBTOP_OPENS,
 	EBTOP_FIRST_NET_BYTES = EBTOP_NET_TX_BYTES,
@@ -1129,7 +1135,7 @@ struct ebtop_probe_row {
 	__u32 state; /* enum ebtop_probe_state */
 	__u32 stats; /* 1: runs and run_ns are known */
 	char name[16];
-	char hook[248];   /* what it is attached to, comma separated */
+	char hook[312];   /* what it is attached to, comma separated */
 	char reason[200]; /* why it is not on; empty when on */
 };
 

@@ -130,6 +130,12 @@ struct super_block {
 	unsigned int s_dev;
 };
 
+struct inode;
+
+struct address_space {
+	struct inode *host;
+};
+
 struct inode {
 	unsigned short i_mode;
 	struct super_block *i_sb;
@@ -260,11 +266,23 @@ struct request_queue {
 	struct gendisk *disk;
 };
 
+struct bvec_iter {
+	unsigned int bi_size;
+};
+
+struct bio {
+	struct bio *bi_next;
+	unsigned int bi_opf;
+	struct bvec_iter bi_iter;
+};
+
 struct request {
 	struct request_queue *q;
 	unsigned int cmd_flags;
 	unsigned int __data_len;
 	__u64 __sector;
+	struct bio *bio;
+	struct bio *biotail;
 	__u64 start_time_ns;
 };
 

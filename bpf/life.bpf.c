@@ -128,6 +128,16 @@ static __always_inline void exchange_slots(struct task_struct *task, __u32 forme
 	slot->tid = task->pid;
 }
 
+/* One that the kernel starts to run a program of user space begins as a kernel thread, before 5.18. */
+static __always_inline void leave_kernel(struct task_struct *task)
+{
+	__u32 *index = slot_index(task->pid);
+	struct ebtop_slot *slot = index ? known_slot(task, index) : NULL;
+
+	if (slot)
+		slot->flags &= ~EBTOP_SLOT_KERNEL;
+}
+
 /* Without `program` neither arguments nor its path are read. */
 static __always_inline int account_exec(struct task_struct *task, __u32 former_tid,
 					struct linux_binprm *program)
@@ -138,6 +148,7 @@ static __always_inline int account_exec(struct task_struct *task, __u32 former_t
 		return 0;
 	if (former_tid != (__u32)task->pid)
 		exchange_slots(task, former_tid);
+	leave_kernel(task);
 	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
 		count_loss(EBTOP_LOST_RING_BUFFER);

@@ -118,7 +118,7 @@ static __always_inline struct ebtop_slot *slot_create(struct task_struct *task, 
 	slot->tid = task->pid;
 	slot->pid = task->tgid;
 	slot->task_state = TASK_RUNNING;
-	slot->flags = flags;
+	slot->flags = task->flags & PF_KTHREAD ? flags | EBTOP_SLOT_KERNEL : flags;
 	slot->cpu = bpf_get_smp_processor_id();
 	copy_comm(slot->comm, task);
 	slot->state = state;

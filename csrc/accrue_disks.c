@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns who is charged with requests to disks: the process that BPF noted as each began. Those of
- * kernel threads, of nobody that is known, and of processes whose row has been shown for the last
- * time are charged to the rest, so that all rows together are what the disks did.
+ * Owns who is charged with requests to disks: the process that BPF noted as each began, and with what
+ * kernel threads read, they. What they write, and requests of nobody that is known and of processes
+ * whose row has been shown for the last time, are charged to the rest, so that all rows together are
+ * what the disks did. Beside that sum, what is written back is credited to who had changed it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,8 @@ static void take_counts(__u64 *interval, __u64 *total, const struct ebtop_disk_c
 		  now->requests[EBTOP_GROUP_WRITES] - last->requests[EBTOP_GROUP_WRITES] },
 		{ EBTOP_DISK_LATENCY_NS, now->latency_ns - last->latency_ns },
 		{ EBTOP_DISK_SEQUENTIAL, now->sequential - last->sequential },
+		{ EBTOP_DISK_WRITTEN_BACK_BYTES,
+		  now->written_back_bytes - last->written_back_bytes },
 	};
 
 	for (size_t i = 0; i < sizeof(grew) / sizeof(grew[0]); i++) {
@@ -64,7 +67,7 @@ static struct process *charged(struct accounts *accounts, const struct ebtop_dis
 {
 	struct process *process = (void *)hash_find(&accounts->processes, key->pid, key->start_ns);
 
-	if (!process || process->flags & PROCESS_SHOWN || process->task_flags & PF_KTHREAD)
+	if (!process || process->flags & PROCESS_SHOWN)
 		return NULL;
 	accounts_touch(accounts, process);
 	return process->refresh == accounts->refresh ? process : NULL;

@@ -20,32 +20,73 @@
 #define OWNERS_LITTLE 256
 #define SHARDS_MAX 4
 
-/* Whether block_rq_issue and its like have the queue before the request (and one more before both). */
-static int find_queue_first(void)
-{
-	struct btf *btf = btf__load_vmlinux_btf();
-	const struct btf_type *type = NULL;
-	int id = btf ? btf__find_by_name_kind(btf, "btf_trace_block_rq_issue", BTF_KIND_TYPEDEF) :
-		       -1;
-	int first = 0;
+/* Requests under way, merged bios included, that are not issued yet. */
+#define BIOS_MAX 16384
+#define BIOS_LITTLE 2048
+#define SHARED_MAX 1024 /* requests that several processes share */
+#define DIRTIED_MAX 8192
+#define DIRTIED_LITTLE 1024
+#define WRITTEN_BACK_MAX 1024 /* kernel threads that write back at once */
 
-	if (id > 0)
-		type = btf__type_by_id(btf, btf__type_by_id(btf, (__u32)id)->type);
+/* Where tracepoints have their request or bio. */
+struct positions {
+	int known;
+	__u32 request, new_bio, merged_bio;
+};
+
+/* The types of the arguments of a tracepoint, after the one that is always there; NULL: not known. */
+static const struct btf_type *arguments_of(const struct btf *btf, const char *tracepoint)
+{
+	const struct btf_type *type;
+	int id = btf__find_by_name_kind(btf, tracepoint, BTF_KIND_TYPEDEF);
+
+	type = id > 0 ? btf__type_by_id(btf, btf__type_by_id(btf, (__u32)id)->type) : NULL;
 	if (type && btf_is_ptr(type))
 		type = btf__type_by_id(btf, type->type);
-	if (type && btf_is_func_proto(type))
-		first = btf_vlen(type) == 3;
-	btf__free(btf);
-	return first;
+	return type && btf_is_func_proto(type) ? type : NULL;
 }
 
-static int queue_comes_first(void)
+/* Which argument of a tracepoint points to such a struct; 0 where that cannot be found out. */
+static __u32 position_of(const struct btf *btf, const char *tracepoint, const char *wanted)
 {
-	static int known = -1;
+	const struct btf_type *proto = arguments_of(btf, tracepoint), *type;
+	const char *name;
 
-	if (known < 0)
-		known = find_queue_first();
-	return known;
+	for (int i = 1; proto && i < btf_vlen(proto); i++) {
+		type = btf__type_by_id(btf, btf_params(proto)[i].type);
+		if (!type || !btf_is_ptr(type))
+			continue;
+		type = btf__type_by_id(btf, type->type);
+		name = type ? btf__name_by_offset(btf, type->name_off) : NULL;
+		if (name && !strcmp(name, wanted))
+			return (__u32)i - 1;
+	}
+	return 0;
+}
+
+static struct positions find_positions(void)
+{
+	struct positions found = { .known = 1 };
+	struct btf *btf = btf__load_vmlinux_btf();
+
+	if (!btf)
+		return found;
+	found.request = position_of(btf, "btf_trace_block_rq_issue", "request");
+	found.new_bio = position_of(btf, "btf_trace_block_getrq", "bio");
+	found.merged_bio = position_of(btf, "btf_trace_block_bio_backmerge", "bio");
+	btf__free(btf);
+	return found;
+}
+
+static void set_positions(struct block_bpf__rodata *constants)
+{
+	static struct positions positions;
+
+	if (!positions.known)
+		positions = find_positions();
+	constants->cfg_request_at = positions.request;
+	constants->cfg_new_bio_at = positions.new_bio;
+	constants->cfg_merged_bio_at = positions.merged_bio;
 }
 
 static void size_map(struct bpf_object *object, const char *name, __u32 entries)
@@ -61,6 +102,7 @@ void block_prepare(struct bpf_object *object, const struct maps *maps,
 {
 	__u32 shards = maps->shards < SHARDS_MAX ? maps->shards : SHARDS_MAX;
 	__u32 notes = maps->little_memory ? NOTES_LITTLE : NOTES_MAX;
+	__u32 bios = maps->little_memory ? BIOS_LITTLE : BIOS_MAX;
 	size_t size = 0;
 	struct block_bpf__rodata *constants = object_constants(object, &size);
 
@@ -69,10 +111,15 @@ void block_prepare(struct bpf_object *object, const struct maps *maps,
 	size_map(object, "block_owners", maps->little_memory ? OWNERS_LITTLE : OWNERS_MAX);
 	size_map(object, "block_lanes", EBTOP_DISKS_MAX * shards);
 	size_map(object, "block_ends", maps->slot_count);
+	size_map(object, "bio_notes", bios);
+	size_map(object, "block_shares", SHARED_MAX);
+	size_map(object, "block_dirtied", maps->little_memory ? DIRTIED_LITTLE : DIRTIED_MAX);
+	size_map(object, "block_written_back", WRITTEN_BACK_MAX);
 	if (!constants || size < sizeof(*constants))
 		return;
-	constants->cfg_queue_first = (__u32)queue_comes_first();
+	set_positions(constants);
 	constants->cfg_shards = shards;
 	constants->cfg_shared = shards < maps->cpus;
 	constants->cfg_notes_kept = notes / 2;
+	constants->cfg_bios_kept = bios / 2;
 }

@@ -313,16 +313,17 @@ static void pack_latencies(const struct disk_latencies *latencies, int cumulativ
 	row->disk_latency_p99_ns = histogram_percentile(histogram, 99);
 }
 
-void disks_pack_owner(const struct disks *disks, __u32 pid, __u64 start_ns, int cumulative,
-		      struct ebtop_row *row)
+int disks_pack_owner(const struct disks *disks, __u32 pid, __u64 start_ns, int cumulative,
+		     struct ebtop_row *row)
 {
 	const struct disk_owner *owner = (void *)hash_find(&disks->owners, pid, start_ns);
 
 	if (!owner)
-		return;
+		return 0;
 	pack_latencies(&owner->latencies, cumulative, row);
 	if (owner->slow)
 		row->flags |= EBTOP_ROW_DISK_SLOW;
+	return 1;
 }
 
 int disks_pack_rest(const struct disks *disks, int cumulative, struct ebtop_row *row)

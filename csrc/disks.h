@@ -34,6 +34,7 @@ struct disk_rest { /* of requests that no process is charged with */
 
 struct disks {
 	int on;
+	int tells_dirtiers; /* whose pages kernel threads write back is known */
 	int owners_fd, lanes_fd;
 	__u32 owners_max, lanes_max;
 	__u32 *epoch;                        /* shared with BPF */
@@ -62,9 +63,9 @@ void disks_reset(struct disks *disks);
 /* The latencies that are added by `now` since `last`, in the epoch that ended. */
 void disks_add_latencies(const struct disks *disks, struct histogram *interval,
 			 const struct ebtop_disk_counts *now, const struct ebtop_disk_counts *last);
-/* The latencies of one process; nothing when it had no request. */
-void disks_pack_owner(const struct disks *disks, __u32 pid, __u64 start_ns, int cumulative,
-		      struct ebtop_row *row);
+/* The latencies of one process; 0 when it had no request. */
+int disks_pack_owner(const struct disks *disks, __u32 pid, __u64 start_ns, int cumulative,
+		     struct ebtop_row *row);
 /* The row of what no process is charged with; 0 when there is nothing. */
 int disks_pack_rest(const struct disks *disks, int cumulative, struct ebtop_row *row);
 

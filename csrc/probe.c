@@ -111,10 +111,11 @@ static int attach(struct probe *probe, const struct ebtop_settings *settings)
 
 /* ---- what the verifier says of its work ---- */
 
-#define VERIFIER_STATS 4 /* log level: only the line that sums up */
+#define VERIFIER_STATS 4 /* log level: only the line that sums up, and one a call of a function */
+#define VERIFIER_LOG_BYTES 32768
 
 struct verifier_logs {
-	char text[PROBE_PROGRAMS_MAX][1024];
+	char text[PROBE_PROGRAMS_MAX][VERIFIER_LOG_BYTES];
 };
 
 static void ask_verifier(struct bpf_object *object, const struct probe_variant *variant,

@@ -57,7 +57,7 @@ struct probe {
 	__u64 runs;           /* at the last probe_row() */
 	__u64 run_ns;
 	enum ebtop_probe_state state;
-	char hook[248];
+	char hook[312];
 	char reason[200];
 };
 

@@ -219,14 +219,20 @@ const struct probe_kind probe_kinds[EBTOP_PROBES] = {
 			{ { "func_kprobe", "func_kretprobe" } },
 		},
 	},
-	/* before Linux 6.5 no start is told */
+	/* before Linux 6.5 no start is told, and before 5.16 pages get dirty, not folios */
 	[EBTOP_BLOCK] = {
 		.name = "block",
 		.elf_bytes = block_bpf__elf_bytes,
 		.prepare = block_prepare,
 		.variants = {
-			{ { "complete_btf", "issue_btf", "start_btf" } },
-			{ { "complete_btf", "issue_btf", "insert_btf" } },
+			{ { "complete_btf", "inode_till_btf", "inode_from_btf", "dirty_btf",
+			    "merge_btf", "before_btf", "behind_btf", "start_btf", "issue_btf" } },
+			{ { "complete_btf", "inode_till_btf", "inode_from_btf", "dirty_btf",
+			    "before_btf", "behind_btf", "new_btf", "issue_btf" } },
+			{ { "complete_btf", "inode_till_btf", "inode_from_btf", "dirty_page_btf",
+			    "before_btf", "behind_btf", "new_btf", "issue_btf" } },
+			{ { "complete_btf", "before_btf", "behind_btf", "new_btf", "issue_btf" },
+			  "who changed the pages that are written back" },
 		},
 	},
 	[EBTOP_VFS] = {

@@ -156,8 +156,12 @@ void open_block(struct probeset *set)
 		return;
 	}
 	open_one(set, EBTOP_BLOCK);
-	if (probe->state != EBTOP_PROBE_ON || !disks_open(&set->disks, probe->object))
+	if (probe->state != EBTOP_PROBE_ON)
 		return;
+	if (!disks_open(&set->disks, probe->object)) {
+		set->disks.tells_dirtiers = !probe->variant->lacks;
+		return;
+	}
 	close_block(set);
 	probe->state = EBTOP_PROBE_FAILED;
 	strcpy(probe->reason, "no memory for the counts of disk requests");

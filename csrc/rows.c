@@ -191,17 +191,20 @@ static void pack_totals(struct ebtop_row *row, const struct sums *sums)
 		row->counters[c] = sums ? sums->total[c] - sums->base[c] : 0;
 }
 
-/* What kernel threads do to disks is in a row of its own. */
+/* What kernel threads write is in a row of its own; with what they read they are charged. */
 static void pack_disks(const struct accounts *accounts, struct ebtop_row *row,
 		       const struct process *process, __u32 flags)
 {
-	if (process->task_flags & PF_KTHREAD)
+	int has_any = disks_pack_owner(accounts->disks, process->node.id, process->node.start_ns,
+				       !!(flags & EBTOP_CUMULATIVE), row);
+
+	if (process->task_flags & PF_KTHREAD && !has_any)
 		return;
 	row->known |= DISKS_KNOWN;
+	if (accounts->disks->tells_dirtiers)
+		row->known |= KNOWN(EBTOP_KNOWN_WRITTEN_BACK);
 	if (!(process->flags & PROCESS_NO_DIRTIED) && process->flags & PROCESS_FAULTS)
 		row->known |= KNOWN(EBTOP_KNOWN_WRITTEN_LATER);
-	disks_pack_owner(accounts->disks, process->node.id, process->node.start_ns,
-			 !!(flags & EBTOP_CUMULATIVE), row);
 }
 
 /* Its leader's; where nothing tells that (the kernel hides some tasks), that of a thread. */
@@ -382,6 +385,8 @@ static void add_rest_of_disks(struct rows *rows, struct accounts *accounts, __u3
 	    !disks_pack_rest(accounts->disks, !!(flags & EBTOP_CUMULATIVE), &rest))
 		return;
 	rest.known |= DISKS_KNOWN;
+	if (accounts->disks->tells_dirtiers)
+		rest.known |= KNOWN(EBTOP_KNOWN_WRITTEN_BACK);
 	row = buffer_add(&rows->processes);
 	if (row)
 		*row = rest;

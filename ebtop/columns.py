@@ -441,6 +441,8 @@ COLUMNS: tuple[Column, ...] = (
     _disk_rate("diskw", "DISK-W", "disk_write_bytes", 91, "bytes written to disks, a second"),
     _disk_rate("later", "LATER", "disk_written_later_bytes", 65,
                "bytes left in the page cache to be written later, a second"),
+    _disk_rate("wback", "W-BACK", "disk_written_back_bytes", 54,
+               "bytes written by kernel threads that it had left in the page cache, a second"),
     _counter("reads", "READS", 6, "disk_reads", 70, "requests to read", probe="block"),
     _counter("writes", "WRITES", 6, "disk_writes", 69, "requests to write", probe="block"),
     _disk_time("iolat", "IO-LAT", "disk_latency_p99_ns", 90,
@@ -514,7 +516,7 @@ SETS: tuple[tuple[Column, ...], ...] = tuple(
         "pid user cpu rss virt peak minflt majflt thr ppid start cgroup cmd",
         "pid user cpu sysc syserr systime fileio memory network process timers sync signal"
         " other cmd",
-        "pid user cpu diskr diskw later iolat iomax reads writes seq state rss cmd",
+        "pid user cpu diskr diskw later wback iolat iomax reads writes seq state rss cmd",
         "pid user cpu filer filew hit opens fileio majflt state rss cmd",
         "pid user cpu nettx netrx retx conn opened accepted neterr cmd",
         "pid user cpu runq wait wdisk wnet wlock wcond wpipe wpoll wsleep wother offcpu thr state"

@@ -78,7 +78,7 @@ PROCESS_KEYS = (
     # disk
     "disk_read_bytes", "disk_write_bytes", "disk_reads", "disk_writes", "disk_latency_min_ns",
     "disk_latency_avg_ns", "disk_latency_p99_ns", "disk_latency_max_ns", "disk_sequential_ratio",
-    "disk_written_later_bytes",
+    "disk_written_later_bytes", "disk_written_back_bytes",
     # files
     "file_read_bytes", "file_write_bytes", "cache_hit_ratio", "opens",
     # network
