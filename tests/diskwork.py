@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns what tests of disk requests share: a place on a real disk, requests made one by one, and a
-snapshot that can be held against /proc/diskstats. It checks nothing.
+"""Owns what tests of disk requests share: a place on a real disk, devices and file systems on top
+of it, requests made one by one, and a snapshot that can be held against /proc/diskstats. It checks
+nothing.
 """
 
 from __future__ import annotations
 
 import mmap
 import os
+import shutil
 import struct
+import subprocess
 import tempfile
 import time
 from collections import Counter
@@ -26,7 +29,9 @@ from ebtop.session import Session
 from ebtop.snapshot import Snapshot
 
 BLOCK = 4096
-_DONE = 1  # NOTE_DONE of bpf/block.bpf.c
+_NOTE = struct.Struct("QQQIIIIIII")
+"""The first fields of struct block_note in bpf/diskcounts.bpf.h."""
+_DONE = 1  # NOTE_DONE there
 _GUEST_DISK = "/dev/vda"
 _FOLDERS = ("/var/tmp", str(Path(__file__).resolve().parents[1]), "/root")
 
@@ -67,6 +72,68 @@ def place(blocks: int = 1024) -> Iterator[Place]:
         name = disk_of(folder)
         assert name is not None
         yield Place(file.name, name, blocks)
+
+
+def run(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, check=True, text=True)
+    return done.stdout.strip()
+
+
+@contextmanager
+def looped(path: str, mib: int) -> Iterator[Place]:
+    """A loop device over the first so many MiB."""
+    device = run("losetup", "--find", "--show", f"--sizelimit={mib}M", path)
+    try:
+        yield Place(device, os.fsencode(os.path.basename(device)), mib * 256)
+    finally:
+        run("losetup", "--detach", device)
+
+
+def can_map() -> bool:
+    """Whether this kernel has a device mapper."""
+    return os.path.exists("/dev/mapper/control") and shutil.which("dmsetup") is not None
+
+
+@contextmanager
+def mapped(below: Place) -> Iterator[Place]:
+    """A linear device of the device mapper over another; its requests are those of that one."""
+    name = f"ebtop-{os.getpid()}"
+    table = f"0 {below.blocks * 8} linear {below.path} 0"
+    run("dmsetup", "create", "--noudevsync", name, "--table", table)
+    try:
+        run("dmsetup", "mknodes", name)
+        yield Place(f"/dev/mapper/{name}", below.disk, below.blocks)
+    finally:
+        run("dmsetup", "remove", "--noudevsync", "--retry", name)
+
+
+def schedulers(disk: bytes) -> list[str]:
+    text = Path(f"/sys/block/{os.fsdecode(disk)}/queue/scheduler").read_text()
+    return text.replace("[", "").replace("]", "").split()
+
+
+@contextmanager
+def scheduled(disk: bytes, name: str) -> Iterator[None]:
+    """The disk's requests go through that scheduler."""
+    path = Path(f"/sys/block/{os.fsdecode(disk)}/queue/scheduler")
+    before = path.read_text().partition("[")[2].partition("]")[0]
+    path.write_text(name)
+    try:
+        yield
+    finally:
+        path.write_text(before)
+
+
+@contextmanager
+def filesystem(device: Place) -> Iterator[str]:
+    """A folder on an ext4 of its own."""
+    run("mkfs.ext4", "-q", "-F", device.path)
+    with tempfile.TemporaryDirectory(prefix="ebtop-disk-") as folder:
+        run("mount", "-t", "ext4", device.path, folder)
+        try:
+            yield folder
+        finally:
+            run("umount", folder)
 
 
 def read_direct(
@@ -110,7 +177,7 @@ def untold(owner: Optional[int] = None) -> Untold:
         values = list(found.values()) if found.name == "block_notes" else []
         found.close()
         for value in values:
-            _, issued_ns, _, pid, _, left, flags, group = struct.unpack_from("QQQIIIII", value)
+            _, issued_ns, _, pid, _, _, _, left, flags, group = _NOTE.unpack_from(value)
             if issued_ns and not flags & _DONE and owner in (None, pid):
                 counts[2 * group] += 1
                 counts[2 * group + 1] += left

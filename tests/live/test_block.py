@@ -1,18 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Disk requests are counted exactly, of a process and of a disk: against what was asked for, fio's
-report, and /proc/diskstats.
-
-Latencies: the probe's are the device's, from issue to completion; fio's contain them, with the way
-into the kernel and back, and the wait for a CPU. So no request of fio's is faster than the fastest
-of the probe's, and no percentile of the probe is above that of fio. What they are exactly is held
-against the kernel's own trace, request by request.
+"""Disk requests are counted exactly, of a process and of a disk: against what was asked for, and
+/proc/diskstats. Latencies are held against the kernel's own trace, request by request.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,7 +15,8 @@ from typing import Any
 
 import pytest
 from diskwork import BLOCK, Place, Sums, place, read_direct, untold, write_direct
-from observe import EMULATED, allowed, row_of, value
+from fiowork import COUNTS, PROBES
+from observe import allowed, row_of, value
 from requestlog import RequestLog
 
 from ebtop.disktable import values
@@ -29,11 +24,6 @@ from ebtop.jsonlines import sample_line
 from ebtop.session import Session
 from ebtop.snapshot import Snapshot
 from ebtop.viewstate import ViewState
-
-PROBES = ["sched", "life", "tasks", "block"]
-FIO = shutil.which("fio")
-needs_fio = pytest.mark.skipif(FIO is None and not EMULATED, reason="fio is not installed")
-COUNTS = ("disk_reads", "disk_read_bytes", "disk_writes", "disk_write_bytes")
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +43,13 @@ def disk_row(snapshot: Snapshot, name: bytes) -> dict[str, Any]:
 
 
 # ---- requests of our own ----
+
+
+def test_probe_is_complete_here() -> None:
+    with Session(PROBES) as session:
+        probes = {probe.name: probe for probe in session.refresh().probes}
+    assert probes["block"].state == "on", probes["block"].reason
+    assert "without" not in probes["block"].hook
 
 
 def test_own_requests_are_exact(here: Place) -> None:
@@ -220,107 +217,6 @@ def test_sample_has_the_disks(here: Place) -> None:
     own = next(row for row in sample["processes"] if row["pid"] == os.getpid())
     assert 80 < own["disk_reads"] <= 101 and own["disk_sequential_ratio"] > 0.9
     assert all(own[name] is not None for name in own if name.startswith("disk_"))
-
-
-# ---- fio ----
-
-
-def fio(here: Place, *options: str) -> dict[str, Any]:
-    assert FIO is not None
-    command = [FIO, "--name=known", f"--filename={here.path}", "--size=32m", "--output-format=json"]
-    done = subprocess.run([*command, *options], capture_output=True, check=False, text=True)
-    if done.returncode:
-        pytest.skip(f"fio cannot do that here: {(done.stderr or done.stdout).splitlines()[:1]}")
-    job: dict[str, Any] = json.loads(done.stdout)["jobs"][0]
-    return job
-
-
-def measured(here: Place, *options: str) -> tuple[dict[str, Any], dict[str, Any], Snapshot]:
-    """fio's report, the row of the process that did it, and all the rest."""
-    fio(here, *options, "--number_ios=1")  # its libraries are in memory now
-    os.sync()
-    with Session(PROBES) as session:
-        session.refresh()
-        job = fio(here, *options)
-        snapshot = session.refresh()
-        rows = [row for row in snapshot.processes.rows() if row["comm"] == b"fio"]
-        row = max(rows, key=lambda row: int(row["disk_timed"]))
-        late = dict(zip(COUNTS, untold(row["pid"])))
-        whole: dict[str, Any] = {name: row[name] + late[name] for name in COUNTS}
-        whole["untold"] = untold()
-    return job, {**row, **whole}, snapshot
-
-
-DIRECT = [
-    ("read", "psync", 1, 4096, 1009), ("randread", "psync", 1, 4096, 1009),
-    ("randread", "libaio", 8, 16384, 503), ("randread", "io_uring", 16, 4096, 1009),
-    ("write", "psync", 1, 65536, 211), ("randwrite", "psync", 1, 8192, 503),
-    ("randwrite", "io_uring", 4, 4096, 503),
-]  # fmt: skip
-
-
-@needs_fio
-@pytest.mark.parametrize(("pattern", "engine", "depth", "size", "count"), DIRECT)
-@pytest.mark.long("fio is slow to start where all is emulated")
-def test_direct_requests_are_those_of_fio(
-    here: Place, pattern: str, engine: str, depth: int, size: int, count: int
-) -> None:
-    options = [f"--rw={pattern}", f"--ioengine={engine}", f"--iodepth={depth}", f"--bs={size}"]
-    way = "write" if "write" in pattern else "read"
-    for _ in range(3):  # a page of fio itself may have to be read too
-        job, row, snapshot = measured(here, "--direct=1", *options, f"--number_ios={count}")
-        if row[f"disk_{way}_bytes"] == count * size:
-            break
-    assert job[way]["total_ios"] == count
-    assert row[f"disk_{way}_bytes"] == job[way]["io_bytes"] == count * size
-    # neighbours that are under way together may become one request
-    merged = count - row[f"disk_{way}s"]
-    assert merged == 0 if depth == 1 else 0 <= merged <= count // 20
-    sequential = row["disk_sequential"] / row[f"disk_{way}s"]
-    assert sequential > 0.98 if pattern == way else sequential < 0.05
-    assert snapshot.self_cost.lost["disk_requests"] == 0
-    if depth == 1:
-        assert row["disk_latency_min_ns"] <= job[way]["clat_ns"]["min"]
-    assert row["disk_latency_ns"] / row["disk_timed"] <= job[way]["lat_ns"]["mean"] * 1.01
-
-
-@needs_fio
-@pytest.mark.long("fio is slow to start where all is emulated")
-def test_no_percentile_is_above_that_of_fio(here: Place) -> None:
-    """Large reads one by one: fio's latency is the device's, and the way there and back."""
-    job, row, _ = measured(
-        here, "--direct=1", "--rw=randread", "--ioengine=psync", "--bs=512k", "--number_ios=61"
-    )
-    assert 61 == job["read"]["total_ios"] <= row["disk_reads"]
-    told = job["read"]["clat_ns"]["percentile"]["99.000000"]
-    assert row["disk_latency_p99_ns"] <= told * 1.0625 * 1.02
-
-
-@needs_fio
-@pytest.mark.parametrize("engine", ["psync", "mmap", "io_uring"])
-@pytest.mark.long("fio is slow to start where all is emulated")
-def test_buffered_reads_are_read_once(here: Place, engine: str) -> None:
-    """Whoever reads ahead: the process, or kernel threads on its behalf."""
-    for _ in range(3):  # fio asks the kernel to forget the file, which need not do so at once
-        job, row, snapshot = measured(here, "--rw=read", "--bs=64k", f"--ioengine={engine}")
-        rest = sum(r["disk_read_bytes"] for r in snapshot.processes.rows() if r["pid"] == 0)
-        whole = row["disk_read_bytes"] + rest + row["untold"].read_bytes
-        if whole >= 32 << 20:
-            break
-    assert job["read"]["io_bytes"] == 32 << 20 <= whole
-    assert row["disk_read_bytes"] > 0
-    assert row["disk_reads"] < 512
-
-
-@needs_fio
-@pytest.mark.long("fio is slow to start where all is emulated")
-def test_buffered_writes_reach_the_disk_by_whom_it_may_be(here: Place) -> None:
-    job, row, snapshot = measured(here, "--rw=write", "--bs=64k", "--end_fsync=1")
-    assert job["write"]["io_bytes"] == 32 << 20
-    rest = sum(r["disk_write_bytes"] for r in snapshot.processes.rows() if r["pid"] == 0)
-    assert row["disk_write_bytes"] + rest + row["untold"].write_bytes >= 32 << 20
-    later = value(row, "disk_written_later_bytes")
-    assert later is None or later >= 32 << 20
 
 
 # ---- what can be said of a disk without the probe ----

@@ -33,8 +33,9 @@ from ebtop.snapshot import Filter, Program, Snapshot
 MOST_INSTRUCTIONS = 100_000
 MOST_REFUSED = 6
 HOOK = Hook("do_sys_openat2", (Param(), Param(text=True)), RAW_RESULT, slots=3, returns=True)
-LATER = {"start_btf", "ring_btf", "sent_btf"}
-"""Of tracepoints that came after the oldest kernel: these may be missing, and their variant."""
+LATER = {"start_btf", "merge_btf", "dirty_btf", "dirty_page_btf", "ring_btf", "sent_btf"}
+"""Of tracepoints that came after the oldest kernel, or went: these may be missing, and their
+variant."""
 SPINE = {"sched", "life", "tasks"}
 CASES = [(probe, number) for probe in PROBES for number in range(len(variants(probe)))]
 

@@ -15,9 +15,10 @@ from pathlib import Path
 MODULES = ("virtio", "virtio_ring", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci",
            "fuse", "virtiofs", "overlay", "virtio_blk", "sch_netem", "veth",
            "inet_diag", "tcp_diag",
-           "libcrc32c", "udp_tunnel", "ip6_udp_tunnel", "sctp")  # fmt: skip
+           "libcrc32c", "udp_tunnel", "ip6_udp_tunnel", "sctp",
+           "loop", "dax", "dm-mod", "mq-deadline", "bfq")  # fmt: skip
 """In the order of their needs, as far as there is one; the first program tries several times.
-From netem on they are for tests of the network."""
+From netem on they are for tests of the network, from loop on for those of disks."""
 
 INIT = r"""#!/bin/busybox sh
 # Owns the guest's life: mounts, one command, its status into the results, power off.
