@@ -25,6 +25,8 @@ static __noinline __u32 odd_number(__u32 number, __u32 compat)
 	__u64 wanted = number | (__u64)compat << 32, *there;
 	__u32 cell = number * 2654435761u >> 16;
 
+	/* Linux 5.10 has no loop that goes on right after a call */
+#pragma unroll
 	for (int i = 0; i < ODD_TRIES; i++) {
 		cell = (cell + 1) % EBTOP_SYSCALL_ODD;
 		there = bpf_map_lookup_elem(&odd_numbers, &cell);
