@@ -42,7 +42,13 @@ def main(arguments: Optional[list[str]] = None) -> int:
         return 130
     except SystemExit as end:  # argparse, after --help and --version
         return end.code if isinstance(end.code, int) else 0
+    except MemoryError:
+        say("there is no memory left (ulimit -v, or the machine's)")
+        return EXIT_FAILED
     except Exception as error:
+        if "new thread" in str(error) or isinstance(error, BlockingIOError):
+            say("no further thread or process is allowed (ulimit -u)")
+            return EXIT_FAILED
         if "--debug" in given:
             raise
         if isinstance(error, ImportError) and "_core" in str(error):

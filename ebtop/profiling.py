@@ -53,7 +53,11 @@ def run(options: Options) -> int:
     if limit and limit.unwatched:
         say(limit.unwatched)
         return run_in_place(list(options.words), user)
-    command = Command(list(options.words), user) if options.words else None
+    try:
+        command = Command(list(options.words), user) if options.words else None
+    except BlockingIOError:
+        say("no further process is allowed (ulimit -u): the command runs unwatched")
+        return run_in_place(list(options.words), user)
     if command and limit:
         shelter.stand_by(command, user)
     watched = command.pid if command else options.pids[0]

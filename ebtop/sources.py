@@ -67,16 +67,22 @@ def open_source(
 def _worth(session: Session, options: Options) -> Source:
     """The session, where it tells more than /proc would: alone, what happens to be born or to end
     is no table of processes."""
-    if not _wants_sched(options) or any(own.probe == "sched" for own in session.programs()):
+    running = {own.probe for own in session.programs()}
+    wanted = {"sched", "tasks"}.intersection(options.probes or PROBES)
+    if not _wants_sched(options) or wanted <= running:
         return session
     probes = session.refresh().probes
+    if "sched" in running:
+        tasks = next(probe for probe in probes if probe.name == "tasks")
+        session.lacks = f"only what runs is known: the probe tasks does not: {tasks.reason}"
+        return session
     why = without_sched(probes) or ""
     denied = any(probe.name == "sched" and probe.state == "denied" for probe in probes)
     if options.source == "bpf":
         session.close()
         raise PermissionDenied(why) if denied else Unsupported(why)
     if any(probe.name == "tasks" and probe.state == "on" for probe in probes):
-        session.lacks = why
+        session.lacks = f"no exact times: {why}"
         return session
     session.close()
     stopped = "of no use without sched and tasks"
@@ -112,7 +118,7 @@ def note(source: Source) -> Optional[str]:
     """What the reader of samples has to know of this source, in one line."""
     if isinstance(source, ProcSource):
         return f"reading /proc only: {source.reason}" if source.reason else None
-    notes = [f"no exact times: {source.lacks}"] if source.lacks else []
+    notes = [source.lacks] if source.lacks else []
     notes += [source.room.about] if source.room.about else []
     notes += [PID_NAMESPACE] if in_own_pid_namespace() else []
     return "; ".join(notes) or None
