@@ -75,6 +75,12 @@ def in_own_pid_namespace(root: str = "/proc") -> bool | None:
         return None
 
 
+def clocks_are_shifted(root: str = "/proc") -> bool:
+    """Whether a time namespace has our clocks say something else than the kernel's own."""
+    lines = (read_small(root + "/self/timens_offsets") or b"").splitlines()
+    return any(word not in (b"0", b"-0") for line in lines for word in line.split()[1:])
+
+
 def parse_cpu_list(data: bytes | None) -> list[int] | None:
     """b"0,3-7" -> [0, 3, 4, 5, 6, 7]; None when it is no such list."""
     cpus: set[int] = set()

@@ -134,6 +134,8 @@ class Session:
         accepts: int = 0,
         room: Optional[Room] = None,
     ) -> None:
+        if host.clocks_are_shifted():
+            raise Unsupported("in a time namespace our clocks are not those of the kernel's events")
         room = room or choose()
         error = ffi.new("struct ebtop_error *")
         settings = ffi.new("struct ebtop_settings *")
