@@ -17,14 +17,14 @@ from ebtop.headroom import Headroom, headroom, number
 from ebtop.host import read_small
 
 LEAST_THREADS, USUAL_THREADS, MOST_THREADS = 1024, 1 << 14, 1 << 16
-LEAST_CONNECTIONS, MOST_CONNECTIONS = 1024, 1 << 16
+LEAST_CONNECTIONS, USUAL_CONNECTIONS, MOST_CONNECTIONS = 1024, 3 << 14, 1 << 16
 GROWTH = 8
-"""Room for so many times the threads that there are."""
+"""Room for so many times the threads that there are; of connections, for half as many times."""
 SLOTS_PER_CPU = 512
 """A CPU hands out its own slots alone: so many may be born on it between two looks."""
 _MOST_PIDS = 1 << 22
 
-THREAD_BYTES, CONNECTION_BYTES = 704, 256
+THREAD_BYTES, CONNECTION_BYTES = 704, 288
 FIXED_BYTES, LITTLE_FIXED_BYTES = 13 << 20, 6 << 20
 """Other tables, and programs, of few CPUs."""
 CPU_BYTES = 1280 << 10
@@ -43,7 +43,7 @@ class Room:
     """For so many threads and connections; with `little` other tables are small too."""
 
     threads: int = USUAL_THREADS
-    connections: int = MOST_CONNECTIONS
+    connections: int = USUAL_CONNECTIONS
     little: bool = False
     about: Optional[str] = None
     """What is to be said of it."""
@@ -73,6 +73,8 @@ def choose(light: bool = False, tables_bytes: Optional[int] = None, root: str = 
     pids = number(read_small(f"{root}/sys/kernel/pid_max")) or _MOST_PIDS
     living = living_threads(root)
     whole = replace(wanted(living, cpus, pids), light=light)
+    if open_sockets(root) * GROWTH // 2 > USUAL_CONNECTIONS:
+        whole = replace(whole, connections=MOST_CONNECTIONS)
     found = fitting(whole, living, cpus, pids, headroom(root))
     if tables_bytes is None or found.tables(cpus, pids) <= tables_bytes:
         return found
@@ -113,6 +115,15 @@ def living_threads(root: str = "/proc") -> int:
     """Of the whole machine; 0 where that is not known."""
     words = (read_small(f"{root}/loadavg") or b"").split()
     return (number(words[3].partition(b"/")[2]) or 0) if len(words) > 3 else 0
+
+
+def open_sockets(root: str = "/proc") -> int:
+    """Of TCP in our network namespace; 0 where that is not known."""
+    for line in (read_small(f"{root}/net/sockstat") or b"").splitlines():
+        words = line.split()
+        if words[:2] == [b"TCP:", b"inuse"] and len(words) > 2:
+            return number(words[2]) or 0
+    return 0
 
 
 def _power_of_two(count: int) -> int:

@@ -37,7 +37,7 @@ PAGE = 4096
 def run(report: Report) -> None:
     report.heading(f"Kernel memory of all maps: {CPUS} possible CPUs, pid_max {PID_MAX}")
     before = set(bpf.maps())
-    with Session(room=Room(threads=THREADS)) as session:
+    with Session(room=Room(threads=THREADS, connections=CONNECTIONS)) as session:
         session.refresh()
         found = [shape for number, shape in bpf.maps().items() if number not in before]
     rows, total, here = [], 0, 0

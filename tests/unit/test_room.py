@@ -114,7 +114,7 @@ def test_threads_that_there_are_decide_and_pids_that_there_can_be() -> None:
     assert room.wanted(90000, 2, 1 << 22).threads == room.MOST_THREADS
     assert room.wanted(150, 128, 1 << 22).threads == 65536, "each CPU has its own"
     assert room.wanted(150, 2, 4096).threads == 4096
-    assert room.wanted(150, 2, 1 << 22).connections == room.MOST_CONNECTIONS
+    assert room.wanted(150, 2, 1 << 22).connections == room.USUAL_CONNECTIONS
 
 
 @given(
