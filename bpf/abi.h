@@ -682,7 +682,8 @@ struct ebtop_slow_data {
 	__u64 duration_ns;
 	__s64 result;
 	__u64 stack;    /* of a wait whose reason is not sure; 0: none was taken */
-	__u64 bytes;    /* disk */
+	__u64 bytes;    /* disk, as the next */
+	__u64 owner_ns; /* boot-time clock; (pid, this) names who asked for it */
 	__u32 kind;     /* enum ebtop_slow_kind */
 	__u32 call;     /* 1 + number of the system call, as in a lane; 0: none */
 	__u32 evidence; /* of a wait; disk: enum ebtop_disk_group */

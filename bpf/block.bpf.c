@@ -231,6 +231,37 @@ static __always_inline void begin_anew(struct block_note *note, const struct req
 	begin(note, rq, start_ns);
 }
 
+/* Its owner's name and user are found by whoever reads the event. */
+static __always_inline void tell_slow(const struct gendisk *disk, const struct block_note *note,
+				      const struct tally *tally)
+{
+	const struct ebtop_config *now = config_for(EBTOP_COLLECT_SLOW_DISKS);
+	struct ebtop_slow *event;
+
+	if (!now || note->latency_ns < now->slow_ns || is_excluded(now, note->by.pid) ||
+	    !is_watched(now, note->by.pid, note->by.slot ? slot_at(note->by.slot) : NULL))
+		return;
+	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	if (!event) {
+		count_loss(EBTOP_LOST_RING_BUFFER);
+		return;
+	}
+	__builtin_memset(event, 0, sizeof(*event));
+	event->head.time_ns = tally->now_ns;
+	event->head.type = EBTOP_EVENT_SLOW;
+	event->head.size = sizeof(*event);
+	event->head.pid = event->head.tid = note->by.pid;
+	event->data.kind = EBTOP_SLOW_DISK;
+	event->data.duration_ns = note->latency_ns;
+	event->data.owner_ns = note->by.start_ns;
+	event->data.bytes = tally->bytes;
+	event->data.evidence = tally->group;
+	event->data.about = EBTOP_ABOUT_DISK;
+	for (int i = 0; i < 4; i++)
+		((__u64 *)event->data.parts)[i] = *((const __u64 *)&disk->disk_name[0] + i);
+	submit(event);
+}
+
 /* Bytes as each part of it is completed, the rest with the last part: so does /proc/diskstats. */
 static __always_inline int account_complete(struct request *rq, bool failed, __u32 bytes)
 {
@@ -269,6 +300,8 @@ static __always_inline int account_complete(struct request *rq, bool failed, __u
 	} else {
 		note->flags |= NOTE_DONE;
 		tell_times(&tally, note);
+		if (note->flags & NOTE_TIMED)
+			tell_slow(disk, note, &tally);
 	}
 	count_for_disk(disk, note, &tally);
 	if (note->shares)

@@ -8,6 +8,7 @@
 #define EBTOP_DISKCOUNTS_BPF_H
 
 #include "bios.bpf.h"
+#include "config.bpf.h"
 #include "latency.bpf.h"
 
 #define NOTE_DONE 1

@@ -211,6 +211,20 @@ static void take_oom(struct events *events, const struct ebtop_oom *oom)
 	name_target(events, row, oom->victim_pid, oom->victim_comm);
 }
 
+/* Who a request is charged to was not current when it was done. */
+static void name_owner(const struct accounts *accounts, struct ebtop_event_row *row, __u64 start_ns)
+{
+	const struct process *process =
+		(const void *)hash_find(&accounts->processes, row->pid, start_ns);
+
+	row->uid = EBTOP_ANY_UID;
+	if (!process)
+		return;
+	memcpy(row->comm, process->comm, sizeof(row->comm));
+	if (process->flags & PROCESS_FACTS)
+		row->uid = process->uid;
+}
+
 /* The row's text is what is known of it, with the reason that its stack told meanwhile. */
 static void take_slow(struct events *events, const struct ebtop_slow *slow)
 {
@@ -225,6 +239,8 @@ static void take_slow(struct events *events, const struct ebtop_slow *slow)
 			reason = waits_reason(events->accounts->waits, data.stack, data.evidence);
 		data.evidence = reason < EBTOP_WAITS ? reason : data.evidence & 7;
 	}
+	if (data.kind == EBTOP_SLOW_DISK)
+		name_owner(events->accounts, row, data.owner_ns);
 	row->duration_ns = data.duration_ns;
 	row->result = data.result;
 	row->text_bytes = sizeof(data);

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from diskwork import place
 from observe import EMULATED, workload
 
 MS = 1_000_000
@@ -105,3 +106,21 @@ def test_only_these_calls_and_kinds(worker: Worker) -> None:
 
 def test_not_the_pids_that_are_excluded(worker: Worker) -> None:
     assert slow(worker, "--exclude-pid", str(worker.pid), "--kind", "syscall,wait") == []
+
+
+def test_requests_to_disks_have_their_owner() -> None:
+    with place(8191) as disk:
+        words = ["slow", "--json", "--kind", "disk", "--min", "1us", "-c", "dd"]
+        command = [sys.executable, "-m", "ebtop", *words]
+        stream = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        _until_it_counts(stream.pid)
+        subprocess.run(["dd", f"if={disk.path}", "of=/dev/null", "bs=16k", "count=29",
+                        "iflag=direct", "status=none"], check=True)  # fmt: skip
+        time.sleep(0.2 if not EMULATED else 2)
+        stream.send_signal(signal.SIGINT)
+        rest = stream.communicate(timeout=60)[0]
+    events = [json.loads(line) for line in rest.splitlines() if line.startswith("{")]
+    reads = [event for event in events if event.get("name") == "read" and event["bytes"] == 16384]
+    assert len(reads) == 29 and {event["comm"] for event in reads} == {"dd"}
+    assert len({event["device"] for event in reads}) == 1 and reads[0]["uid"] == os.getuid()
+    assert all(event["duration_ns"] >= 1000 for event in reads)
