@@ -31,9 +31,16 @@ static __always_inline __u32 evidence_of_socket(const struct file *file)
  */
 static __always_inline __u32 evidence_of_file(struct task_struct *task, __u32 fd)
 {
-	struct fdtable *table = task->files->fdt;
+	struct files_struct *files = task->files;
+	struct fdtable *table;
 	struct file *file = NULL;
 
+	/* One that was killed in read(2) waits at its end too (fuse), when it has none any more. To
+	 * fault here and be given 0 is not for all: before Linux 6.4 a program that has functions
+	 * beside its main one has no exception table for that, and takes the kernel down. */
+	if (!files)
+		return UNSURE(OTHER);
+	table = files->fdt;
 	if (fd >= table->max_fds ||
 	    bpf_probe_read_kernel(&file, sizeof(file), (void *)((__u64)table->fd + fd * 8ull)))
 		return UNSURE(OTHER);
@@ -62,6 +69,7 @@ static __always_inline __u32 evidence_of_file(struct task_struct *task, __u32 fd
  */
 static __always_inline bool is_contended(struct task_struct *task, __u32 operation, __u32 value)
 {
+	const struct pid *pid = task->thread_pid;
 	__u32 owner = value & ~(FUTEX_WAITERS | FUTEX_OWNER_DIED);
 	bool is_glibc_timed = (operation & FUTEX_CLOCK_REALTIME) != 0;
 
@@ -72,7 +80,7 @@ static __always_inline bool is_contended(struct task_struct *task, __u32 operati
 	if (value != 2 && value != GLIBC_RWLOCK)
 		return false;
 	/* or it joins a thread, whose tid is as small in a pid namespace alone */
-	return operation & FUTEX_PRIVATE_FLAG || !task->thread_pid->level;
+	return operation & FUTEX_PRIVATE_FLAG || (pid && !pid->level);
 }
 
 static __always_inline __u32 evidence_of_futex(struct task_struct *task, bool compat, __u32 kind,
