@@ -194,7 +194,8 @@ static __always_inline void copy_argv(struct ebtop_exec *event, __u64 argv, bool
 						(void *)argument);
 		if (bytes < 0)
 			break;
-		used += bytes;
+		/* of an empty text some kernels (5.10) say that it had no bytes, not even its NUL */
+		used += bytes ? bytes : 1;
 		if (used >= EBTOP_ARGS_BYTES)
 			break;
 	}

@@ -299,16 +299,21 @@ def test_an_exec_that_fails_is_a_line_with_its_error(tmp_path):
 
 
 def test_a_program_in_no_folder_is_called_what_it_is():
-    fd = os.memfd_create("no folder")
+    fd = os.memfd_create("no folder", 0)
     os.write(fd, Path(MARK).read_bytes())
     with follow() as follower:
         pids = []
-        for program in (fd, f"/proc/self/fd/{fd}"):
-            pids.append(os.fork())
-            if not pids[-1]:
-                os.execve(program, ["x"], {})
-            os.waitpid(pids[-1], 0)
+        for program in (f"/proc/self/fd/{fd}", fd):
+            pid = os.fork()
+            if not pid:
+                try:
+                    os.execve(program, ["x"], {})
+                finally:
+                    os._exit(9)
+            # a guest's 5.10 does not find what only a descriptor leads to
+            if os.waitpid(pid, 0)[1] == 0:
+                pids.append(pid)
         events = follower.end()
     os.close(fd)
     started = [event for event in events if event["type"] == "exec" and event["pid"] in pids]
-    assert [event["file"] for event in started] == ["memfd:no folder"] * 2
+    assert pids and [event["file"] for event in started] == ["memfd:no folder"] * len(pids)

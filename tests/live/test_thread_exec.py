@@ -119,7 +119,8 @@ def _unmappable(program: bytes) -> bytes:
 @pytest.mark.parametrize("leader", ["pause", "end"])
 def test_one_that_was_there_before_loses_nothing(file: str, leader: str) -> None:
     """The session begins while the thread burns: it may never have switched before its exec."""
-    pid = begin("1", "1500", "2", leader, file)
+    # the emulator takes seconds to begin a session
+    pid = begin("1", "1500" if not EMULATED else "6000", "2", leader, file)
     with Session() as session:
         least = _charged_ns(pid)
         session.refresh()
@@ -149,7 +150,9 @@ def test_its_exit_line_has_its_time_once(file: str) -> None:
     lines = {event["pid"]: event for event in events if event["type"] == "exit"}
     for pid, usage in truth.items():
         spent = (usage.ru_utime + usage.ru_stime) * 1e9
-        assert lines[pid]["oncpu_ns"] == pytest.approx(spent, abs=3e6), pids[pid]
+        # the last steps of each thread that ended are not in wait4(2)'s account
+        late = 3e6 if not EMULATED else 10e6
+        assert lines[pid]["oncpu_ns"] == pytest.approx(spent, abs=late), pids[pid]
         assert lines[pid]["exit_code"] == 7
 
 
