@@ -19,6 +19,15 @@ from ebtop.syscallnames import selected
 from ebtop.text import displayable
 
 
+def check_namespace(source: str, option: str = "argument -p/--pid") -> None:
+    """To the kernel side a pid names a process only where its pids are those seen here."""
+    if source != "proc" and host.in_own_pid_namespace():
+        other = "" if source == "bpf" else "; --source proc goes by those, where a command takes it"
+        raise UsageError(
+            f"{option}: in a pid namespace the kernel's own pids are not those seen here{other}"
+        )
+
+
 def check_pids(pids: tuple[int, ...], option: str = "argument -p/--pid") -> None:
     """What a filter names has to exist now, or the filter is a mistake."""
     for pid in pids:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Optional
 
 from ebtop import __version__
-from ebtop.errors import EXIT_FAILED, EXIT_IMPOSSIBLE, EbtopError, UsageError
+from ebtop.errors import EXIT_FAILED, EXIT_IMPOSSIBLE, EbtopError, Unsupported, UsageError
 from ebtop.options import DEFAULT_PROBES, Options, parse
 from ebtop.output import OutputClosed, fill_standard_fds, locale_is_utf8, say
 
@@ -78,6 +78,8 @@ def _run(options: Options) -> int:
         from ebtop.sources import become_root
 
         become_root()
+    if options.command != "diff" and not os.path.exists("/proc/self/stat"):
+        raise Unsupported("there is no /proc here, which ebtop reads: mount -t proc proc /proc")
     if options.log:
         from ebtop import log
 
@@ -173,8 +175,10 @@ def _wants_color(choice: str) -> bool:
 
 def _check_exist(options: Options) -> None:
     """What options name has to exist now, or they are a mistake."""
-    from ebtop.chosen import check_pids, uid_of
+    from ebtop.chosen import check_namespace, check_pids, uid_of
 
+    if options.pids and options.command != "run":  # which then reads /proc
+        check_namespace(options.source)
     check_pids(options.pids)
     uid_of(options.user)
     if options.sort != Options.sort:

@@ -13,7 +13,7 @@ from typing import Optional
 
 from ebtop import privilege, settable
 from ebtop.arguments import excluded, latency, least_bytes
-from ebtop.chosen import check_pids, uid_of
+from ebtop.chosen import check_namespace, check_pids, uid_of
 from ebtop.errors import EbtopError, PermissionDenied, Unsupported, UsageError
 from ebtop.host import read_small
 from ebtop.options import Options
@@ -62,6 +62,7 @@ def asked_for(changes: dict[str, str]) -> Filter:
     """What was typed, once it is known to exist."""
     pid = int(changes.get("pid", "0"))
     if pid:
+        check_namespace("bpf", "pid")
         check_pids((pid,), "pid")
     user = changes.get("user") or changes.get("uid")
     descendants = changes.get("descendants") == "1"

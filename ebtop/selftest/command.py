@@ -15,8 +15,8 @@ from itertools import groupby
 from typing import Any, Optional
 
 from ebtop import __version__, privilege, units
-from ebtop.errors import EXIT_FAILED, EbtopError
-from ebtop.host import read_small
+from ebtop.errors import EXIT_FAILED, EbtopError, Unsupported
+from ebtop.host import in_own_pid_namespace, read_small
 from ebtop.options import CHOOSABLE, Options
 from ebtop.output import say, write_all
 from ebtop.procparse import parse_schedstat, parse_stat, parse_status
@@ -36,9 +36,14 @@ Line = dict[str, Any]
 def run(options: Options, signals: Signals) -> int:
     """Exit status 1 when a figure missed the truth, or none could be compared."""
     with Worker(options.directory or "/var/tmp") as worker:
+        asked = options.source
+        if asked != "proc" and in_own_pid_namespace():  # where nobody can be named to the kernel
+            if asked == "bpf":
+                raise Unsupported("in a pid namespace the kernel's own pids are not known")
+            asked = "proc"
         chosen = Options(
-            command="selftest", probes=CHOOSABLE, source=options.source, debug=options.debug,
-            pids=(worker.pid,), descendants=options.source != "proc",
+            command="selftest", probes=CHOOSABLE, source=asked, debug=options.debug,
+            pids=(worker.pid,), descendants=asked != "proc",
         )  # fmt: skip
         with signals.at_once(lambda number: 128 + number):
             opened = open_source(chosen)
