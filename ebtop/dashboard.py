@@ -6,17 +6,24 @@ Where little is imported the fork is cheap, so the heavy parts are imported afte
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from typing import TYPE_CHECKING, Callable
 
 from ebtop import guard, privilege
 from ebtop.errors import EXIT_FAILED, EbtopError
-from ebtop.output import say
+from ebtop.output import OutputClosed, say, write_all
 
 if TYPE_CHECKING:
     from ebtop.options import Options
     from ebtop.sources import Source
     from ebtop.viewstate import ViewState
+
+
+def _leave_behind(summary: str) -> None:
+    """Where the terminal is still there; a line less is no failure."""
+    with contextlib.suppress(EbtopError, OutputClosed):
+        write_all(f"{summary}\n".encode() if summary else b"")
 
 
 class NoDashboard(Exception):
@@ -59,11 +66,13 @@ def run(open_source: Callable[[], Source], state: ViewState, options: Options) -
             lifeline.entered(leave)
             # left also before a traceback: to leave twice would put the cursor back over it
             with screen.taken(state.color, lifeline.left) as window:
-                Loop(
+                loop = Loop(
                     source, window, signals, lifeline, state, options.iterations,
                     Steering(source, Budget(options.budget_percent, SAMPLED), named=options.named),
                     StateDump(options),
-                ).run(begun)  # fmt: skip
+                )  # fmt: skip
+                loop.run(begun)
+            _leave_behind(loop.summary.text())
     except EbtopError as error:
         say(str(error))
         return error.status

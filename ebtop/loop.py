@@ -28,6 +28,7 @@ from ebtop.snapshot import Filter, Snapshot
 from ebtop.sources import Source
 from ebtop.statedump import NO_PLACE, StateDump
 from ebtop.steering import Steering
+from ebtop.summary import Summary
 from ebtop.text import cells
 from ebtop.views.frame import Frame, frame_text, render
 from ebtop.views.line import line_text
@@ -65,6 +66,7 @@ class Loop:
         self._steering = steering
         self._memory = MemoryWatch(Limits().room)
         self._state_dump = state_dump
+        self.summary = Summary()
         signals.tell_state = self._tell_state
         self._ended = False
         self._due = 0.0
@@ -254,6 +256,7 @@ class Loop:
         self._log.absorb(self._snapshot)
         self._commands.absorb(self._snapshot)
         self._state_dump.remember(self._snapshot)
+        self.summary.absorb(self._snapshot)
 
     def _tell_state(self) -> None:
         if not self._state_dump.write():
