@@ -38,12 +38,13 @@ class Summary:
         self._probe_ns = (self._probe_ns or 0) + (cost.probe_ns or 0) if known else None
 
     def text(self) -> str:
-        """`ebtop: 63 samples in 2m03s; it used 0.3% of a CPU, its probes 0.02%; ...`; or nothing."""
+        """`ebtop: 63 samples in 2m03s; it used 0.3% of a CPU, its probes 0.02%; ...`, or empty."""
         if not self._seconds:
             return ""
         own = _percent(None if self._own_s is None else self._own_s / self._seconds)
-        parts = [f"ebtop: {self._samples} sample{'s' * (self._samples != 1)} in {units.duration(self._seconds * 1e9)}",
-                 f"it used {own} of a CPU"]  # fmt: skip
+        samples = f"{self._samples} sample{'s' * (self._samples != 1)}"
+        took = units.duration(self._seconds * 1e9)
+        parts = [f"ebtop: {samples} in {took}", f"it used {own} of a CPU"]
         if self._bpf:
             share = None if self._probe_ns is None else self._probe_ns / 1e9 / self._seconds
             parts[1] += f", its probes {_percent(share)}"
