@@ -58,6 +58,7 @@ enum ebtop_collect {
 	EBTOP_COLLECT_SLOW = 16384,       /* an event for each system call that took `slow_ns` */
 	EBTOP_COLLECT_SLOW_DISKS = 32768,
 	EBTOP_COLLECT_SLOW_WAITS = 65536,
+	EBTOP_COLLECT_DIRECTORIES = 131072, /* that names of opens are relative to */
 };
 
 #define EBTOP_ALL_WATCHED                                                                          \
@@ -267,7 +268,7 @@ struct ebtop_syscall_slot {
 	__u32 opens;   /* 1: the call in progress opens a file */
 	__u32 refused; /* 1 + number of the last call, if it was refused before it began */
 	__u32 dice;    /* which of its calls are timed when not all are */
-	__u32 pad;
+	__s32 dirfd;   /* with `opens` */
 };
 
 /* What a thread did last as far as system calls go. A call that ends without having begun was refused. */
@@ -301,6 +302,7 @@ struct ebtop_file_key {
 #define EBTOP_FILE_PARTS 12
 #define EBTOP_FILE_PART_BYTES 40
 #define EBTOP_FILE_PATH_PARTS_BYTES 480 /* the product of these */
+#define EBTOP_OPEN_NAMES_BYTES 4584     /* with a path of parts before the name */
 struct ebtop_file_count {
 	__u64 read_bytes;
 	__u64 write_bytes;
@@ -499,7 +501,15 @@ struct ebtop_exit {
 	__s32 exit_code; /* as wait(2) gives it: code << 8 | signal */
 };
 
-/* A file was opened, or was not; the record ends with the name. */
+#define EBTOP_DIRECTORY_ASKED 1 /* there are parts; empty unless it is named */
+#define EBTOP_DIRECTORY_NAMED 2
+#define EBTOP_DIRECTORY_WHOLE 4 /* the path goes up to the root */
+#define EBTOP_DIRECTORY_REMOVED 8
+
+/*
+ * A file was opened, or was not; the record ends with the name. Where the directory was asked
+ * for, the parts of its path come first, as in struct ebtop_file_count.
+ */
 struct ebtop_open {
 	struct ebtop_event head;
 	__u64 duration_ns;
@@ -508,14 +518,17 @@ struct ebtop_open {
 	__u32 name_bytes;  /* without the NUL; 0 also when it could not be read */
 	__u32 name_cut;    /* 1: longer than fits */
 	__u32 name_unread; /* 1: its memory could not be read */
-	char name[EBTOP_FILENAME_BYTES];
+	__s32 dirfd;       /* as given to openat(2), whatever the name */
+	__u32 directory;   /* EBTOP_DIRECTORY_* */
+	char name[EBTOP_OPEN_NAMES_BYTES];
 };
 
 /* An open in progress, where its function is hooked; beside the slots of threads. */
 struct ebtop_open_call {
 	__u64 began_ns; /* 0: none is */
 	__u64 filename;
-	__u64 flags;
+	__u32 flags;
+	__s32 dirfd;
 };
 
 /* What is known of a call of a hooked function but for its result. */
@@ -974,14 +987,14 @@ struct ebtop_event_row {
 	__s32 exit_code;
 	__u32 text; /* arguments, or the file name; kprobe: struct ebtop_call, its stack, its texts */
 	__u32 text_bytes;
-	__u32 name; /* exec: the program's path, in the same texts */
+	__u32 name; /* exec: the program's path, open: the directory's, in the same texts */
 	__u32 name_bytes;
 	__u32 open_flags; /* mem: EBTOP_KIND_* */
 	__u32 marks;      /* EBTOP_TEXT_*, EBTOP_SIGNAL_IGNORED */
 	__u32 target; /* the process that a signal is for, or the victim; its name is the text */
 	__u32 file;   /* exec: what the program's file is called, in the same texts */
 	__u32 file_bytes;
-	__u32 pad;
+	__s32 dirfd; /* open: what a relative name is relative to; known if the name is */
 	char comm[EBTOP_COMM_BYTES];
 	char thread_comm[EBTOP_COMM_BYTES];
 };
@@ -989,6 +1002,8 @@ struct ebtop_event_row {
 #define EBTOP_TEXT_CUT 1
 #define EBTOP_TEXT_UNREAD 2 /* there was one, but it could not be read */
 #define EBTOP_SIGNAL_IGNORED 4
+#define EBTOP_PATH_CUT 8 /* open: of the directory's */
+#define EBTOP_PATH_REMOVED 16
 
 /* A stack that threads of one process waited in. */
 struct ebtop_wait_row {

@@ -52,6 +52,7 @@
 #define IORING_OP_OPENAT2 28
 #define IORING_OP_READV_FIXED 60
 #define IORING_OP_WRITEV_FIXED 61
+#define AT_FDCWD (-100)
 #define O_CREAT_WRONLY_TRUNC 01101 /* what creat(2) means to open(2) */
 
 typedef unsigned int uid_kernel;
@@ -147,7 +148,12 @@ struct qstr {
 	const unsigned char *name;
 };
 
+struct hlist_bl_node {
+	struct hlist_bl_node **pprev;
+};
+
 struct dentry {
+	struct hlist_bl_node d_hash;
 	struct dentry *d_parent;
 	struct qstr d_name;
 };
@@ -176,6 +182,7 @@ struct file {
 
 struct fs_struct {
 	struct path root;
+	struct path pwd;
 };
 
 /* a request of io_uring */

@@ -42,7 +42,7 @@ static __always_inline struct ebtop_open_call *call_of_current(struct opener *op
 	return bpf_map_lookup_elem(&open_calls, opener->index);
 }
 
-static __always_inline int account_enter(__u64 filename, __u64 flags)
+static __always_inline int account_enter(__u64 filename, __s32 dirfd, __u64 flags)
 {
 	struct opener opener;
 	struct ebtop_open_call *call = call_of_current(&opener);
@@ -50,6 +50,7 @@ static __always_inline int account_enter(__u64 filename, __u64 flags)
 	if (!call)
 		return 0;
 	call->filename = filename;
+	call->dirfd = dirfd;
 	call->flags = flags & ~large_file_flag();
 	call->began_ns = bpf_ktime_get_ns();
 	return 0;
@@ -68,7 +69,7 @@ static __always_inline int account_return(int result)
 	files = file_slot(opener.index, opener.slot);
 	if (files)
 		files->opens++;
-	emit_open(opener.now, call->filename, call->flags, call->began_ns, result);
+	emit_open(opener.now, call->filename, call->dirfd, call->flags, call->began_ns, result);
 	call->began_ns = 0;
 	return 0;
 }
@@ -76,7 +77,7 @@ static __always_inline int account_return(int result)
 SEC("?fentry/do_sys_openat2")
 int BPF_PROG(open_fentry, int dir_fd, const char *filename, struct open_how *how)
 {
-	return account_enter((__u64)filename, how->flags);
+	return account_enter((__u64)filename, dir_fd, how->flags);
 }
 
 SEC("?fexit/do_sys_openat2")
@@ -89,7 +90,8 @@ SEC("?kprobe/do_sys_openat2") int open_kprobe(struct pt_regs *regs)
 {
 	const struct open_how *how = (const void *)function_argument(regs, 2);
 
-	return account_enter(function_argument(regs, 1), BPF_CORE_READ(how, flags));
+	return account_enter(function_argument(regs, 1), function_argument(regs, 0),
+			     BPF_CORE_READ(how, flags));
 }
 
 SEC("?kretprobe/do_sys_openat2") int open_kretprobe(struct pt_regs *regs)
@@ -100,7 +102,7 @@ SEC("?kretprobe/do_sys_openat2") int open_kretprobe(struct pt_regs *regs)
 SEC("?fentry/do_handle_open")
 int BPF_PROG(handle_fentry, int mount_fd, const void *handle, int flags)
 {
-	return account_enter(0, (__u32)flags);
+	return account_enter(0, 0, (__u32)flags);
 }
 
 SEC("?fexit/do_handle_open")
@@ -111,7 +113,7 @@ int BPF_PROG(handle_fexit, int mount_fd, const void *handle, int flags, long res
 
 SEC("?kprobe/do_handle_open") int handle_kprobe(struct pt_regs *regs)
 {
-	return account_enter(0, (__u32)function_argument(regs, 2));
+	return account_enter(0, 0, (__u32)function_argument(regs, 2));
 }
 
 SEC("?kretprobe/do_handle_open") int handle_kretprobe(struct pt_regs *regs)
@@ -132,7 +134,7 @@ SEC("?tp_btf/io_uring_complete") int BPF_PROG(ring_btf, const void *ring, struct
 	files = file_slot(opener.index, opener.slot);
 	if (files)
 		files->opens++;
-	emit_open(opener.now, 0, 0, bpf_ktime_get_ns(), BPF_CORE_READ(request, cqe.res));
+	emit_open(opener.now, 0, 0, 0, bpf_ktime_get_ns(), BPF_CORE_READ(request, cqe.res));
 	return 0;
 }
 

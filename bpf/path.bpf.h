@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns the name of an open file: the names on the way from it to the root that a process sees. Who wants
- * to know it is the probe's concern; joining them is user space's.
+ * Owns the name of an open file or a directory: the names on the way from it to the root that a process
+ * sees. Who wants to know it is the probe's concern; joining them is user space's.
  */
 #ifndef EBTOP_PATH_BPF_H
 #define EBTOP_PATH_BPF_H
@@ -13,11 +13,11 @@
  * Up to the root that the process sees, then 1, or EBTOP_FILE_NAME_ALONE; a mount's root has the name of the place it is mounted
  * on. `parts` has room for EBTOP_FILE_PARTS, which are empty.
  */
-static __noinline int name_file(char *parts, struct file *file, struct task_struct *task)
+static __noinline int name_path(char *parts, const struct path *path, struct task_struct *task)
 {
 	const __u64 offset = bpf_core_field_offset(struct mount, mnt);
-	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry), *parent, *top;
-	struct vfsmount *inner = BPF_CORE_READ(file, f_path.mnt);
+	struct dentry *dentry = BPF_CORE_READ(path, dentry), *parent, *top;
+	struct vfsmount *inner = BPF_CORE_READ(path, mnt);
 	struct mount *mount = (void *)inner - offset, *above;
 	struct dentry *root = BPF_CORE_READ(task, fs, root.dentry);
 	struct vfsmount *root_mount = BPF_CORE_READ(task, fs, root.mnt);
@@ -47,6 +47,27 @@ static __noinline int name_file(char *parts, struct file *file, struct task_stru
 		dentry = parent;
 	}
 	return 0;
+}
+
+static __always_inline const struct path *path_of(struct file *file)
+{
+	return (void *)file + bpf_core_field_offset(struct file, f_path);
+}
+
+static __always_inline int name_file(char *parts, struct file *file, struct task_struct *task)
+{
+	return name_path(parts, path_of(file), task);
+}
+
+/* By helper, of a task that need not be the current one; NULL when there is none. */
+static __always_inline struct file *file_of(struct task_struct *task, __u32 descriptor)
+{
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct file **all = BPF_CORE_READ(table, fd), *file = NULL;
+
+	if (descriptor < BPF_CORE_READ(table, max_fds))
+		bpf_probe_read_kernel(&file, sizeof(file), all + descriptor);
+	return file;
 }
 
 #endif

@@ -43,11 +43,9 @@ static __always_inline void about_socket(struct ebtop_slow_data *data, struct fi
 static __noinline int about_descriptor(struct ebtop_slow_data *data, struct task_struct *task,
 				       __u32 descriptor)
 {
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
-	struct file **all = BPF_CORE_READ(table, fd), *file = NULL;
+	struct file *file = file_of(task, descriptor);
 
-	if (descriptor >= BPF_CORE_READ(table, max_fds) ||
-	    bpf_probe_read_kernel(&file, sizeof(file), all + descriptor) || !file)
+	if (!file)
 		return 0;
 	if ((BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) == S_IFSOCK) {
 		about_socket(data, file);

@@ -237,6 +237,7 @@ static __always_inline void note_open(const struct pt_regs *regs, struct ebtop_s
 	__u64 third = syscall_argument(regs, compat, 2), how = 0;
 
 	calls->opens = 1;
+	calls->dirfd = AT_FDCWD;
 	switch (kind & EBTOP_KIND_SPECIAL) {
 	case EBTOP_KIND_OPEN:
 		calls->filename = first;
@@ -247,12 +248,14 @@ static __always_inline void note_open(const struct pt_regs *regs, struct ebtop_s
 		calls->open_flags = O_CREAT_WRONLY_TRUNC;
 		break;
 	case EBTOP_KIND_OPENAT:
+		calls->dirfd = first;
 		calls->filename = second;
 		calls->open_flags = third;
 		break;
 	case EBTOP_KIND_OPENAT2:
 		/* struct open_how begins with its flags */
 		bpf_probe_read_user(&how, sizeof(how), (void *)third);
+		calls->dirfd = first;
 		calls->filename = second;
 		calls->open_flags = how;
 		break;
@@ -338,7 +341,7 @@ static __always_inline void note_opened(const struct ebtop_config *now, const st
 
 	if (files)
 		files->opens++;
-	emit_open(now, caller->calls->filename, caller->calls->open_flags,
+	emit_open(now, caller->calls->filename, caller->calls->dirfd, caller->calls->open_flags,
 		  caller->calls->entered_ns, ret);
 }
 

@@ -67,6 +67,7 @@ struct ebtop_settings {
 	__u32 verifier_stats; /* 1: programs shall say what the verifier processed; slower to open */
 	__u32 debug;          /* 1: all that libbpf and the verifier say goes to standard error */
 	__u32 transitions;    /* 1: an event for each change of a connection's state */
+	__u32 directories;    /* 1: opens say which directory their names are relative to */
 	__u32 allocations;    /* 1: an event for each call that changes what is mapped */
 	__u32 symbols_ahead; /* 1: the kernel's symbols are read now, not when a stack needs them */
 	__u32 slow; /* bits 1 << enum ebtop_slow_kind: each that took filter.slow_ns is an event */
@@ -74,6 +75,7 @@ struct ebtop_settings {
 	__u32 connections;   /* likewise */
 	__u32 little_memory; /* 1: tables whose room was not named are small */
 	__u32 failed_execs; /* 1: an event for each exec that fails; every system call pays for it */
+	__u32 pad;
 	__s32 execs[4]; /* numbers of execve, execveat, and the 32-bit ones; -1: there is none */
 	struct ebtop_hook hook;     /* for kfunc */
 	struct ebtop_config filter; /* pid, uid, flags, port, min_*; the rest is the session's */

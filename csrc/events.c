@@ -13,11 +13,12 @@
 #include "accounts.h"
 #include "error.h"
 #include "events.h"
+#include "filecounts.h"
 
 #define ROWS_MAX 32768
 #define TEXT_MAX (2u << 20)
-#define TEXT_MOST 4096          /* what one event may bring */
-#define EXIT_WAIT_NS 100000000u /* an exit's on-CPU time is worth so much delay */
+#define TEXT_MOST (4096 + EBTOP_FILE_PATH_BYTES) /* what one event may bring */
+#define EXIT_WAIT_NS 100000000u                  /* an exit's on-CPU time is worth so much delay */
 
 __u32 events_add_text(struct events *events, const char *text, __u32 *bytes)
 {
@@ -98,10 +99,28 @@ static void take_exit(struct events *events, const struct ebtop_exit *exit)
 	row->exit_code = exit->exit_code;
 }
 
+/* Of the parts a path, with what is to be said of it. */
+static void add_directory(struct events *events, struct ebtop_event_row *row,
+			  const struct ebtop_open *open)
+{
+	char path[EBTOP_FILE_PATH_BYTES];
+	int whole = !!(open->directory & EBTOP_DIRECTORY_WHOLE);
+
+	if (filecounts_path(open->name, (__u32)whole, path))
+		row->marks |= EBTOP_PATH_CUT;
+	if (whole && !path[0])
+		strcpy(path, "/");
+	if (open->directory & EBTOP_DIRECTORY_REMOVED)
+		row->marks |= EBTOP_PATH_REMOVED;
+	row->name_bytes = (__u32)strlen(path);
+	row->name = events_add_text(events, path, &row->name_bytes);
+}
+
 static void take_open(struct events *events, const struct ebtop_open *open, size_t size)
 {
 	struct ebtop_event_row *row = add_row(events, &open->head);
 	size_t room = size - offsetof(struct ebtop_open, name);
+	size_t before = open->directory & EBTOP_DIRECTORY_ASKED ? EBTOP_FILE_PATH_PARTS_BYTES : 0;
 
 	if (!row)
 		return;
@@ -110,8 +129,11 @@ static void take_open(struct events *events, const struct ebtop_open *open, size
 	row->open_flags = open->flags;
 	row->marks =
 		(open->name_cut ? EBTOP_TEXT_CUT : 0) | (open->name_unread ? EBTOP_TEXT_UNREAD : 0);
-	row->text_bytes = open->name_bytes <= room ? open->name_bytes : 0;
-	row->text = events_add_text(events, open->name, &row->text_bytes);
+	row->dirfd = open->dirfd;
+	row->text_bytes = before + open->name_bytes <= room ? open->name_bytes : 0;
+	row->text = events_add_text(events, open->name + before, &row->text_bytes);
+	if (before <= room && open->directory & EBTOP_DIRECTORY_NAMED)
+		add_directory(events, row, open);
 }
 
 /* What of the record is used, without the room between. */

@@ -23,28 +23,29 @@ void filecounts_forget(const struct maps *maps)
 			break;
 }
 
-/* The last part is what is nearest to the root. */
-static void put_path(const struct ebtop_file_count *count, char path[EBTOP_FILE_PATH_BYTES])
+int filecounts_path(const char *parts, __u32 whole, char path[EBTOP_FILE_PATH_BYTES])
 {
 	size_t used = 0;
+	int is_cut = !whole;
 
 	path[0] = '\0';
 	for (int i = EBTOP_FILE_PARTS; i-- > 0;) {
-		const char *part = count->parts + i * EBTOP_FILE_PART_BYTES;
+		const char *part = parts + i * EBTOP_FILE_PART_BYTES;
 		size_t length = strnlen(part, EBTOP_FILE_PART_BYTES - 1);
 		int cut = length == EBTOP_FILE_PART_BYTES - 1;
 		int ret;
 
 		if (!length)
 			continue;
+		is_cut |= cut;
 		ret = snprintf(path + used, EBTOP_FILE_PATH_BYTES - used, "%s%s%.*s%s",
-			       used || count->whole ? "" : CUT,
-			       count->whole == EBTOP_FILE_NAME_ALONE ? "" : "/", (int)length, part,
-			       cut ? CUT : "");
+			       used || whole ? "" : CUT, whole == EBTOP_FILE_NAME_ALONE ? "" : "/",
+			       (int)length, part, cut ? CUT : "");
 		if (ret < 0 || (size_t)ret >= EBTOP_FILE_PATH_BYTES - used)
 			break;
 		used += (size_t)ret;
 	}
+	return is_cut;
 }
 
 void filecounts_list(const struct maps *maps, struct buffer *rows)
@@ -67,6 +68,6 @@ void filecounts_list(const struct maps *maps, struct buffer *rows)
 		row->write_bytes = count.write_bytes;
 		row->reads = count.reads;
 		row->writes = count.writes;
-		put_path(&count, row->path);
+		filecounts_path(count.parts, count.whole, row->path);
 	}
 }

@@ -12,6 +12,8 @@
 
 /* Forgets what was counted. A map that is not there is empty. */
 void filecounts_forget(const struct maps *maps);
+/* The path that these parts are of, as in struct ebtop_file_count. Returns whether it is cut. */
+int filecounts_path(const char *parts, __u32 whole, char path[EBTOP_FILE_PATH_BYTES]);
 /* Fills `rows`, struct ebtop_file_row. */
 void filecounts_list(const struct maps *maps, struct buffer *rows);
 

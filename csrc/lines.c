@@ -2,9 +2,11 @@
 
 /*
  * Owns the quick way from open events to lines, for names that need no escape: printable ASCII
- * without quote and backslash, which is what nearly all are. How every other name is written is
- * ebtop/text.py's alone: at such an event the lines end, and eventlines.py writes it.
+ * without quote and backslash, which is what nearly all are. How every other name is written, or
+ * a directory's path, is ebtop/text.py's alone: at such an event the lines end, and eventlines.py
+ * writes it.
  */
+#include <fcntl.h>
 #include <string.h>
 #include <time.h>
 
@@ -81,6 +83,11 @@ static void set_clock(struct ebtop_lines *lines, __s64 second)
 	lines->clock_second = second;
 }
 
+static int is_absolute(const struct ebtop_event_row *row, const char *name)
+{
+	return row->text_bytes && name[0] == '/';
+}
+
 static char *put_json(char *to, const struct ebtop_lines *lines, const struct ebtop_event_row *row,
 		      const char *name, __u32 fraction)
 {
@@ -98,9 +105,15 @@ static char *put_json(char *to, const struct ebtop_lines *lines, const struct eb
 	to = put(PUT(to, "\",\"filename\":\""), name, row->text_bytes);
 	to = put_number(PUT(to, "\",\"flags\":"), row->open_flags);
 	to = put_signed(PUT(to, ",\"result\":"), row->result);
-	if (!*error)
-		return PUT(to, ",\"error\":null}\n");
-	return PUT(put(PUT(to, ",\"error\":\""), error, strlen(error)), "\"}\n");
+	if (*error)
+		to = PUT(put(PUT(to, ",\"error\":\""), error, strlen(error)), "\"");
+	else
+		to = PUT(to, ",\"error\":null");
+	if (is_absolute(row, name))
+		return PUT(to, ",\"dirfd\":null,\"relative_to\":null}\n");
+	if (row->dirfd == AT_FDCWD)
+		return PUT(to, ",\"dirfd\":null,\"relative_to\":\"cwd\"}\n");
+	return PUT(put_signed(PUT(to, ",\"dirfd\":"), row->dirfd), ",\"relative_to\":null}\n");
 }
 
 static char *put_text(char *to, const struct ebtop_lines *lines, const struct ebtop_event_row *row,
@@ -114,7 +127,13 @@ static char *put_text(char *to, const struct ebtop_lines *lines, const struct eb
 	to = put_number(PUT(put_fraction(to, fraction / 1000, 3), "] PID "), row->pid);
 	to = put(PUT(to, " ("), row->comm, strnlen(row->comm, sizeof(row->comm)));
 	to = put_number(PUT(to, ") UID "), row->uid);
-	to = PUT(put(PUT(to, " opened: "), name, row->text_bytes), " = ");
+	to = put(PUT(to, " opened: "), name, row->text_bytes);
+	if (is_absolute(row, name))
+		to = PUT(to, " = ");
+	else if (row->dirfd == AT_FDCWD)
+		to = PUT(to, " (in cwd) = ");
+	else
+		to = PUT(put_signed(PUT(to, " (in fd "), row->dirfd), ") = ");
 	if (*error)
 		to = put(PUT(to, "-1 "), error, strlen(error));
 	else
@@ -134,9 +153,10 @@ __u32 ebtop_format(struct ebtop_lines *lines, const void *rows, __u32 count, con
 		__u64 time_ns = row->time_ns + (__u64)lines->to_epoch_ns;
 		const char *name = text + row->text;
 
-		if (row->type != EBTOP_EVENT_OPEN || row->marks || !error_of(lines, row->result) ||
-		    row->text_bytes > EBTOP_FILENAME_BYTES || row->text > text_bytes ||
-		    row->text_bytes > text_bytes - row->text || !is_plain(name, row->text_bytes) ||
+		if (row->type != EBTOP_EVENT_OPEN || row->marks || row->name_bytes ||
+		    !error_of(lines, row->result) || row->text_bytes > EBTOP_FILENAME_BYTES ||
+		    row->text > text_bytes || row->text_bytes > text_bytes - row->text ||
+		    !is_plain(name, row->text_bytes) ||
 		    !is_plain(row->comm, strnlen(row->comm, sizeof(row->comm))) ||
 		    !is_plain(row->thread_comm,
 			      strnlen(row->thread_comm, sizeof(row->thread_comm))) ||

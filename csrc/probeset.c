@@ -177,6 +177,8 @@ void probeset_switch(struct probeset *set, __u32 wanted)
 		load_ahead(set, wanted);
 	if (wanted & BIT(EBTOP_OPEN)) {
 		collect |= EBTOP_COLLECT_OPENS;
+		if (set->settings.directories)
+			collect |= EBTOP_COLLECT_DIRECTORIES;
 		by_syscalls = open_by_function(set) ? EBTOP_COLLECT_OPENS_BY_SYSCALLS : 0;
 	} else if (set->probes[EBTOP_OPEN].state != EBTOP_PROBE_OFF) {
 		close_open(set);

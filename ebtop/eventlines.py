@@ -28,7 +28,15 @@ from ebtop.connectiontable import (
     state_name,
 )
 from ebtop.errornames import error_name
-from ebtop.layout import CONNECTION, EVENT_TYPES, SIGNAL_IGNORED, TEXT_CUT, TEXT_UNREAD
+from ebtop.layout import (
+    CONNECTION,
+    EVENT_TYPES,
+    PATH_CUT,
+    PATH_REMOVED,
+    SIGNAL_IGNORED,
+    TEXT_CUT,
+    TEXT_UNREAD,
+)
 from ebtop.slowlines import json_slow, text_slow
 from ebtop.syscallnames import BRK, MMAP, MMAP_OLD, MREMAP, MUNMAP
 from ebtop.text import data_text, displayable
@@ -43,6 +51,8 @@ _TYPE_OF = {"exec_failed": "exec"}
 _DESCRIPTORS = (b"/proc/", b"/dev/fd/")
 """What may have no process: a connection that nobody has used yet, a signal of the kernel's."""
 _CUT = "..."
+_CWD = -100
+"""AT_FDCWD: what stands for the current directory."""
 _UNREAD = "?"
 
 
@@ -220,10 +230,40 @@ def _json_open(row: Row, text: bytes) -> dict[str, Any]:
         "flags": row["open_flags"],
         "result": result,
         "error": error_name(result),
+        "dirfd": None,
+        "relative_to": None,
     }
     if marks & TEXT_CUT:
         event["filename_cut"] = True
+    if not _is_relative(row, text):
+        return event
+    path = _directory(row, text)
+    if row["dirfd"] != _CWD:
+        event["dirfd"] = row["dirfd"]
+    if path or row["dirfd"] == _CWD:
+        event["relative_to"] = data_text(path) if path else "cwd"
+    if marks & PATH_CUT:
+        event["relative_to_cut"] = True
+    if marks & PATH_REMOVED:
+        event["relative_to_removed"] = True
     return event
+
+
+def _is_relative(row: Row, text: bytes) -> bool:
+    return not row["marks"] & TEXT_UNREAD and not _raw(row, text).startswith(b"/")
+
+
+def _directory(row: Row, text: bytes) -> bytes:
+    """Empty: it was not asked for, or there is none."""
+    return text[row["name"] : row["name"] + row["name_bytes"]]
+
+
+def _text_relative(row: Row, text: bytes, ascii: bool) -> str:
+    path = _directory(row, text)
+    if not path:
+        return " (in cwd)" if row["dirfd"] == _CWD else f" (in fd {row['dirfd']})"
+    removed = ", removed" if row["marks"] & PATH_REMOVED else ""
+    return f" (in {displayable(path, ascii)}{removed})"
 
 
 def _text_open(row: Row, text: bytes, ascii: bool) -> str:
@@ -232,7 +272,8 @@ def _text_open(row: Row, text: bytes, ascii: bool) -> str:
     cut = _CUT if marks & TEXT_CUT else ""
     failed = error_name(row["result"])
     result = row["result"] if failed is None else f"-1 {failed}"
-    return f"opened: {name}{cut} = {result}"
+    where = _text_relative(row, text, ascii) if _is_relative(row, text) else ""
+    return f"opened: {name}{cut}{where} = {result}"
 
 
 # ---- tcp ----

@@ -130,7 +130,7 @@ def known_mask(*names: str) -> int:
 RAN, BORN, EXITED, KERNEL, ARGS_CUT, DIVIDED, DISK_SLOW, FOLLOWED = (1, 2, 4, 8, 16, 32, 64, 128)
 EXECED = 256
 COMM_BYTES = 16
-TEXT_CUT, TEXT_UNREAD, SIGNAL_IGNORED = (1, 2, 4)
+TEXT_CUT, TEXT_UNREAD, SIGNAL_IGNORED, PATH_CUT, PATH_REMOVED = (1, 2, 4, 8, 16)
 CATEGORIES = enum_names("enum ebtop_syscall_category", "EBTOP_CATEGORY_", "EBTOP_CATEGORIES")
 
 HIERARCHIES = enum_names("enum ebtop_hierarchy", "EBTOP_HIERARCHY_")

@@ -96,6 +96,8 @@ class Options:
     min_latency_ns: int = 0
     min_bytes: int = 0
     """Of a call of `mem`: less is no event."""
+    full_path: bool = False
+    """Of `open`: names the directory that a name is relative to."""
     buffer_bytes: int = 0
     """Of the ring buffer; 0: the collector's choice."""
     function: str = ""

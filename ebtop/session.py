@@ -128,6 +128,7 @@ class Session:
         hook: Optional[Hook] = None,
         transitions: bool = False,
         symbols_ahead: bool = False,
+        directories: bool = False,
         failed_execs: bool = False,
         allocations: bool = False,
         slow: Iterable[str] = (),
@@ -145,6 +146,7 @@ class Session:
         settings.debug = debug
         settings.transitions = transitions
         settings.symbols_ahead = symbols_ahead
+        settings.directories = directories
         settings.failed_execs = failed_execs
         settings.execs = syscallnames.execs()
         settings.allocations = allocations

@@ -79,6 +79,7 @@ def open_session(options: Options, signals: Signals, target: Optional[Target] = 
                 debug=options.debug,
                 hook=target.hook if target else None,
                 transitions=options.command == "tcp",
+                directories=options.full_path,
                 allocations=options.command == "mem",
                 slow=options.kinds,
                 room=choose(light=_LIGHT.issuperset(needed)),

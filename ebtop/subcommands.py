@@ -105,6 +105,7 @@ def _stream(given: Any) -> dict[str, Any]:
         "min_latency_ns": getattr(given, "min_latency", 0),
         "iterations": given.iterations, "json": given.json, "delay_s": given.delay,
         "min_bytes": getattr(given, "min_size", 0),
+        "full_path": getattr(given, "full_path", False),
         "buffer_bytes": given.buffer_size, "port": getattr(given, "port", None),
         "ascii": given.ascii, "source": given.source,
     }  # fmt: skip
@@ -118,6 +119,8 @@ def _exec(parser: argparse.ArgumentParser) -> None:
 
 def _open(parser: argparse.ArgumentParser) -> None:
     _add_choosing(parser, "opens")
+    parser.add_argument("--full-path", action="store_true",
+                        help="say in which directory a relative name was opened")  # fmt: skip
     _add_output(parser)
     _add_common(parser)
 

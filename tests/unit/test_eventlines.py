@@ -21,7 +21,14 @@ from ebtop.eventlines import (
     text_event,
     text_lost,
 )
-from ebtop.layout import EVENT_TYPES, SIGNAL_IGNORED, TEXT_CUT, TEXT_UNREAD
+from ebtop.layout import (
+    EVENT_TYPES,
+    PATH_CUT,
+    PATH_REMOVED,
+    SIGNAL_IGNORED,
+    TEXT_CUT,
+    TEXT_UNREAD,
+)
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "screens"))
 import hostile
@@ -59,7 +66,7 @@ def as_text(event: tuple[dict[str, object], bytes], ascii: bool = False) -> str:
 
 def test_an_open_has_the_promised_keys_in_order():
     got = as_json(opened(b"/etc/hostname", result=3))
-    assert list(got) == [*HEAD, "filename", "flags", "result", "error"]
+    assert list(got) == [*HEAD, "filename", "flags", "result", "error", "dirfd", "relative_to"]
     assert got["time"] == "2023-11-14T22:13:20.123456Z"
     assert (got["filename"], got["flags"], got["result"], got["error"]) == (
         "/etc/hostname", 0o2000000, 3, None,
@@ -70,17 +77,40 @@ def test_an_open_reads_like_a_sentence():
     clock = time.strftime("%H:%M:%S", time.localtime(1_700_000_000))
     head = f"[{clock}.123] PID 1234 (bash) UID 1000 opened: "
     assert as_text(opened(b"/etc/hostname", result=3)) == f"{head}/etc/hostname = 3"
-    assert as_text(opened(b"nothing", result=-2)) == f"{head}nothing = -1 ENOENT"
+    assert as_text(opened(b"nothing", result=-2)) == f"{head}nothing (in fd 0) = -1 ENOENT"
+    assert as_text(opened(b"x", dirfd=-100)) == f"{head}x (in cwd) = 0"
 
 
 def test_names_that_are_cut_or_unread_say_so():
     cut = opened(b"x" * 4095, marks=TEXT_CUT)
     assert as_json(cut)["filename_cut"] is True
-    assert as_text(cut).endswith("xx... = 0")
+    assert as_text(cut).endswith("xx... (in fd 0) = 0")
     unread = opened(b"", marks=TEXT_UNREAD, result=-14)
     assert as_json(unread)["filename"] is None
     assert as_text(unread).endswith("opened: ? = -1 EFAULT")
     assert as_json(opened(b"", result=-2))["filename"] == ""
+
+
+def within(path: bytes, **values: object) -> tuple[dict[str, object], bytes]:
+    event, text = opened(b"x", **values)
+    return {**event, "name": len(text), "name_bytes": len(path)}, text + path
+
+
+def test_a_relative_name_says_what_it_is_relative_to():
+    def said(event: tuple[dict[str, object], bytes]) -> list[object]:
+        return list(as_json(event).values())[len(HEAD) + 4 :]
+
+    assert said(opened(b"x", dirfd=-100)) == said(opened(b"", dirfd=-100)) == [None, "cwd"]
+    assert said(opened(b"x", dirfd=5)) == [5, None]
+    assert said(opened(b"x", dirfd=-1, result=-9)) == [-1, None]
+    assert said(opened(b"/x", dirfd=5)) == said(opened(b"/x", dirfd=-100)) == [None, None]
+    assert said(opened(b"", dirfd=5, marks=TEXT_UNREAD)) == [None, None]
+    assert said(within(b"/a", dirfd=5)) == [5, "/a"]
+    assert said(within(b"/a", dirfd=-100)) == [None, "/a"]
+    assert as_json(within(b"/a", marks=PATH_CUT))["relative_to_cut"] is True
+    assert as_json(within(b"/a", marks=PATH_REMOVED))["relative_to_removed"] is True
+    assert as_text(within(b"/a\nb", dirfd=-100)).endswith(" x (in /a\\x0ab) = 0")
+    assert as_text(within(b"/a", marks=PATH_REMOVED)).endswith(" x (in /a, removed) = 0")
 
 
 def test_an_exec_has_its_path_and_its_arguments_one_by_one():

@@ -107,6 +107,7 @@ def opens(names: list[bytes], **values: object) -> Stream:
         given = {
             "text": len(text), "text_bytes": len(name), "result": RESULTS[index % len(RESULTS)],
             "open_flags": index << 20, "time_ns": synthetic.NOW_NS + index * 333_333_333,
+            "dirfd": [-100, 5, -1, -(1 << 31)][index % 4],
             "tid": index, "uid": (1 << 32) - 1 - index, **values,
         }  # fmt: skip
         rows.append(
@@ -127,7 +128,10 @@ def test_quick_lines_are_those_of_the_slow_way(words, monkeypatch):
     monkeypatch.setattr(streamlines.time, "time_ns", lambda: 1_700_000_000_999_999_999)
     monkeypatch.setattr(streamlines.time, "monotonic_ns", lambda: synthetic.NOW_NS)
     names = [*NAMES, *(bytes([byte]) * 3 for byte in range(1, 256)), *hostile.names()]
-    for some in (opens(names), opens(names, marks=1), opens(names, marks=2, text_bytes=0)):
+    for some in (
+        opens(names), opens([b"/" + name for name in names]), opens(names, name=3, name_bytes=5),
+        opens(names, marks=1), opens(names, marks=2, text_bytes=0),
+    ):  # fmt: skip
         quick = made(Lines(parse(words.split())), some)
         assert quick == by_the_slow_way(words, some)
         assert quick.count(b"\n") == len(names)
