@@ -184,7 +184,7 @@ def test_bytes_of_merged_requests_belong_to_those_who_brought_them(here: Place) 
     stride = ("--rw=read:4k", "--direct=1", "--name=even", "--name=odd", "--offset=4k")
     merged = 0
     with looped(here.path, 32) as device, ExitStack() as stack:
-        waits = "mq-deadline" in schedulers(device.disk)  # older kernels let a loop device have none
+        waits = "mq-deadline" in schedulers(device.disk)  # a loop device has none before 6.11
         if waits:
             stack.enter_context(scheduled(device.disk, "mq-deadline"))
             queue = Path(f"/sys/block/{os.fsdecode(device.disk)}/queue/nr_requests")
