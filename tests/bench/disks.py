@@ -76,6 +76,9 @@ def _ebtop() -> Iterator[set[int]]:
 
 
 def _tell(report: Report, times: dict[str, Times]) -> None:
+    for owner in [owner for owner, found in times.items() if not found]:
+        report.say(f"{owner} was told of no request here")
+        del times[owner]
     rows = [
         (owner, name, f"{median(values):.0f}", spread(values, "{:.0f}"))
         for owner, found in times.items()
