@@ -37,6 +37,8 @@ PROBES = {"exec": ("sched", "life"), "open": ("sched", "open"), "syscalls": ("sc
 _SLOW_NEEDS = {"syscall": "syscall", "block": "disk", "stacks": "wait"}
 """The kind of slow operations that a probe is for."""
 _OPTIONAL = ("life", "stacks")
+_BUFFER_BYTES = 4 << 20
+"""Of a stream that does not say: records are some 160 bytes, and come in bursts."""
 UNWRITTEN = "unwritten"
 """The cause of losses at the end: read from the kernel, but there was no time to write them."""
 _SETTLE_S, _PAUSE_S = 0.15, 0.01
@@ -73,7 +75,7 @@ def open_session(options: Options, signals: Signals, target: Optional[Target] = 
         with signals.at_once():
             session = Session(
                 needed,
-                events_bytes=options.buffer_bytes,
+                events_bytes=options.buffer_bytes or _BUFFER_BYTES,
                 filter=kernel_filter(options),
                 accepts=settable.bits(options.command),
                 debug=options.debug,
