@@ -12,16 +12,19 @@ from collections.abc import Callable, Iterator
 
 WRITE = "1"
 """The system call (x86-64)."""
+SETTLED_S = 0.1
 
 
 def _fill(fd: int) -> None:
     os.set_blocking(fd, False)
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            os.write(fd, b"x" * 4096)
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            os.write(fd, b"x")
+    full_since = time.monotonic()
+    # the kernel moves what a terminal was given on to its reader later, and so makes room again
+    while time.monotonic() - full_since < SETTLED_S:
+        for size in (4096, 1):
+            with contextlib.suppress(BlockingIOError):
+                while os.write(fd, b"x" * size):
+                    full_since = time.monotonic()
+        time.sleep(SETTLED_S / 10)
 
 
 @contextlib.contextmanager

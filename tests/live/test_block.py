@@ -81,7 +81,7 @@ def test_scattered_requests_are_not_sequential(here: Place) -> None:
 
 def test_percentile_is_that_of_the_kernels_own_trace(here: Place) -> None:
     """Of single requests, with their exact latencies: within the histogram's error."""
-    comm = Path("/proc/self/comm").read_text()
+    comm = Path("/proc/self/comm").read_text().rstrip("\n")
     Path("/proc/self/comm").write_text("ebtop-requests")
     with Session(PROBES) as session, RequestLog() as log:
         session.refresh()

@@ -7,6 +7,7 @@
  * each process that was met under that name, and "passes N".
  */
 #define _GNU_SOURCE
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -57,7 +58,7 @@ static void name_of(int pid, char comm[17])
 	}
 	comm[length > 0 ? length - 1 : 0] = '\0';
 	for (char *c = comm; *c; c++)
-		if (*c == ' ')
+		if (isspace((unsigned char)*c))
 			*c = '_';
 }
 
