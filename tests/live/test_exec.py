@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import hostile
 import pytest
 from following import Event, Follower, lost
 from observe import allowed, watch, workload
@@ -19,10 +20,6 @@ from running import command
 
 from ebtop.layout import EVENT_TYPES
 from ebtop.session import Session
-
-TESTS = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(TESTS / "screens"))
-import hostile  # noqa: E402 - it lives with the screens
 
 MARK = "/bin/true"
 

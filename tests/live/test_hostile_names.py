@@ -10,11 +10,8 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
+import hostile
 import pytest
-
-TESTS = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(TESTS / "screens"))
-import hostile  # noqa: E402 - it lives with the screens
 
 EBTOP = str(Path(sys.executable).with_name("ebtop"))
 COMM_BYTES = 15

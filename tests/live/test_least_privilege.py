@@ -164,7 +164,7 @@ def dropped(open_folder: Path) -> Iterator[Dropped]:
     shutil.copy(shutil.which("id") or "/usr/bin/id", id_)
     id_.chmod(0o4755)
     process = subprocess.Popen(
-        [sys.executable, TREE / "tests" / "live" / "dropped.py", secret, others, id_],
+        [sys.executable, TREE / "tests" / "support" / "dropped.py", secret, others, id_],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         env={**os.environ, **CALLER, "PYTHONPATH": str(TREE)},
     )  # fmt: skip

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from test_tcp import child
+from children import child
 
 from ebtop import jsonlines
 from ebtop.layout import EVENT_TYPES

@@ -9,7 +9,6 @@ import ctypes
 import json
 import os
 import shutil
-import signal
 import socket
 import struct
 import subprocess
@@ -17,20 +16,20 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 import pytest
+from carrying import agrees, connected, datagrams, needs_sends, received, worker
+from children import child
+from connecting import PROBES, drain, look, namespace, rows
 from observe import row_of, watch, workload
-from test_tcp import child, drain, look, namespace, pair, rows
 
 from ebtop.connectiontable import is_closed
 from ebtop.layout import EXITED
 from ebtop.session import Session
 from ebtop.snapshot import Snapshot
 
-PROBES = ("sched", "life", "tasks", "tcp")
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET, CLONE_NEWPID = 0x40000000, 0x20000000
 SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
@@ -44,99 +43,6 @@ def session() -> Iterator[Session]:
     with Session(PROBES) as found:
         found.refresh()
         yield found
-
-
-def needs_sends(session: Session) -> None:
-    if any("bytes sent" in probe.hook for probe in session.refresh().probes):
-        pytest.xfail("nothing tells here what a process sent")
-
-
-class Worker:
-    """A process that works on sockets it inherited, says what it sent and received, and stays."""
-
-    def __init__(self, work: Callable[[], tuple[int, int]]) -> None:
-        reader, writer = os.pipe()
-
-        def run() -> None:
-            os.write(writer, struct.pack("QQ", *work()))
-            signal.pause()
-
-        self.pid = child(run)
-        os.close(writer)
-        self._reader = reader
-        self._known: Optional[tuple[int, int]] = None
-
-    def carried(self) -> tuple[int, int]:
-        """(sent, received), when it is done."""
-        if self._known is None:
-            told = os.read(self._reader, 16)
-            assert len(told) == 16, "the worker failed"
-            sent, received = struct.unpack("QQ", told)
-            self._known = (sent, received)
-        return self._known
-
-    def end(self) -> None:
-        os.close(self._reader)
-        os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
-
-
-@contextmanager
-def worker(work: Callable[[], tuple[int, int]]) -> Iterator[Worker]:
-    found = Worker(work)
-    try:
-        yield found
-    finally:
-        found.end()
-
-
-def agrees(session: Session, found: Worker) -> Snapshot:
-    """Its row says what it says itself."""
-
-    def is_there(snapshot: Snapshot) -> bool:
-        row = row_of(snapshot, found.pid)
-        return (row["net_tx_bytes"], row["net_rx_bytes"]) == found.carried()
-
-    found.carried()
-    return look(session, is_there)
-
-
-@contextmanager
-def connected(family: int = socket.AF_INET) -> Iterator[tuple[socket.socket, socket.socket]]:
-    """Both ends of a connection on the loopback."""
-    where = "::1" if family == socket.AF_INET6 else "127.0.0.1"
-    if family == socket.AF_INET6 and not os.path.exists("/proc/net/if_inet6"):
-        pytest.xfail("no IPv6 here")
-    with socket.create_server((where, 0), family=family) as server:
-        out, taken = pair(server)
-    with out, taken:
-        yield out, taken
-
-
-@contextmanager
-def datagrams(
-    family: int = socket.AF_INET, port: int = 0
-) -> Iterator[tuple[socket.socket, socket.socket]]:
-    """Two UDP sockets with each other for the other end, and room for all that is sent."""
-    where = "::1" if family == socket.AF_INET6 else "127.0.0.1"
-    kind = (family, socket.SOCK_DGRAM)
-    with socket.socket(*kind) as one, socket.socket(*kind) as two:
-        for end, own in ((one, 0), (two, port)):
-            end.setsockopt(socket.SOL_SOCKET, SO_SNDBUFFORCE, 4 << 20)
-            end.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20)
-            end.bind((where, own))
-        one.connect(two.getsockname())
-        two.connect(one.getsockname())
-        yield one, two
-
-
-def received(end: socket.socket, total: int) -> int:
-    got = 0
-    while got < total:
-        part = len(end.recv(65536))
-        assert part, "the other end is gone"
-        got += part
-    return got
 
 
 # ---- TCP: s01 s02 s03 s07 s16 s18 ----

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from test_net_bytes import agrees, connected, datagrams, needs_sends, received, worker
-from test_tcp import namespace, rows
+from carrying import agrees, connected, datagrams, needs_sends, received, worker
+from connecting import namespace, rows
 
 from ebtop.session import Session
 

@@ -10,15 +10,11 @@ import signal
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
+import hostile
 import pytest
 from following import Event, Follower, lost
 from running import NOBODY, ebtop, why_not_as_nobody
-
-TESTS = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(TESTS / "screens"))
-import hostile  # noqa: E402 - it lives with the screens
 
 OPENER = """
 import os, sys

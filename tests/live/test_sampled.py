@@ -6,8 +6,8 @@ what is said of durations is near what it would be.
 from __future__ import annotations
 
 import pytest
+from calling import TEN, calling, histogram, only, table
 from observe import row_of
-from test_syscalls import TEN, calling, histogram, only, table
 
 from ebtop.layout import DIVIDED
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import array
-import ctypes
 import os
 import resource
 import shutil
@@ -16,23 +15,18 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Optional
 
 import pytest
+from children import child
+from connecting import PROBES, drain, look, namespace, pair, rows
 from following import Follower
-from observe import fewer, row_of, watch
+from observe import fewer, row_of
 
 from ebtop.connectiontable import LISTEN, address, close_reason, drops, duration_ns, is_closed
 from ebtop.session import Session
 from ebtop.snapshot import Snapshot
-
-Row = dict[str, Any]
-PROBES = ("sched", "life", "tasks", "tcp")
-CLONE_NEWNET = 0x40000000
-LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 @pytest.fixture
@@ -40,45 +34,6 @@ def session() -> Iterator[Session]:
     with Session(PROBES) as found:
         found.refresh()
         yield found
-
-
-def rows(snapshot: Snapshot, port: Optional[int] = None) -> list[Row]:
-    assert snapshot.connections is not None
-    found = [row for row in snapshot.connections.rows() if row["state"] != LISTEN]
-    return [row for row in found if port is None or port in (row["sport"], row["dport"])]
-
-
-def look(session: Session, is_there: Callable[[Snapshot], bool]) -> Snapshot:
-    """Refreshes until it is so; counters of processes are summed by the test that needs them."""
-    end = time.monotonic() + 20
-    while True:
-        watch(session, 0.05)
-        snapshot = session.refresh(cumulative=True)
-        if is_there(snapshot):
-            return snapshot
-        assert time.monotonic() < end, "it does not come about"
-
-
-def pair(server: socket.socket) -> tuple[socket.socket, socket.socket]:
-    out = socket.create_connection(server.getsockname()[:2])
-    return out, server.accept()[0]
-
-
-def child(work: Callable[[], None]) -> int:
-    """A forked process that does the work and ends; its pid."""
-    pid = os.fork()
-    if pid:
-        return pid
-    status = 1
-    try:
-        work()
-        status = 0
-    finally:
-        os._exit(status)
-
-
-def ended(pid: int) -> None:
-    assert os.waitpid(pid, 0)[1] == 0
 
 
 def test_tiny_connections_are_exact_one_by_one(session: Session) -> None:
@@ -101,15 +56,6 @@ def test_tiny_connections_are_exact_one_by_one(session: Session) -> None:
     assert row["connections_opened"] == row["connections_accepted"] == count
     assert row["net_tx_bytes"] == count * (count + 1) // 2
     assert not any(snapshot.self_cost.lost_total.values())
-
-
-def drain(taken: socket.socket) -> int:
-    total = 0
-    while True:
-        got = len(taken.recv(65536))
-        if not got:
-            return total
-        total += got
 
 
 def test_sendfile_splice_and_peek_are_exact(session: Session) -> None:
@@ -320,26 +266,6 @@ def test_durations_are_those_of_the_clock(session: Session) -> None:
                 lasted = duration_ns(row, snapshot.taken_ns)
                 assert lasted is not None
                 assert closing - connected - 1_000_000 < lasted <= after - before
-
-
-@contextmanager
-def namespace() -> Iterator[Callable[..., None]]:
-    """Another network namespace for this thread, with a loopback; gone at the end."""
-    if not shutil.which("ip"):
-        pytest.xfail("ip(8) is not here")
-    own = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-    if LIBC.unshare(CLONE_NEWNET):
-        pytest.xfail(f"no network namespaces: {os.strerror(ctypes.get_errno())}")
-
-    def ip(*words: str) -> None:
-        subprocess.run(["ip", *words], check=True, capture_output=True)
-
-    try:
-        ip("link", "set", "lo", "up")
-        yield ip
-    finally:
-        assert LIBC.setns(own, CLONE_NEWNET) == 0
-        os.close(own)
 
 
 def test_namespaces_are_told_apart(session: Session) -> None:

@@ -17,8 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from children import child, ended
+from connecting import Row, drain, look, namespace, pair, rows
 from observe import fewer, row_of, watch
-from test_tcp import Row, child, drain, ended, look, namespace, pair, rows
 
 from ebtop.connectiontable import LISTEN, close_reason, is_closed
 from ebtop.session import Session

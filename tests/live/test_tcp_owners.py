@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Callable, Optional
 
 import pytest
+from children import child
+from connecting import PROBES, Row, look, pair, rows
 from observe import row_of
-from test_tcp import PROBES, Row, child, look, pair, rows
 
 from ebtop import jsonlines
 from ebtop.connectiontable import is_left

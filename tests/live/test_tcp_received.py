@@ -15,8 +15,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from children import child
+from connecting import Row, look, rows
 from observe import row_of, workload
-from test_tcp import Row, child, look, rows
 
 from ebtop.session import Session
 from ebtop.snapshot import Snapshot

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
-from pathlib import Path
 
+import hostile
 import pytest
 import synthetic
 
@@ -29,9 +28,6 @@ from ebtop.layout import (
     TEXT_CUT,
     TEXT_UNREAD,
 )
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "screens"))
-import hostile
 
 MS = 1_000_000
 TIME_NS = 1_700_000_000 * 10**9 + 123_456_789

@@ -89,10 +89,11 @@ def test_parsers_survive_random_bytes():
     rng = random.Random(3)
     for _ in range(5000):
         data = bytes(rng.choices(b"0123456789-,. \nMemTotal:kB\xff\0", k=rng.randrange(40)))
-        host.parse_cpu_list(data)
-        host.parse_loadavg(data)
-        host.parse_uptime(data)
-        host.parse_meminfo(data)
+        cpus = host.parse_cpu_list(data)
+        assert cpus is None or (cpus == sorted(set(cpus)) and min(cpus) >= 0)
+        assert all(value >= 0 for value in host.parse_loadavg(data) or ())
+        assert (host.parse_uptime(data) or 0) >= 0
+        assert all(value >= 0 for value in host.parse_meminfo(data).values())
 
 
 def test_a_uid_without_a_name_is_missing():

@@ -8,6 +8,7 @@ import random
 import shutil
 import subprocess
 import time
+from collections.abc import Iterable
 
 import pytest
 from fakeproc import TICK_NS, FakeProc
@@ -291,7 +292,7 @@ def test_any_cut_or_flipped_file_is_read_without_a_crash(proc):
             (path / name).write_bytes(_spoilt(rng, data))
         (proc.root / "stat").write_bytes(_spoilt(rng, machine))
         snapshot = source.refresh(threads=True)
-        list(snapshot.processes.rows())
+        assert {row["pid"] for row in snapshot.processes.rows()} <= {9}
 
 
 def test_parsers_survive_twenty_thousand_bad_texts():
@@ -301,7 +302,18 @@ def test_parsers_survive_twenty_thousand_bad_texts():
     for i in range(20_000):
         data = _spoilt(rng, seeds[i % len(seeds)])
         for parse in (parse_stat, parse_status, parse_schedstat, parse_machine):
-            parse(data)
+            assert all(value >= 0 for value in _numbers(parse(data))), data
+
+
+def _numbers(found):
+    """All numbers in what a parser returned; an exit status may be any."""
+    if isinstance(found, dict):
+        found = found.values()
+    if isinstance(found, int):
+        yield found
+    elif isinstance(found, Iterable) and not isinstance(found, (bytes, str)):
+        for one in found:
+            yield from _numbers(one)
 
 
 def _spoilt(rng, data):
@@ -343,7 +355,8 @@ def test_a_fork_storm_is_survived():
     storm = "i=0; while [ $i -lt 2000 ]; do (:); i=$((i+1)); done"
     with subprocess.Popen(["sh", "-c", storm]) as child:
         for _ in range(200):
-            source.refresh(threads=True)
+            rows = by_pid(source.refresh(threads=True))
+            assert os.getpid() in rows
             if child.poll() is not None:
                 break
         child.kill()

@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
 
+import hostile
 import pytest
 import synthetic
 
@@ -16,9 +15,6 @@ from ebtop.layout import LOSSES
 from ebtop.options import parse
 from ebtop.snapshot import Stream
 from ebtop.streamlines import Lines, Loss
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "screens"))
-import hostile
 
 
 def stream(*rows: dict[str, object], **lost: int) -> Stream:

@@ -35,7 +35,7 @@ def run(
     settings = '[tool.pytest.ini_options]\ntestpaths = ["tests"]\n'
     (root / "pyproject.toml").write_text(settings, "ascii")
     (root / "tests").mkdir()
-    for name in ("conftest.py", "results.py"):
+    for name in ("conftest.py", "support/results.py"):
         shutil.copy(TESTS / name, root / "tests")
     for tier, text in tiers.items():
         (root / "tests" / tier).mkdir()

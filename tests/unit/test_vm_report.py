@@ -4,24 +4,22 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
+import fetch
+import image
+import kernels
+import machine
+import page
+import programs
 import pytest
+import report
+import settings
+from machine import Outcome
+from programs import Program
+from report import Run
 
 TESTS = Path(__file__).resolve().parents[1]
-sys.path.append(str(TESTS / "vm"))
-import fetch  # noqa: E402
-import image  # noqa: E402
-import kernels  # noqa: E402
-import machine  # noqa: E402
-import page  # noqa: E402
-import programs  # noqa: E402
-import report  # noqa: E402
-import settings  # noqa: E402
-from machine import Outcome  # noqa: E402
-from programs import Program  # noqa: E402
-from report import Run  # noqa: E402
 
 PASSED = {"test": "t::a", "outcome": "passed", "seconds": 1.0, "reason": ""}
 FAILED = {"test": "t::b", "outcome": "failed", "seconds": 1.0, "reason": ""}

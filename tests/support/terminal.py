@@ -23,7 +23,7 @@ from types import TracebackType
 
 import pyte
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 15.0
 MAIN = "import sys; from ebtop.cli import main; sys.exit(main())"
 # What must be off when the terminal is given back.

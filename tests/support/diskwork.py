@@ -33,7 +33,7 @@ _NOTE = struct.Struct("QQQIIIIIII")
 """The first fields of struct block_note in bpf/diskcounts.bpf.h."""
 _DONE = 1  # NOTE_DONE there
 _GUEST_DISK = "/dev/vda"
-_FOLDERS = ("/var/tmp", str(Path(__file__).resolve().parents[1]), "/root")
+_FOLDERS = ("/var/tmp", str(Path(__file__).resolve().parents[2]), "/root")
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from ebtop.snapshot import Snapshot
 
 EMULATED = os.environ.get("EBTOP_VM") == "1"
 """In an emulated machine: counts are as exact as anywhere, but all takes ten times as long."""
-WORKLOADS = Path(__file__).resolve().parent / "live" / "workloads"
+WORKLOADS = Path(__file__).resolve().parent / "workloads"
 _built: dict[str, str] = {}
 _folder = tempfile.TemporaryDirectory(prefix="ebtop-live-")
 
@@ -70,7 +70,7 @@ def start(*arguments: str, **options: Any) -> subprocess.Popen[str]:
 
 def python(code: str) -> subprocess.Popen[str]:
     """A Python process that can import ebtop; its standard output and input are pipes."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     pipe = subprocess.PIPE
     command = [sys.executable, "-c", code]
     return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment)

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-TREE = Path(__file__).resolve().parents[1]
+TREE = Path(__file__).resolve().parents[2]
 _START = f"import sys; sys.path.insert(0, {str(TREE)!r}); from ebtop.cli import main;"
 
 
