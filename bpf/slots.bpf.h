@@ -3,7 +3,7 @@
 /*
  * Owns the way from a task to its slot. The index is a plain array over pids rather than task
  * storage or a hash: the lookup is inlined by the JIT, needs no allocation under the run-queue
- * lock, and is the same on every kernel (docs/architecture.md has the numbers). It does not
+ * lock, and is the same on every kernel (docs/decisions.md has the numbers). It does not
  * decide what is counted.
  *
  * Every caller runs with the run-queue lock of the CPU that owns the thread at that moment, so
