@@ -95,6 +95,8 @@ test-vm: build $(VENV)/.test ## the tests on other kernels, in virtual machines:
 test-live: build $(VENV)/.test ## only the tests on the real kernel; a skip is a failure
 	EBTOP_LIVE=1 $(RUN) -m pytest tests/live $(ARGS)
 
+# pinned: a new release brings new complaints
+LINTERS = ruff==0.17.6 mypy==2.4.1
 SOAK_SECONDS = $(or $(SECONDS),$(shell expr $(or $(MINUTES),60) \* 60))
 
 soak: build $(VENV)/.test ## an hour under load, as root: no leak, right counts; MINUTES=10 or SECONDS=110
@@ -118,7 +120,7 @@ bench: build $(VENV)/.test ## measure ebtop and its peers side by side (root)
 	$(RUN) tests/bench/run.py $(ARGS)
 
 $(VENV)/.lint: $(VENV)/.installed
-	$(RUN) -m pip $(QUIET) install ruff mypy
+	$(RUN) -m pip $(QUIET) install $(LINTERS)
 	touch $@
 
 lint: build $(VENV)/.lint ## ruff, mypy, clang-format: only complains
