@@ -68,16 +68,30 @@ static __u64 growth(const struct ebtop_connection *before, const struct ebtop_co
 	return now->start_ns ? is : 0;
 }
 
-static void count_bytes(struct accounts *accounts, struct process *process,
-			const struct ebtop_connection *before, const struct ebtop_connection *now)
+/* The same of what wraps at 32 bits. */
+static __u32 growth_low(const struct ebtop_connection *before, const struct ebtop_connection *now,
+			__u32 was, __u32 is)
 {
+	if (before && before->flags & EBTOP_CONN_COUNTED)
+		return grown_low(is, was);
+	return now->start_ns ? is : 0;
+}
+
+static void count_sent(struct accounts *accounts, struct process *process,
+		       const struct ebtop_connection *before, const struct ebtop_connection *now)
+{
+	static const struct ebtop_connection nothing;
+	const struct ebtop_connection *was = before ? before : &nothing;
+
 	if (!(now->flags & EBTOP_CONN_COUNTED))
 		return;
 	add_to_process(accounts, process, EBTOP_RETRANSMITS,
-		       growth(before, now, before ? before->retransmits : 0, now->retransmits));
+		       growth_low(before, now, was->retransmits, now->retransmits));
+	add_to_process(accounts, process, EBTOP_SEGMENTS,
+		       growth_low(before, now, was->segments, now->segments));
 	if (accounts->connections->by_connection)
 		add_to_process(accounts, process, EBTOP_NET_TX_BYTES,
-			       growth(before, now, before ? before->tx_bytes : 0, now->tx_bytes));
+			       growth(before, now, was->tx_bytes, now->tx_bytes));
 }
 
 static void count_open(struct accounts *accounts, struct process *process)
@@ -105,7 +119,7 @@ static int visit(void *context, const struct ebtop_connection *before,
 		add_to_process(accounts, process, EBTOP_CONNECTION_ERRORS, 1);
 	else if (!(now->flags & (EBTOP_CONN_CLOSED | EBTOP_CONN_LEFT)))
 		count_open(accounts, process);
-	count_bytes(accounts, process, before, now);
+	count_sent(accounts, process, before, now);
 	return process->flags & PROCESS_ENDED;
 }
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Optional
 
-from ebtop.columns import SETS, Cmdlines, Context, by_name, with_whole_users
+from ebtop.columns import SETS, Cmdlines, Context, as_in, by_name
 from ebtop.model import Wanted, order_rows
 from ebtop.snapshot import Snapshot
 from ebtop.views.header import header
@@ -36,7 +36,7 @@ def batch_text(
         by_name(state.sort), state.reverse, state.filter, state.tree, state.threads, state.ascii
     )
     order = order_rows(wanted, context)
-    columns = with_whole_users(SETS[state.column_set % len(SETS)], snapshot)
+    columns = as_in(SETS[state.column_set % len(SETS)], snapshot)
     when = datetime.fromtimestamp(snapshot.time, timezone.utc)
     lines = [f"time {when:%Y-%m-%dT%H:%M:%S.%fZ}  interval {snapshot.interval_s:.3f}s"]
     lines += (line_text(spans) for spans in header(snapshot, state, _WIDTH, _HEADER_LINES))

@@ -55,6 +55,8 @@ class Column:
     provenance: str = "counted"
     counter: bool = False
     """Adds up over an interval, so it is 0 for a process that did nothing in it."""
+    rate: bool = False
+    """Shown by the second, as `/S` in its title says; as a total where rows are totals."""
     text: bool = False
     """Written from the left."""
     importance: int = 50
@@ -154,6 +156,14 @@ def state_letter(row: Row) -> str | None:
     return letter if letter and row["known"] & _STATE else None
 
 
+def sent_again_ratio(row: Row) -> float | None:
+    """Share of the TCP segments that it sent which went again; None where it sent none."""
+    if not row["known"] & _NET_ERRORS or not row["segments"]:
+        return None
+    ratio: float = row["retransmits"] / row["segments"]
+    return min(1.0, ratio)
+
+
 def memory_part(row: Row, name: str) -> int | None:
     """One of MEMORY_PARTS; None where it is unknown."""
     value: int = row[name]
@@ -180,8 +190,8 @@ def leak_of(row: Row, context: Context) -> Leak | None:
 
 _ONCPU = 1 << KNOWN_BIT["oncpu_ns"]
 _WAITS = known_mask("offcpu_ns", "lifetime_ns", *(f"wait_{reason}_ns" for reason in REASONS))
-_SYSCALLS = 1 << KNOWN_BIT["syscalls"]
 _DISKS = 1 << KNOWN_BIT["disk_reads"]
+_NET_ERRORS = 1 << KNOWN_BIT["retransmits"]
 _CACHED = 1 << KNOWN_BIT["cached_read_bytes"]
 _RSS = 1 << KNOWN_BIT["rss_bytes"]
 _MAPPED = 1 << KNOWN_BIT["allocated_bytes"]
@@ -248,21 +258,19 @@ def _wait_share(reason: str) -> Callable[[Row, Context], str]:
     return show
 
 
-def _calls_rate(row: Row, context: Context) -> str:
-    seconds = context.snapshot.counted_s
-    if seconds <= 0 or not row["known"] & _SYSCALLS:
-        return UNKNOWN
-    return units.rate(row["syscalls"] / seconds)
-
-
-def _bytes_rate(field: str) -> Callable[[Row, Context], str]:
+def _rate(
+    field: str, write: Callable[[float], str], write_total: Callable[[float], str]
+) -> Callable[[Row, Context], str]:
+    """By the second of the real interval; where rows are totals, the total."""
     mask = 1 << KNOWN_BIT[field]
 
     def show(row: Row, context: Context) -> str:
-        seconds = context.snapshot.counted_s
-        if seconds <= 0 or not row["known"] & mask:
+        if not row["known"] & mask:
             return UNKNOWN
-        return units.size(row[field] / seconds)
+        if context.snapshot.cumulative:
+            return write_total(row[field])
+        seconds = context.snapshot.counted_s
+        return write(row[field] / seconds) if seconds > 0 else UNKNOWN
 
     return show
 
@@ -308,15 +316,37 @@ def _age(row: Row, context: Context) -> str:
     return units.duration(max(0.0, uptime * 1e9 - row["start_ns"]))
 
 
-def _counter(
+def _time(
     name: str, title: str, width: int, member: str, importance: int, help: str,
     provenance: str = "counted", probe: str = "sched",
 ) -> Column:  # fmt: skip
-    write = units.duration if member.endswith("_ns") else units.count
-    show = _number(member, write)
+    show = _number(member, units.duration)
+    help += "; a sum over the interval"
     return Column(
-        name, title, width, member, show, help, probe, provenance, True, False, importance
-    )
+        name, title, width, member, show, help, probe, provenance, counter=True,
+        importance=importance,
+    )  # fmt: skip
+
+
+def _events(
+    name: str, title: str, width: int, member: str, importance: int, help: str,
+    probe: str = "sched",
+) -> Column:  # fmt: skip
+    show = _rate(member, units.rate, units.count)
+    return Column(
+        name, title, width, member, show, help, probe, counter=True, rate=True,
+        importance=importance,
+    )  # fmt: skip
+
+
+def _bytes(
+    name: str, title: str, width: int, member: str, importance: int, help: str, probe: str
+) -> Column:
+    show = _rate(member, units.size, units.size)
+    return Column(
+        name, title, width, member, show, help, probe, counter=True, rate=True,
+        importance=importance,
+    )  # fmt: skip
 
 
 def _fact(
@@ -327,15 +357,12 @@ def _fact(
     return Column(name, title, width, member, show, help, "tasks", importance=importance)
 
 
-def _syscalls(name: str, title: str, member: str, importance: int, help: str) -> Column:
-    return _counter(name, title, 7, member, importance, help, probe="syscall")
+def _syscalls(name: str, title: str, width: int, member: str, importance: int, help: str) -> Column:
+    return _events(name, title, width, member, importance, help, "syscall")
 
 
-def _disk_rate(name: str, title: str, member: str, importance: int, help: str) -> Column:
-    return Column(
-        name, title, 7, member, _bytes_rate(member), help, "block", counter=True,
-        importance=importance,
-    )  # fmt: skip
+def _disk_bytes(name: str, title: str, member: str, importance: int, help: str) -> Column:
+    return _bytes(name, title, 8, member, importance, help, "block")
 
 
 def _disk_time(name: str, title: str, member: str, importance: int, help: str) -> Column:
@@ -343,31 +370,14 @@ def _disk_time(name: str, title: str, member: str, importance: int, help: str) -
     return Column(name, title, 7, member, show, help, "block", importance=importance)
 
 
-def _counts(name: str) -> Callable[[Row, Context], str]:
-    return _number(name, units.count)
-
-
-def _marked(name: str) -> Callable[[Row, Context], str]:
-    return _number(name, lambda count: "!" + units.count(count) if count else "0")
-
-
-def _net(
-    name: str, title: str, width: int, member: str, importance: int, help: str,
-    show: Callable[[str], Callable[[Row, Context], str]] = _counts,
-) -> Column:  # fmt: skip
-    return Column(
-        name, title, width, member, show(member), help, "tcp", counter=True, importance=importance
-    )
+def _sent_again(row: Row, context: Context) -> str:
+    ratio = sent_again_ratio(row)
+    if ratio is None:
+        return UNKNOWN
+    return ("!" if ratio else "") + units.percent(ratio * 100)
 
 
 _ESTIMATED = "estimated: 1 - pages added to the page cache by reads / bytes read"
-
-
-def _mapped(name: str, title: str, member: str, importance: int, help: str) -> Column:
-    return Column(
-        name, title, 7, member, _bytes_rate(member), help, "mem", counter=True,
-        importance=importance,
-    )  # fmt: skip
 
 
 def _share_of_waits(name: str, reason: str, title: str, importance: int, help: str) -> Column:
@@ -392,17 +402,19 @@ COLUMNS: tuple[Column, ...] = (
         "cpu", "CPU%", 6, "oncpu_ns", _cpu,
         "share of one CPU: ONCPU by the time it covers", "sched", counter=True, importance=100,
     ),
-    _counter("oncpu", "ONCPU", 6, "oncpu_ns", 85, "time on a CPU"),
-    _counter(
+    _time("oncpu", "ONCPU", 6, "oncpu_ns", 85, "time on a CPU"),
+    _time(
         "offcpu", "OFFCPU", 6, "offcpu_ns", 60,
         "time neither on a CPU nor waiting for one, summed over threads",
     ),
-    _counter("runq", "RUNQ-WAIT", 9, "runq_wait_ns", 75, "time ready to run, waiting for a CPU"),
-    _counter("vol", "VOL", 6, "voluntary_switches", 58, "switches because it went to wait"),
-    _counter("invol", "INVOL", 6, "involuntary_switches", 57, "switches because it was put off"),
-    _counter("migr", "MIGR", 5, "migrations", 40, "moves to another CPU"),
-    _counter("utime", "USER+", 6, "user_ns", 46, "time in user mode", _SAMPLED),
-    _counter("kern", "KERN+", 6, "kernel_ns", 45, "time in the kernel", _SAMPLED),
+    _time("runq", "RUNQ-WAIT", 9, "runq_wait_ns", 75, "time ready to run, waiting for a CPU"),
+    _events("vol", "VOL/S", 6, "voluntary_switches", 58, "switches because it went to wait"),
+    _events(
+        "invol", "INVOL/S", 7, "involuntary_switches", 57, "switches because it was put off"
+    ),
+    _events("migr", "MIGR/S", 6, "migrations", 40, "moves to another CPU"),
+    _time("utime", "USER+", 6, "user_ns", 46, "time in user mode", _SAMPLED),
+    _time("kern", "KERN+", 6, "kernel_ns", 45, "time in the kernel", _SAMPLED),
     _fact("thr", "THR", 4, "threads", 50, "threads"),
     Column(
         "state", "STATE", 5, "state", _state,
@@ -416,35 +428,34 @@ COLUMNS: tuple[Column, ...] = (
     ),
     _fact("virt", "VIRT", 5, "virtual_bytes", 60, "address space", units.size),
     _fact("peak", "PEAK", 5, "peak_rss_bytes", 65, "most resident memory so far", units.size),
-    _counter("minflt", "MINFLT", 6, "minor_faults", 50, "page faults, no disk", probe="tasks"),
-    _counter("majflt", "MAJFLT", 6, "major_faults", 55, "page faults with a disk", probe="tasks"),
+    _events("minflt", "MINFLT/S", 8, "minor_faults", 50, "page faults, no disk", "tasks"),
+    _events("majflt", "MAJFLT/S", 8, "major_faults", 55, "page faults with a disk", "tasks"),
     _fact("ppid", "PPID", 7, "ppid", 62, "parent", lambda n: str(int(n))),
     Column(
         "start", "AGE", 6, "start_ns", _age,
         "how long ago it began", "tasks", importance=64,
     ),
-    Column(
-        "sysc", "SYSC/S", 7, "syscalls", _calls_rate,
-        "system calls a second", "syscall", counter=True, importance=90,
-    ),
-    _syscalls("syserr", "SYSERR", "syscall_errors", 75, "system calls that failed"),
-    _syscalls("systime", "SYSTIME", "syscall_ns", 80, "time inside system calls, waits included"),
-    _syscalls("fileio", "FILE-IO", "syscalls_file_io", 60, "calls on files and descriptors"),
-    _syscalls("memory", "MEMORY", "syscalls_memory", 54, "calls on memory"),
-    _syscalls("network", "NETWORK", "syscalls_network", 59, "calls on sockets"),
-    _syscalls("process", "PROCESS", "syscalls_process", 53, "calls on processes and their rights"),
-    _syscalls("timers", "TIME", "syscalls_time", 52, "calls on clocks and timers"),
-    _syscalls("sync", "SYNC", "syscalls_sync", 58, "calls on futexes, semaphores, queues"),
-    _syscalls("signal", "SIGNAL", "syscalls_signal", 51, "calls on signals"),
-    _syscalls("other", "OTHER", "syscalls_other", 50, "all other system calls"),
-    _disk_rate("diskr", "DISK-R", "disk_read_bytes", 92, "bytes read from disks, a second"),
-    _disk_rate("diskw", "DISK-W", "disk_write_bytes", 91, "bytes written to disks, a second"),
-    _disk_rate("later", "LATER", "disk_written_later_bytes", 65,
-               "bytes left in the page cache to be written later, a second"),
-    _disk_rate("wback", "W-BACK", "disk_written_back_bytes", 54,
-               "bytes written by kernel threads that it had left in the page cache, a second"),
-    _counter("reads", "READS", 6, "disk_reads", 70, "requests to read", probe="block"),
-    _counter("writes", "WRITES", 6, "disk_writes", 69, "requests to write", probe="block"),
+    _syscalls("sysc", "SYSC/S", 7, "syscalls", 90, "system calls"),
+    _syscalls("syserr", "SYSERR/S", 8, "syscall_errors", 75, "system calls that failed"),
+    _time("systime", "SYSTIME", 7, "syscall_ns", 80, "time inside system calls, waits included",
+          probe="syscall"),
+    _syscalls("fileio", "FILE-IO/S", 9, "syscalls_file_io", 60, "calls on files and descriptors"),
+    _syscalls("memory", "MEMORY/S", 8, "syscalls_memory", 54, "calls on memory"),
+    _syscalls("network", "NETWORK/S", 9, "syscalls_network", 59, "calls on sockets"),
+    _syscalls("process", "PROCESS/S", 9, "syscalls_process", 53,
+              "calls on processes and their rights"),
+    _syscalls("timers", "TIME/S", 6, "syscalls_time", 52, "calls on clocks and timers"),
+    _syscalls("sync", "SYNC/S", 6, "syscalls_sync", 58, "calls on futexes, semaphores, queues"),
+    _syscalls("signal", "SIGNAL/S", 8, "syscalls_signal", 51, "calls on signals"),
+    _syscalls("other", "OTHER/S", 7, "syscalls_other", 50, "all other system calls"),
+    _disk_bytes("diskr", "DISK-R/S", "disk_read_bytes", 92, "bytes read from disks"),
+    _disk_bytes("diskw", "DISK-W/S", "disk_write_bytes", 91, "bytes written to disks"),
+    _disk_bytes("later", "LATER/S", "disk_written_later_bytes", 65,
+               "bytes left in the page cache to be written later"),
+    _disk_bytes("wback", "W-BACK/S", "disk_written_back_bytes", 54,
+               "bytes written by kernel threads that it had left in the page cache"),
+    _events("reads", "READS/S", 7, "disk_reads", 70, "requests to read", "block"),
+    _events("writes", "WRITES/S", 8, "disk_writes", 69, "requests to write", "block"),
     _disk_time("iolat", "IO-LAT", "disk_latency_p99_ns", 90,
                "latency that 99 % of its disk requests do not exceed, at most 6.25 % off"),
     _disk_time("iomax", "IO-MAX", "disk_latency_max_ns", 60, "the longest of its disk requests"),
@@ -453,32 +464,30 @@ COLUMNS: tuple[Column, ...] = (
         "disk requests that began where its one before ended", "block", counter=True,
         importance=55,
     ),
-    Column(
-        "filer", "FILE-R", 6, "file_read_bytes", _bytes_rate("file_read_bytes"),
-        "bytes read from regular files, a second", "vfs", counter=True, importance=90,
-    ),
-    Column(
-        "filew", "FILE-W", 6, "file_write_bytes", _bytes_rate("file_write_bytes"),
-        "bytes written to regular files, a second", "vfs", counter=True, importance=88,
-    ),
+    _bytes("filer", "FILE-R/S", 8, "file_read_bytes", 90, "bytes read from regular files", "vfs"),
+    _bytes("filew", "FILE-W/S", 8, "file_write_bytes", 88, "bytes written to regular files", "vfs"),
     Column(
         "hit", "≈HIT%", 5, "cached_read_bytes", _hits,
         "share of its reads that the page cache had; - when it read nothing; sorts by bytes",
         "vfs", _ESTIMATED, counter=True, importance=86,
     ),
-    _counter("opens", "OPENS", 5, "opens", 84, "opens of files, those that failed too",
-             probe="open"),
-    _net("nettx", "NET-TX", 7, "net_tx_bytes", 90, "bytes sent a second, TCP and UDP",
-         _bytes_rate),
-    _net("netrx", "NET-RX", 7, "net_rx_bytes", 89, "bytes received a second", _bytes_rate),
-    _net("retx", "RETX", 5, "retransmits", 70, "TCP segments sent again; ! marks them", _marked),
+    _events("opens", "OPENS/S", 7, "opens", 84, "opens of files, those that failed too", "open"),
+    _bytes("nettx", "NET-TX/S", 8, "net_tx_bytes", 90, "bytes sent, TCP and UDP", "tcp"),
+    _bytes("netrx", "NET-RX/S", 8, "net_rx_bytes", 89, "bytes received", "tcp"),
+    Column(
+        "retx", "RETX%", 5, "retransmits", _sent_again,
+        "share of the TCP segments it sent that went again; ! marks it; - when it sent none",
+        "tcp", counter=True, importance=70,
+    ),
     Column(
         "conn", "CONN", 5, "connections", _number("connections", units.count),
         "TCP connections that are open", "tcp", importance=80,
     ),
-    _net("opened", "OPENED", 6, "connections_opened", 60, "connections it began"),
-    _net("accepted", "ACCEPTED", 8, "connections_accepted", 59, "connections it accepted"),
-    _net("neterr", "NETERR", 6, "connection_errors", 65, "connections that failed or were cut"),
+    _events("opened", "OPENED/S", 8, "connections_opened", 60, "connections it began", "tcp"),
+    _events("accepted", "ACCEPTED/S", 10, "connections_accepted", 59, "connections it accepted",
+            "tcp"),
+    _events("neterr", "NETERR/S", 8, "connection_errors", 65,
+            "connections that failed or were cut", "tcp"),
     Column(
         "wait", "WAIT", WAIT_CELLS, "offcpu_ns", _wait,
         "why it does not run, in tenths: D disk, N network, L lock, c condition, s sleep, p pipe,"
@@ -493,11 +502,11 @@ COLUMNS: tuple[Column, ...] = (
     _share_of_waits("wpipe", "pipe", "PIPE%", 66, "waiting for a pipe, a terminal, AF_UNIX"),
     _share_of_waits("wpoll", "poll", "POLL%", 63, "waiting for any of many events, or a child"),
     _share_of_waits("wother", "other", "OTHER%", 62, "off the CPU, and nothing tells why"),
-    _mapped("alloc", "ALLOC/S", "allocated_bytes", 88, "address space mapped, a second"),
-    _mapped("free", "FREE/S", "freed_bytes", 87, "address space unmapped, a second"),
-    _counter("mmap", "MMAP", 6, "mmap_calls", 59, "calls of mmap that succeeded", probe="mem"),
-    _counter("munmap", "MUNMAP", 6, "munmap_calls", 48, "calls of munmap", probe="mem"),
-    _counter("brk", "BRK", 6, "brk_calls", 56, "calls of brk", probe="mem"),
+    _bytes("alloc", "ALLOC/S", 7, "allocated_bytes", 88, "address space mapped", "mem"),
+    _bytes("free", "FREE/S", 7, "freed_bytes", 87, "address space unmapped", "mem"),
+    _events("mmap", "MMAP/S", 6, "mmap_calls", 59, "calls of mmap that succeeded", "mem"),
+    _events("munmap", "MUNMAP/S", 8, "munmap_calls", 48, "calls of munmap", "mem"),
+    _events("brk", "BRK/S", 6, "brk_calls", 56, "calls of brk", "mem"),
     Column(
         "leak", "LEAK?", 8, "rss_anon_bytes", _leak,
         "! and by how much a second, of whom grows as a leak does: see Enter, then Tab;"
@@ -535,11 +544,19 @@ def by_name(name: str) -> Column:
         raise UsageError(f"no column {displayable(name)}; there are {allowed}") from None
 
 
-def with_whole_users(columns: tuple[Column, ...], snapshot: Snapshot) -> tuple[Column, ...]:
-    """The same; wider where a user without a name has a number of ten digits, the longest."""
+def as_in(columns: tuple[Column, ...], snapshot: Snapshot) -> tuple[Column, ...]:
+    """The same, as its rows ask: totals are not by the second, and where a user without a name has
+    a number of ten digits, the longest, the column is as wide."""
+    if snapshot.cumulative:
+        columns = tuple(
+            replace(c, title=c.title[: -len(_BY_SECOND)]) if c.rate else c for c in columns
+        )
     if max(snapshot.nameless, default=0) < 10**9:
         return columns
     return tuple(replace(c, width=10) if c.name == "user" else c for c in columns)
+
+
+_BY_SECOND = "/S"
 
 
 def fitting(columns: tuple[Column, ...], width: int) -> tuple[Column, ...]:

@@ -83,7 +83,7 @@ PROCESS_KEYS = (
     "file_read_bytes", "file_write_bytes", "cache_hit_ratio", "opens",
     # network
     "net_tx_bytes", "net_rx_bytes", "connections", "connections_opened", "connections_accepted",
-    "retransmits", "connection_errors",
+    "retransmits", "segments", "connection_errors",
     # system calls
     "syscalls", "syscall_ns", "syscall_errors", "syscall_categories",
     # in the kernel now

@@ -68,9 +68,17 @@ def fitting(width: int) -> tuple[SyscallColumn, ...]:
     return tuple(kept)
 
 
-def shown(column: SyscallColumn, row: Row, ascii: bool) -> str:
-    """The value in words, `-` where there is none."""
+def heading(column: SyscallColumn, seconds: float | None = None) -> str:
+    """The title; of what is counted by the second where `seconds` are given."""
+    return column.title + ("/S" if column.name in _COUNTED and seconds else "")
+
+
+def shown(column: SyscallColumn, row: Row, ascii: bool, seconds: float | None = None) -> str:
+    """The value in words, `-` where there is none. With `seconds`, the time that the row covers,
+    what is counted is by the second."""
     value = column.value(row)
+    if value is not None and column.name in _COUNTED and seconds:
+        return units.rate(value / seconds)
     return UNKNOWN if value is None else column.write(value, ascii)
 
 
@@ -98,10 +106,11 @@ def _average(row: Row) -> float | None:
 def _column(
     name: str, value: Callable[[Row], float | None], importance: int, phrase: str, help: str
 ) -> SyscallColumn:
-    write = _count if name in ("calls", "errors") else units.latency
-    return SyscallColumn(name, name.upper(), 7, value, write, phrase, importance, help)
+    write, width = (_count, 8) if name in _COUNTED else (units.latency, 7)
+    return SyscallColumn(name, name.upper(), width, value, write, phrase, importance, help)
 
 
+_COUNTED = ("calls", "errors")
 _NEAR = "at most 6.25 % off"
 COLUMNS = (
     _column("calls", _field("calls"), 100, "calls", "how often it was called"),

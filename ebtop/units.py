@@ -79,5 +79,7 @@ def percent(value: float) -> str:
 
 
 def rate(per_second: float) -> str:
-    """Events a second."""
+    """Events a second, at most six cells; what is not 0 does not look like 0."""
+    if 0 < per_second < 0.095:
+        return f"{per_second:.2f}" if per_second >= 0.005 else "<.01"
     return f"{per_second:.1f}" if 0 < per_second < 99.95 else count(round(per_second))

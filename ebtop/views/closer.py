@@ -127,13 +127,15 @@ def _part(name: str, ns: Optional[int], lived: int, cells: int) -> Line:
 
 _STORAGE = (
     ("Disks  read/s ", "diskr"), ("  written/s ", "diskw"), ("  p99 ", "iolat"),
-    ("    Files  read ", "filer"), ("  written ", "filew"), ("  cached % ", "hit"),
+    ("    Files  read/s ", "filer"), ("  written/s ", "filew"), ("  cached % ", "hit"),
 )  # fmt: skip
 
 
 def _storage(row: Row, context: Context) -> Line:
     spans: list[Span] = []
     for label, name in _STORAGE:
+        if context.snapshot.cumulative:
+            label = label.replace("/s", "")
         style = Style.TITLE if not spans else Style.LABEL
         spans += [Span(label, style), Span(BY_NAME[name].show(row, context))]
     return tuple(spans)

@@ -27,10 +27,11 @@ _BUSY_PERCENT = 90
 @dataclass(frozen=True)
 class _Column:
     title: str
+    """One that ends in `/S` is a rate, and without that a total."""
     width: int
     name: str
     write: Callable[[float, float, bool], str]
-    """The value, the seconds it covers, and whether only ASCII may be written."""
+    """The value, the seconds by which it is divided, and whether only ASCII may be written."""
     importance: int
 
 
@@ -40,10 +41,6 @@ def _size_rate(value: float, seconds: float, ascii: bool) -> str:
 
 def _rate(value: float, seconds: float, ascii: bool) -> str:
     return units.rate(value / seconds) if seconds > 0 else UNKNOWN
-
-
-def _count(value: float, seconds: float, ascii: bool) -> str:
-    return units.count(value)
 
 
 def _mean(value: float, seconds: float, ascii: bool) -> str:
@@ -74,7 +71,7 @@ _COLUMNS = (
     _Column("DEPTH", 5, "queue_depth", _mean, 60),
     _Column("BUSY%", 5, "busy_percent", _percent, 95),
     _Column("SEQ%", 5, "sequential_ratio", _ratio, 30),
-    _Column("ERRORS", 6, "errors", _count, 20),
+    _Column("ERRORS/S", 8, "errors", _rate, 20),
 )
 
 
@@ -88,7 +85,7 @@ def disks_panel(
         why = _missing(snapshot, state) if table is None else "no disk has had a request"
         lines = [*top, (Span("  " + why, Style.DIM),)]
         return lines[:height], replace(state, move=0, move_pages=0)
-    columns = _fitting(width)
+    columns = _fitting(width, snapshot.cumulative)
     room = max(0, height - 2)
     wished = state.disks_scroll + state.move + state.move_pages * max(1, room - 1)
     first = max(0, min(wished, len(table) - room))
@@ -109,8 +106,10 @@ def _missing(snapshot: Snapshot, state: ViewState) -> str:
     return "counting from now on"
 
 
-def _fitting(width: int) -> list[_Column]:
+def _fitting(width: int, totals: bool) -> list[_Column]:
     kept = list(_COLUMNS)
+    if totals:
+        kept = [replace(c, title=c.title.replace("/S", "")) for c in kept]
     while sum(column.width + 1 for column in kept) > width - NAME_WIDTH - 1:
         kept.remove(min(kept, key=lambda column: column.importance))
     return kept
@@ -125,10 +124,11 @@ def _disk_line(
 ) -> Line:
     seconds = snapshot.counted_s
     found = values(row, seconds)
+    divisor = 1.0 if snapshot.cumulative else seconds
     spans = [Span(" " + fit(displayable(row["name"], state.ascii), NAME_WIDTH), Style.BOLD)]
     for column in columns:
         value = found[column.name]
-        text = UNKNOWN if value is None else column.write(value, seconds, state.ascii)
+        text = UNKNOWN if value is None else column.write(value, divisor, state.ascii)
         spans.append(Span(" " + text.rjust(column.width), _style(column.name, value)))
     return tuple(spans)
 

@@ -97,8 +97,8 @@ def _tasks(snapshot: Snapshot, width: int) -> Line:
     return (
         *_value("tasks ", _count(system.processes), Style.BOLD),
         *_value("  threads ", _count(system.threads)),
-        *_value("  started ", _count(system.started)),
-        *_value("  exited ", _count(system.exited)),
+        *_value("  started ", _per_second(system.started, snapshot)),
+        *_value("  exited ", _per_second(system.exited, snapshot)),
         *_value("  switches ", _per_second(system.context_switches, snapshot)),
         *_run_queue(snapshot, width),
         *_value("  source ", "BPF" if snapshot.source == "bpf" else "/proc"),

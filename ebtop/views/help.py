@@ -44,6 +44,7 @@ def _static(ascii: bool) -> tuple[Line, ...]:
         _entry("*", "tagged row; + selected and tagged"),
         _entry("X", "in STATE: ended in this interval, its exact totals shown"),
         _entry("-", "not known here: never 0, never a guess"),
+        _entry("/S", "in a title: by the second; c shows totals, without it"),
         _entry("~" if ascii else "≈", "estimated, not counted"),
         _title("Columns (name for --sort, probe: meaning)"),
     ]
@@ -78,7 +79,8 @@ def _key_name(key: str) -> str:
 
 def _column_text(column: Column) -> str:
     how = "" if column.provenance == "counted" else f" ({column.provenance})"
-    return f"{column.name}, {column.probe}: {column.help}{how}"
+    rate = ", a second" if column.rate else ""
+    return f"{column.name}, {column.probe}: {column.help}{rate}{how}"
 
 
 def _probe_lines(snapshot: Snapshot, state: ViewState) -> list[Line]:

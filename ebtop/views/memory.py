@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ebtop import units
-from ebtop.columns import Context, Row, command, is_judged, leak_of, memory_part, watch_of
+from ebtop.columns import (
+    BY_NAME,
+    Context,
+    Row,
+    command,
+    is_judged,
+    leak_of,
+    memory_part,
+    watch_of,
+)
 from ebtop.layout import KNOWN_BIT, SIZE_FROM
 from ebtop.leaks import Point
 from ebtop.memoryhints import fragments_of, fragments_words, leak_words, size_classes, watch_words
@@ -39,7 +48,7 @@ def memory_look(
         text = f"  process {pid} has ended"
         return [_title(pid, ""), line(text, Style.DIM)][:height]
     head = [_title(pid, command(row, context)), *_parts(row),
-            *_flow(row, snapshot, state), *_machine(snapshot),
+            *_flow(row, context, state), *_machine(snapshot),
             *_hints(row, context)]  # fmt: skip
     sizes = _sizes(row, snapshot, state.ascii)
     room = height - len(head) - 2
@@ -80,20 +89,24 @@ def _parts(row: Row) -> Iterator[Line]:
     yield (Span("             ", Style.LABEL), Span(rest))
 
 
-def _flow(row: Row, snapshot: Snapshot, state: ViewState) -> Iterator[Line]:
+def _flow(row: Row, context: Context, state: ViewState) -> Iterator[Line]:
+    snapshot = context.snapshot
+    rate = "" if snapshot.cumulative else " a second"
+    shown = {name: BY_NAME[name].show(row, context) for name in _FLOWS}
     if not row["known"] & 1 << KNOWN_BIT["allocated_bytes"]:
         yield line("  " + _missing(snapshot, state), Style.DIM)
     else:
-        seconds = snapshot.counted_s or 1.0
-        calls = ", ".join(f"{name} {row[f'{name}_calls']}" for name in ("mmap", "munmap", "brk"))
+        calls = ", ".join(f"{name} {shown[name]}" for name in ("mmap", "munmap", "brk"))
         yield (
             Span("  mapped     ", Style.LABEL),
-            Span(f"{units.size(row['allocated_bytes'] / seconds)} a second, unmapped"
-                 f" {units.size(row['freed_bytes'] / seconds)}; calls: {calls}"),
+            Span(f"{shown['alloc']}{rate}, unmapped {shown['free']}; calls{rate}: {calls}"),
         )  # fmt: skip
     if row["known"] & 1 << KNOWN_BIT["minor_faults"]:
-        faults = f"{row['minor_faults']} without a disk, {row['major_faults']} with one"
+        faults = f"{shown['minflt']} without a disk, {shown['majflt']} with one{rate}"
         yield (Span("  faults     ", Style.LABEL), Span(faults))
+
+
+_FLOWS = ("alloc", "free", "mmap", "munmap", "brk", "minflt", "majflt")
 
 
 def _machine(snapshot: Snapshot) -> Iterator[Line]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import zip_longest
+from typing import Optional
 
 from ebtop import units
 from ebtop.columns import Row
@@ -21,6 +22,7 @@ from ebtop.syscalltable import (
     SyscallColumn,
     call_name,
     fitting,
+    heading,
     histogram,
     order,
     percentiles,
@@ -32,7 +34,7 @@ from ebtop.views.line import Line, Span, Style, fit_line
 from ebtop.views.panels import title
 from ebtop.viewstate import SYSCALLS, ViewState
 
-_TABLE_WIDTH = NAME_WIDTH + 8 * 8 + 1
+_TABLE_WIDTH = NAME_WIDTH + 8 * 8 + 2 + 1
 _BESIDE = 100
 """From this width on the histogram stands beside the table."""
 _DRAWING_WIDTH = 47
@@ -61,7 +63,7 @@ def syscalls_panel(
     if width >= _BESIDE:
         state = _scrolled(state, at, len(ordered), height - 2)
         split = min(_TABLE_WIDTH, width - _DRAWING_WIDTH - 2)
-        left = _table_lines(table, ordered, state, height - 2, split)
+        left = _table_lines(snapshot, ordered, state, height - 2, split)
         right = _drawing(row, state, width - split - 2, height - 1)
         lines = _side_by_side(left, right, split)
     else:
@@ -69,7 +71,7 @@ def syscalls_panel(
         lines = _drawing(row, state, width - 2, room // 2) if room >= _LEAST_ROOM else []
         rows = room - 1 - len(lines)
         state = _scrolled(state, at, len(ordered), rows)
-        lines = _table_lines(table, ordered, state, rows, width) + lines
+        lines = _table_lines(snapshot, ordered, state, rows, width) + lines
     return [_title(snapshot, state), *lines][:height], state
 
 
@@ -137,27 +139,30 @@ def _scrolled(state: ViewState, at: int, count: int, rows: int) -> ViewState:
 
 
 def _table_lines(
-    table: Table, ordered: Sequence[int], state: ViewState, rows: int, width: int
+    snapshot: Snapshot, ordered: Sequence[int], state: ViewState, rows: int, width: int
 ) -> list[Line]:
-    columns = fitting(width - 1)
-    lines = [fit_line(_heading(columns, state), width, Style.COLUMN_HEADER)]
+    table, columns = snapshot.syscalls, fitting(width - 1)
+    assert table is not None
+    # since the reset is a sum, and the title of the panel says over which time
+    seconds = None if state.window == "reset" else snapshot.window_s
+    lines = [fit_line(_heading(columns, state, seconds), width, Style.COLUMN_HEADER)]
     for index in ordered[state.syscall_scroll : state.syscall_scroll + rows]:
         row = table.row(index)
         is_chosen = (row["number"], row["compat"]) == state.syscall_selected
-        numbers = "".join(" " + shown(c, row, state.ascii).rjust(c.width) for c in columns)
+        numbers = "".join(" " + shown(c, row, state.ascii, seconds).rjust(c.width) for c in columns)
         text = (">" if is_chosen else " ") + fit(call_name(row), NAME_WIDTH) + numbers
         lines.append((Span(fit(text, width), Style.SELECTED if is_chosen else Style.NORMAL),))
     return lines
 
 
-def _heading(columns: Sequence[SyscallColumn], state: ViewState) -> Line:
+def _heading(columns: Sequence[SyscallColumn], state: ViewState, seconds: Optional[float]) -> Line:
     """As over the processes: `v` or `^` and a colour mark the column that sorts."""
     spans = [Span(" " + fit("CALL", NAME_WIDTH), Style.COLUMN_HEADER)]
     for column in columns:
         is_sorted = column.name == state.syscall_sort
         mark = ("^" if state.syscall_reverse else "v") if is_sorted else " "
         style = Style.COLUMN_HEADER_SORTED if is_sorted else Style.COLUMN_HEADER
-        spans.append(Span((mark + column.title).rjust(column.width + 1), style))
+        spans.append(Span((mark + heading(column, seconds)).rjust(column.width + 1), style))
     return tuple(spans)
 
 

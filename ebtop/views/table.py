@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from ebtop.columns import SETS, Column, Context, Row, fitting, with_whole_users
+from ebtop.columns import SETS, Column, Context, Row, as_in, fitting
 from ebtop.layout import DISK_SLOW, EXITED
 from ebtop.snapshot import Snapshot
 from ebtop.text import cells, cut, fit, shifted
@@ -23,7 +23,7 @@ MARK_CELLS = 1
 
 def shown_columns(state: ViewState, width: int, snapshot: Snapshot) -> tuple[Column, ...]:
     """The columns of the chosen set that this width has room for."""
-    chosen = with_whole_users(SETS[state.column_set % len(SETS)], snapshot)
+    chosen = as_in(SETS[state.column_set % len(SETS)], snapshot)
     return fitting(chosen, width - MARK_CELLS)
 
 

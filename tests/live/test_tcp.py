@@ -24,6 +24,7 @@ from connecting import PROBES, drain, look, namespace, pair, rows
 from following import Follower
 from observe import fewer, row_of
 
+from ebtop.columns import sent_again_ratio
 from ebtop.connectiontable import LISTEN, address, close_reason, drops, duration_ns, is_closed
 from ebtop.session import Session
 from ebtop.snapshot import Snapshot
@@ -345,7 +346,12 @@ def test_retransmits_are_those_that_ss_tells(session: Session) -> None:
             most = max((int(w.rpartition("/")[2]) for w in words), default=None)
             # without inet_diag ss(8) reads /proc, where there is no such number
             assert most in (None, total_retransmits(out))
-            assert row_of(snapshot, os.getpid())["retransmits"] >= row["retransmits"]
+            mine = row_of(snapshot, os.getpid())
+            assert mine["retransmits"] >= row["retransmits"]
+            # of the process: what both ends sent again, by all that they sent
+            ends = [r for r in rows(snapshot) if r["pid"] == os.getpid()]
+            again, sent = (sum(r[name] for r in ends) for name in ("retransmits", "segments"))
+            assert sent_again_ratio(mine) == again / sent > 0
             out.close()
             reader.join()
             taken.close()
@@ -471,6 +477,11 @@ def test_addresses_of_a_link_have_their_interface(session: Session) -> None:
             taken.close()
 
 
+def segments_out(end: socket.socket) -> int:
+    info = end.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 144)
+    return int.from_bytes(info[136:140], sys.byteorder)
+
+
 def test_segments_are_those_of_the_kernel(session: Session) -> None:
     """tcpi_segs_out of TCP_INFO."""
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -481,8 +492,9 @@ def test_segments_are_those_of_the_kernel(session: Session) -> None:
 
         def agrees(snapshot: Snapshot) -> bool:
             (row,) = (row for row in rows(snapshot, port) if row["sport"] == port)
-            info = out.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 144)
-            return bool(row["segments"] == int.from_bytes(info[136:140], sys.byteorder) > 1)
+            mine = row_of(snapshot, os.getpid())["segments"]
+            there = [segments_out(end) for end in (out, taken)]
+            return bool(row["segments"] == there[0] > 1 and mine == sum(there))
 
         look(session, agrees)
         out.close()

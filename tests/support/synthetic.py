@@ -417,8 +417,8 @@ def talking() -> Snapshot:
                      reason=reason, tx_bytes=100 + reason, socket=10 + reason)
           for reason in range(6)),
     ]  # fmt: skip
-    net = {"net_tx_bytes": 48_210_003, "net_rx_bytes": 1009, "retransmits": 13, "connections": 1,
-           "connections_accepted": 7, "known": ALL_KNOWN | NET_KNOWN}  # fmt: skip
+    net = {"net_tx_bytes": 48_210_003, "net_rx_bytes": 1009, "retransmits": 13, "segments": 1040,
+           "connections": 1, "connections_accepted": 7, "known": ALL_KNOWN | NET_KNOWN}  # fmt: skip
     base = snapshot([
         running(412, b"nginx", 120, **net),
         running(501, b"python3", 40, known=ALL_KNOWN | NET_KNOWN, connections=2,

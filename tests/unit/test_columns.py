@@ -132,12 +132,51 @@ def test_cumulative_cpu_percent_is_of_the_time_since_the_start() -> None:
     assert replace(snapshot, cumulative=False).counted_s == 0.1
 
 
-@pytest.mark.parametrize(
-    "name", ["diskr", "diskw", "later", "filer", "filew", "nettx", "netrx", "alloc", "free"]
-)
-def test_bytes_a_second_are_of_the_real_interval(name: str) -> None:
+@pytest.mark.parametrize("name", [c.name for c in COLUMNS if c.rate])
+def test_what_is_by_the_second_is_of_the_real_interval(name: str) -> None:
     column = by_name(name)
-    row = synthetic.running(7, b"busy", 100, known=(1 << 64) - 1, **{column.field: 8 << 20})
+    of_bytes = column.field.endswith("_bytes")
+    amount = 8 << 20 if of_bytes else 4000
+    row = synthetic.running(7, b"busy", 100, known=(1 << 64) - 1, **{column.field: amount})
     for seconds, shown in ((1.0, "8.0M"), (2.0, "4.0M"), (0.25, "32M")):
         snapshot = replace(synthetic.office(), interval_s=seconds)
-        assert column.show(row, Context(snapshot)).strip() == shown
+        expected = shown if of_bytes else str(int(4000 / seconds))
+        assert column.show(row, Context(snapshot)).strip() == expected
+
+
+@pytest.mark.parametrize("name", [c.name for c in COLUMNS if c.rate])
+def test_totals_are_sums_and_their_titles_do_not_promise_a_rate(name: str) -> None:
+    column = by_name(name)
+    of_bytes = column.field.endswith("_bytes")
+    row = synthetic.running(7, b"busy", 100, known=(1 << 64) - 1, **{column.field: 8192})
+    snapshot = replace(synthetic.office(), cumulative=True, since_ns=0)
+    (shown,) = columns.as_in((column,), snapshot)
+    assert shown.show(row, Context(snapshot)) == ("8.0K" if of_bytes else "8192")
+    assert column.title == shown.title + "/S"
+    assert columns.as_in((column,), synthetic.office()) == (column,)
+
+
+def test_no_counter_of_an_interval_is_a_plain_sum_but_for_times_and_shares() -> None:
+    for column in COLUMNS:
+        if column.counter and not column.rate:
+            assert column.field.endswith("_ns") or column.title.endswith("%"), column.name
+
+
+def test_segments_sent_again_are_a_share_of_those_sent() -> None:
+    column = by_name("retx")
+    known = synthetic.ALL_KNOWN | synthetic.NET_KNOWN
+    sent = synthetic.running(7, b"tx", 1, known=known, retransmits=13, segments=1040)
+    for changes, shown in (
+        ({}, "!1.2"), ({"retransmits": 0}, "0.0"), ({"retransmits": 0, "segments": 0}, "-"),
+        ({"known": synthetic.ALL_KNOWN}, "-"), ({"retransmits": 5, "segments": 3}, "!100.0"),
+    ):  # fmt: skip
+        assert column.show({**sent, **changes}, Context(SNAPSHOT)) == shown
+
+
+@pytest.mark.parametrize(
+    ("rate", "text"),
+    [(0, "0"), (0.0003, "<.01"), (0.01, "0.01"), (0.094, "0.09"), (0.1, "0.1"), (99.9, "99.9"),
+     (99.96, "100"), (123456.0, "123k")],
+)  # fmt: skip
+def test_a_small_rate_does_not_look_like_none(rate: float, text: str) -> None:
+    assert units.rate(rate) == text
