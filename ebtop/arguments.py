@@ -11,6 +11,7 @@ import argparse
 import math
 import re
 
+from ebtop.probes import CHOOSABLE
 from ebtop.text import displayable
 
 LEAST_DELAY_S, MOST_DELAY_S = 0.01, 86400.0
@@ -36,6 +37,15 @@ def shown(text: str) -> str:
 
 def wrong(text: str, allowed: str) -> argparse.ArgumentTypeError:
     return argparse.ArgumentTypeError(f"{shown(text)} is not {allowed}")
+
+
+def probe_names(text: str) -> tuple[str, ...]:
+    """`sched,life`: probes that may be chosen."""
+    names = tuple(text.split(","))
+    for name in names:
+        if name not in CHOOSABLE:
+            raise wrong(name, f"a probe; there are {', '.join(CHOOSABLE)}")
+    return names
 
 
 def delay(text: str) -> float:

@@ -16,13 +16,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Optional
 
-STANDING = ("sched", "life", "tasks")
-"""Never shed: all accounts of processes lean on them."""
-SAMPLED = {"syscall": 16}
+from ebtop.probes import PROBES, rank
+
+SAMPLED = {probe.name: probe.sampled for probe in PROBES if probe.sampled > 1}
 """Who times one of so many of what it counts, as a step before it is shed."""
 _STEP = ":durations"
-ORDER = ("stacks", "syscall", "vfs", "mem", "block", "tcp", "open", "signals")
-"""Which goes first of those that cost the same, or when no cost is known."""
 
 WINDOW_S = 3.0
 """The mean of so long is judged, and nothing before that after a change."""
@@ -117,7 +115,7 @@ class Budget:
         self.stuck = not left
         if self.stuck:
             return
-        name = min(left, key=lambda name: (-(costs[name] or 0.0), _rank(name), name))
+        name = min(left, key=lambda name: (-(costs[name] or 0.0), rank(name)))
         cost, step = costs[name], name + _STEP
         if name in self._can_sample and step not in self.shed:
             name = step
@@ -156,7 +154,3 @@ class Budget:
 
 def _total(look: Look) -> float:
     return look.own + sum(cost for cost in look.probes.values() if cost is not None)
-
-
-def _rank(name: str) -> int:
-    return ORDER.index(name) if name in ORDER else len(ORDER)

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Optional
 
 from ebtop import __version__
 from ebtop.errors import EXIT_FAILED, EXIT_IMPOSSIBLE, EbtopError, Unsupported, UsageError
-from ebtop.options import DEFAULT_PROBES, Options, parse
+from ebtop.options import Options, parse
 from ebtop.output import OutputClosed, fill_standard_fds, locale_is_utf8, say
+from ebtop.probes import ALWAYS, BY_NAME, DEFAULT, ON_DEMAND, PROBES, STREAMS
 
 if TYPE_CHECKING:
     from ebtop.sources import Source
@@ -104,8 +105,7 @@ def _run(options: Options) -> int:
         from ebtop import profiling
 
         return profiling.run(options)
-    if options.command in ("exec", "open", "tcp", "mem", "signals", "kprobe", "syscalls",
-                           "slow"):  # fmt: skip
+    if options.command in STREAMS:
         return _stream(options)
     if options.command == "dashboard":
         return _dashboard(options)
@@ -136,20 +136,20 @@ def _dashboard(options: Options) -> int:
 
 def _with_standing_probes(options: Options) -> Options:
     """The dashboard begins with what always runs; the rest comes when something shows it."""
-    from ebtop.viewstate import STANDING, SWITCHABLE
-
-    wanted = options.probes or DEFAULT_PROBES
-    standing = tuple(name for name in wanted if name not in SWITCHABLE or name in STANDING)
+    wanted = options.probes or DEFAULT
+    known = {name: BY_NAME[name] for name in wanted}
+    standing = tuple(
+        name for name, probe in known.items() if not probe.on_demand or ALWAYS in probe.sights
+    )
     return replace(options, probes=standing or wanted)
 
 
 def view_state(options: Options) -> ViewState:
     """What the user chose on the command line."""
-    from ebtop.viewstate import SWITCHABLE, Filter, Pace, ViewState
+    from ebtop.viewstate import Filter, Pace, ViewState
 
     delay = options.delay_s
-    # of events the log of opens alone waits until it is switched on: there are many
-    probes = options.probes or (*DEFAULT_PROBES, "signals")
+    probes = options.probes or [probe.name for probe in PROBES if not probe.off_at_first]
     return ViewState(
         sort=options.sort,
         reverse=options.ascending,
@@ -160,7 +160,7 @@ def view_state(options: Options) -> ViewState:
         cumulative=options.cumulative,
         threads=options.threads,
         tree=options.tree,
-        probes_off=frozenset(SWITCHABLE).difference(probes),
+        probes_off=frozenset(ON_DEMAND).difference(probes),
         ascii=options.ascii or not locale_is_utf8(),
         color=_wants_color(options.color),
     )

@@ -14,8 +14,9 @@ from typing import Any, Optional
 from ebtop import __version__
 from ebtop.errors import EbtopError
 from ebtop.host import in_own_pid_namespace, read_small
-from ebtop.options import CHOOSABLE, PROBES, Options
+from ebtop.options import Options
 from ebtop.output import write_all
+from ebtop.probes import BY_NAME, CHOOSABLE, NAMES
 from ebtop.snapshot import ProbeStatus, Program
 from ebtop.text import displayable
 
@@ -27,21 +28,6 @@ _CAPABILITIES = {
     "CAP_SYS_PTRACE": 19,
     "CAP_DAC_READ_SEARCH": 2,
 }
-_GIVES = {
-    "sched": ("oncpu_ns offcpu_ns runq_wait_ns migrations of every thread, the shortest included,"
-              " and voluntary_switches involuntary_switches of processes of many threads"),
-    "life": ("started, exited, the rows of processes that began and ended between two samples,"
-             " their exit_code, and the log of execs and exits"),
-    "tasks": "memory, faults, parents and names, in one read instead of thousands of files",
-    "syscall": "system calls and their latencies; user and kernel time are then sampled",
-    "block": "disk_* of processes, and the latencies of disks",
-    "open": "the log of file opens, and how many each process had",
-    "vfs": "bytes read and written through files, and the hit ratio of the page cache",
-    "mem": "mmap_calls munmap_calls brk_calls allocated_bytes freed_bytes, and hints of leaks",
-    "signals": "signals with their sender, and the victims of the OOM killer",
-    "kfunc": "calls of any function of the kernel",
-    "stacks": "wait_ns by the kernel's stack, where cheaper evidence does not tell",
-}  # fmt: skip
 _HELPS = {
     "ulimit -l": "a higher limit of locked memory (ulimit -l unlimited), or CAP_SYS_RESOURCE",
     "memory cgroup": "more memory, or a higher memory.max of the cgroup that it runs in",
@@ -76,7 +62,7 @@ def try_probes(options: Options) -> tuple[list[ProbeStatus], list[Program], str]
             snapshot = source.refresh(cost=False)
             programs = source.programs()
     except EbtopError as error:
-        failed = [ProbeStatus(name, "failed", "", str(error), None, None) for name in PROBES]
+        failed = [ProbeStatus(name, "failed", "", str(error), None, None) for name in NAMES]
         return failed, [], "proc"
     return list(snapshot.probes), programs, snapshot.source
 
@@ -165,7 +151,7 @@ def _report(
             "hook": probe.hook or None,
             "reason": probe.reason,
             "help": "; ".join(_help(machine, probe)) if _has_less(probe) else None,
-            "gives": _GIVES.get(probe.name, ""),
+            "gives": BY_NAME[probe.name].gives,
             "programs": [
                 {"name": own.name, "hook": own.hook, "instructions": own.instructions}
                 for own in programs
@@ -188,8 +174,7 @@ def _help(machine: dict[str, Any], probe: ProbeStatus) -> Iterator[str]:
 
     caps = machine["capabilities"]
     if probe.state == "off":
-        named = "name a function: ebtop kprobe FUNCTION"
-        yield named if probe.name == "kfunc" else "ask for it with --probes"
+        yield BY_NAME[probe.name].advice
         return
     if caps is not None and "CAP_SYS_ADMIN" not in caps:
         missing = [name for name in ("CAP_BPF", "CAP_PERFMON") if name not in caps]

@@ -16,6 +16,7 @@ from typing import Optional
 from ebtop.layout import EXITED, KNOWN_BIT, NOT_COUNTED, Table
 from ebtop.leaks import Leak, Point, Watch, fell, judge
 from ebtop.model import column_view
+from ebtop.probes import MEM
 from ebtop.snapshot import Snapshot
 
 Identity = tuple[int, int]
@@ -146,7 +147,7 @@ class MemoryWatch:
         self._since_ns = snapshot.since_ns
         if snapshot.source != "bpf" or snapshot.interval_s <= 0:
             return snapshot
-        counts = any(probe.name == "mem" and probe.state == "on" for probe in snapshot.probes)
+        counts = any(probe.name == MEM.name and probe.state == "on" for probe in snapshot.probes)
         self._counted_s = now_s if counts else self._counted_s
         if now_s - self._counted_s > FORGET_S:
             self._followed.clear()

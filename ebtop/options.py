@@ -12,17 +12,23 @@ from dataclasses import dataclass, replace
 from typing import Any, NoReturn, Optional
 
 from ebtop import __version__
-from ebtop.arguments import buffer_bytes, count, delay, percent, pids, port, shown, size, wrong
+from ebtop.arguments import (
+    buffer_bytes,
+    count,
+    delay,
+    percent,
+    pids,
+    port,
+    probe_names,
+    shown,
+    size,
+    wrong,
+)
 from ebtop.errors import UsageError
 from ebtop.output import write_all
+from ebtop.probes import CHOOSABLE, DEFAULT, STANDING, SYSCALL
 from ebtop.text import displayable
 
-PROBES = ("sched", "life", "tasks", "syscall", "open", "kfunc", "block", "vfs", "tcp", "sockets",
-          "stacks", "mem", "signals")  # fmt: skip
-CHOOSABLE = tuple(name for name in PROBES if name not in ("kfunc", "sockets"))
-"""One needs a function, which only `kprobe` names, and one comes with `tcp`."""
-DEFAULT_PROBES = ("sched", "life", "tasks", "syscall", "block", "vfs", "tcp", "stacks", "mem")
-"""Without the logs of events, which run when they are asked for."""
 COMMANDS = {
     "doctor": "what this machine can trace, probe by probe, and why not the rest",
     "exec": "a line a process that starts a program or ends",
@@ -230,12 +236,12 @@ def _add_sampling(parser: argparse.ArgumentParser) -> None:
         help="nor slower (default: 10)")  # fmt: skip
     add("-n", "--iterations", type=count, metavar="N", help="stop after N samples")
     add("--cumulative", action="store_true", help="totals since the start, not of the interval")
-    add("--probes", type=_names, metavar="A,B", help=f"only these of: {', '.join(CHOOSABLE)}")
-    add("--no-probes", type=_names, default=(), metavar="A,B", help="all but these")
+    add("--probes", type=probe_names, metavar="A,B", help=f"only these of: {', '.join(CHOOSABLE)}")
+    add("--no-probes", type=probe_names, default=(), metavar="A,B", help="all but these")
     add("--budget", type=percent, default=2.0, metavar="PERCENT",
         help="of the machine's CPU: past it the dearest probe is shed, until there is room again;"
-        " of system calls one of 16 is timed before that;"
-        " sched, life and tasks stay (default: 2)")  # fmt: skip
+        f" of system calls one of {SYSCALL.sampled} is timed before that;"
+        f" {', '.join(STANDING[:-1])} and {STANDING[-1]} stay (default: 2)")  # fmt: skip
     add("--buffer-size", type=buffer_bytes, default=0, metavar="BYTES",
         help="size of the buffer of events, as in 8M; rounded up to a power of two")  # fmt: skip
     add("--source", choices=("auto", "bpf", "proc"), default="auto",
@@ -340,18 +346,10 @@ def _bounds(given: Any) -> tuple[float, float]:
 def _probes(only: Optional[tuple[str, ...]], without: tuple[str, ...]) -> Optional[tuple[str, ...]]:
     if only is None and not without:
         return None
-    left = tuple(name for name in only or DEFAULT_PROBES if name not in without)
+    left = tuple(name for name in only or DEFAULT if name not in without)
     if not left:
         raise UsageError("no probe is left; to use none, say --source proc")
     return left
-
-
-def _names(text: str) -> tuple[str, ...]:
-    names = tuple(text.split(","))
-    for name in names:
-        if name not in CHOOSABLE:
-            raise wrong(name, f"a probe; there are {', '.join(CHOOSABLE)}")
-    return names
 
 
 def _sort(text: str) -> str:

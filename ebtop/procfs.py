@@ -20,6 +20,7 @@ from ebtop.diskstats import DiskStats, disk_rows
 from ebtop.host import SelfUsage, nameless, read_host, self_usage, users
 from ebtop.layout import BORN, COMM_BYTES, COUNTERS, EVENT, LOSSES, RAN, ROW, Table
 from ebtop.netstat import ListenCounts
+from ebtop.probes import STANDING, TCP
 from ebtop.procparse import TICK_NS
 from ebtop.proctask import (
     NO_COUNTS,
@@ -37,7 +38,6 @@ from ebtop.proctask import (
 from ebtop.proctcp import Owner, ProcConnections, with_counts
 from ebtop.snapshot import CpuParts, Filter, ProbeStatus, Program, SelfCost, Snapshot, System
 
-PROBE_NAMES = ("sched", "life", "tasks")
 _ZEROS: Counts = (0,) * len(COUNTERS)
 _REREAD_EVERY = 16  # refreshes after which even a sleeper's memory and parent are read again
 _MOST_PID = (1 << 32) - 1
@@ -135,7 +135,7 @@ class ProcSource:
 
     def switch(self, probes: Iterable[str]) -> None:
         """There are no probes; but looking for connections has its price."""
-        self._wants_connections = "tcp" in probes
+        self._wants_connections = TCP.name in probes
 
     def look_at(self, pid: int) -> None:
         """No waits are seen, nor files."""
@@ -326,7 +326,7 @@ class ProcSource:
 
 def _no_probes(reason: str | None) -> tuple[ProbeStatus, ...]:
     why = reason or "the /proc source was asked for"
-    return tuple(ProbeStatus(name, "off", "", why, None, None) for name in PROBE_NAMES)
+    return tuple(ProbeStatus(name, "off", "", why, None, None) for name in STANDING)
 
 
 def _numbers_in(folder: str) -> list[int]:

@@ -6,11 +6,11 @@ from __future__ import annotations
 import argparse
 from typing import Any, Optional
 
-from ebtop.arguments import delay, pid, shown, wrong
+from ebtop.arguments import delay, pid, probe_names, shown
 from ebtop.errors import UsageError
-from ebtop.options import CHOOSABLE, DEFAULT_PROBES, Options, Parser, unknown_option
+from ebtop.options import Options, Parser, unknown_option
+from ebtop.probes import CHOOSABLE, DEFAULT, STANDING, SYSCALL, carried_by
 
-_THROUGH_SYSCALLS = ("vfs", "mem")
 _STATUS = (
     "Exit status: the command's own; 128+N when signal N ended it, 127 not found, 126 not"
     " executable, 2 wrong usage; 77 when --source bpf is not possible here, or when the"
@@ -59,13 +59,14 @@ def _describe(parser: argparse.ArgumentParser) -> None:
     add("--wait", action="store_true", help="also for what outlives the command")
     add("-p", "--pid", type=pid, metavar="PID", help="no command: this process and its tree")
     add("--duration", type=delay, metavar="SECONDS", help="with -p: so long")
-    add("--probes", type=_names, metavar="A,B", help=f"only these of: {', '.join(CHOOSABLE)}")
+    add("--probes", type=probe_names, metavar="A,B", help=f"only these of: {', '.join(CHOOSABLE)}")
     add(
         "--no-probes",
-        type=_names,
+        type=probe_names,
         default=(),
         metavar="A,B",
-        help="all but these; without syscall also no vfs and mem, which see each call too",
+        help=f"all but these; without {SYSCALL.name} also no"
+        f" {' and '.join(carried_by([SYSCALL.name]))}, which see each call too",
     )
     add("--source", choices=("auto", "bpf", "proc"), default="auto",
         help="bpf: fail where BPF cannot be used; proc: never try it (default: auto)")  # fmt: skip
@@ -101,19 +102,11 @@ def _options(given: Any, words: list[str]) -> Options:
 def _probes(only: Optional[tuple[str, ...]], without: tuple[str, ...]) -> Optional[tuple[str, ...]]:
     if only is None and not without:
         return None
-    if only is None and "syscall" in without:
-        without = (*without, *_THROUGH_SYSCALLS)  # or each call would go through its programs still
+    if only is None:  # or each call would go through the carrier's programs still
+        without = (*without, *carried_by(without))
     # births and ends make the tree: without them there is no report
-    left = [name for name in only or DEFAULT_PROBES if name not in without]
-    return tuple(dict.fromkeys(["sched", "life", "tasks", *left]))
-
-
-def _names(text: str) -> tuple[str, ...]:
-    names = tuple(text.split(","))
-    for name in names:
-        if name not in CHOOSABLE:
-            raise wrong(name, f"a probe; there are {', '.join(CHOOSABLE)}")
-    return names
+    left = [name for name in only or DEFAULT if name not in without]
+    return tuple(dict.fromkeys([*STANDING, *left]))
 
 
 def parse_diff(arguments: list[str]) -> Options:

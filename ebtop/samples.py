@@ -16,8 +16,9 @@ from ebtop.cmdline import CommandLines
 from ebtop.fullness import Warner
 from ebtop.memorylimits import Limits
 from ebtop.memorywatch import MemoryWatch
-from ebtop.options import DEFAULT_PROBES, Options
+from ebtop.options import Options
 from ebtop.output import say
+from ebtop.probes import DEFAULT
 from ebtop.sampling import run
 from ebtop.session import Session
 from ebtop.signals import Signals
@@ -34,7 +35,7 @@ Emit = Callable[[Snapshot], str]
 def write_samples(source: Source, options: Options, state: ViewState, signals: Signals) -> None:
     """Until there are enough of them, the reader has gone, or a signal says so."""
     lines = CommandLines()
-    running = options.probes or DEFAULT_PROBES
+    running = options.probes or DEFAULT
     steering = Steering(source, Budget(options.budget_percent, SAMPLED), running, options.named)
 
     memory = MemoryWatch(Limits().room)

@@ -40,6 +40,8 @@ from ebtop.layout import (
     enum_names,
 )
 from ebtop.netstat import ListenCounts
+from ebtop.probes import BLOCK, DEFAULT, MEM, NAMES, OPEN, SCHED, SIGNALS, TCP, VFS, Probe
+from ebtop.probes import SYSCALL as SYSCALL_PROBE
 from ebtop.prototype import Hook, Param, Prototype
 from ebtop.room import Room, choose
 from ebtop.snapshot import (
@@ -55,10 +57,6 @@ from ebtop.snapshot import (
 )
 from ebtop.text import data_text, raw_bytes
 
-PROBES = enum_names("enum ebtop_probe", "EBTOP_", "EBTOP_PROBES")
-"""Names of the probes, in the order of their bits."""
-DEFAULT_PROBES = tuple(name for name in PROBES if name not in ("open", "kfunc", "signals"))
-"""Those that account; a log of events runs when it is asked for."""
 WINDOWS = enum_names("enum ebtop_window", "EBTOP_WINDOW_", "EBTOP_WINDOWS")
 """What the table of system calls can cover."""
 _NAMES_NS = 5_000_000_000
@@ -81,12 +79,12 @@ def _check(code: int, error: Any) -> None:
 
 def _probe_bits(names: Optional[Iterable[str]]) -> int:
     if names is None:
-        names = DEFAULT_PROBES
+        names = DEFAULT
     bits = 0
     for name in names:
-        if name not in PROBES:
-            raise UsageError(f"unknown probe {name!r}; there are: {', '.join(PROBES)}")
-        bits |= 1 << PROBES.index(name)
+        if name not in NAMES:
+            raise UsageError(f"unknown probe {name!r}; there are: {', '.join(NAMES)}")
+        bits |= 1 << NAMES.index(name)
     return bits
 
 
@@ -220,7 +218,7 @@ class Session:
         return [
             Program(
                 row["name"].decode("ascii"),
-                PROBES[row["probe"]],
+                NAMES[row["probe"]],
                 row["hook"].decode("ascii"),
                 row["instructions"] or None,
             )
@@ -325,14 +323,14 @@ class Session:
             since_ns=self._since_ns,
             users=names,
             nameless=host.nameless(uids, names),
-            syscalls=_table(SYSCALL, raw.syscalls) if _is_on(probes, "syscall") else None,
-            connections=_table(CONNECTION, raw.connections) if _is_on(probes, "tcp") else None,
+            syscalls=_table(SYSCALL, raw.syscalls) if _is_on(probes, SYSCALL_PROBE) else None,
+            connections=_table(CONNECTION, raw.connections) if _is_on(probes, TCP) else None,
             window_s=raw.window_ns / 1e9,
-            disks=self._disks(raw, cumulative, reset) if _is_on(probes, "block") else None,
+            disks=self._disks(raw, cumulative, reset) if _is_on(probes, BLOCK) else None,
             filter=_filter(raw.filter),
             waits=_table(WAIT, raw.waits),
-            sizes=_table(SIZES, raw.sizes) if _is_on(probes, "mem") else None,
-            files=_table(FILE, raw.files) if _is_on(probes, "vfs") else None,
+            sizes=_table(SIZES, raw.sizes) if _is_on(probes, MEM) else None,
+            files=_table(FILE, raw.files) if _is_on(probes, VFS) else None,
             looked_at=raw.looked_at,
             tables={row["name"].decode("ascii"): (row["used"], row["room"])
                     for row in _table(FULLNESS, raw.fullness).rows()},
@@ -455,7 +453,7 @@ def variants(probe: str) -> list[tuple[str, ...]]:
     """The programs of each variant of a probe, best first: what is tried in turn."""
     text = ffi.new("char[200]")
     found: list[tuple[str, ...]] = []
-    while lib.ebtop_variant(PROBES.index(probe), len(found), text, len(text)) == 0:
+    while lib.ebtop_variant(NAMES.index(probe), len(found), text, len(text)) == 0:
         found.append(tuple(ffi.string(text).decode("ascii").split(",")))
     return found
 
@@ -560,12 +558,12 @@ def _filter(config: Any) -> Filter:
 
 def without_sched(probes: tuple[ProbeStatus, ...]) -> Optional[str]:
     """Why what is told of time is no better than what /proc tells; None while it is."""
-    sched = next(probe for probe in probes if probe.name == "sched")
+    sched = next(probe for probe in probes if probe.name == SCHED.name)
     return None if sched.state == "on" else f"the probe sched does not run: {sched.reason}"
 
 
-def _is_on(probes: tuple[ProbeStatus, ...], name: str) -> bool:
-    return any(probe.name == name and probe.state == "on" for probe in probes)
+def _is_on(probes: tuple[ProbeStatus, ...], probe: Probe) -> bool:
+    return any(status.name == probe.name and status.state == "on" for status in probes)
 
 
 def _probe_status(row: dict[str, Any]) -> ProbeStatus:
@@ -589,7 +587,7 @@ def _system(
     def known(fact: int) -> bool:
         return bool(row["known"] & 1 << fact)
 
-    signals = _is_on(probes, "signals")
+    signals = _is_on(probes, SIGNALS)
     events, memory = known(lib.EBTOP_SYSTEM_EVENTS), known(lib.EBTOP_SYSTEM_MEMORY)
     queue = known(lib.EBTOP_SYSTEM_RUNQ) and interval_s > 0
     return System(
@@ -608,7 +606,7 @@ def _system(
             row["context_switches"] if known(lib.EBTOP_SYSTEM_CONTEXT_SWITCHES) else None
         ),
         syscalls=row["syscalls"] if known(lib.EBTOP_SYSTEM_SYSCALLS) else None,
-        opens=row["events_open"] if _is_on(probes, "open") else None,
+        opens=row["events_open"] if _is_on(probes, OPEN) else None,
         signals=row["events_signal"] if signals else None,
         oom_kills=row["events_oom"] if signals else None,
         active=row["active"],

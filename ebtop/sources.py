@@ -16,7 +16,8 @@ from ebtop.chosen import kernel_filter
 from ebtop.environment import as_mapping, given
 from ebtop.errors import EbtopError, PermissionDenied, Unsupported
 from ebtop.host import in_own_pid_namespace
-from ebtop.options import PROBES, Options
+from ebtop.options import Options
+from ebtop.probes import LIFE, NAMES, SCHED, TASKS, TCP
 from ebtop.procfs import ProcSource
 from ebtop.room import choose
 from ebtop.session import Session, without_sched
@@ -40,7 +41,7 @@ def open_source(
     `tables_bytes`: the kernel's tables may take so much.
     """
     # a report of those that happened to be open at a sample would mislead
-    connections = "tcp" in (options.probes or PROBES) and options.command != "run"
+    connections = TCP.name in (options.probes or NAMES) and options.command != "run"
     if options.source == "proc":
         return ProcSource(connections=connections)
     try:
@@ -68,20 +69,20 @@ def _worth(session: Session, options: Options) -> Source:
     """The session, where it tells more than /proc would: alone, what happens to be born or to end
     is no table of processes."""
     running = {own.probe for own in session.programs()}
-    wanted = {"sched", "tasks"}.intersection(options.probes or PROBES)
+    wanted = {SCHED.name, TASKS.name}.intersection(options.probes or NAMES)
     if not _wants_sched(options) or wanted <= running:
         return session
     probes = session.refresh().probes
-    if "sched" in running:
-        tasks = next(probe for probe in probes if probe.name == "tasks")
+    if SCHED.name in running:
+        tasks = next(probe for probe in probes if probe.name == TASKS.name)
         session.lacks = f"only what runs is known: the probe tasks does not: {tasks.reason}"
         return session
     why = without_sched(probes) or ""
-    denied = any(probe.name == "sched" and probe.state == "denied" for probe in probes)
+    denied = any(probe.name == SCHED.name and probe.state == "denied" for probe in probes)
     if options.source == "bpf":
         session.close()
         raise PermissionDenied(why) if denied else Unsupported(why)
-    if any(probe.name == "tasks" and probe.state == "on" for probe in probes):
+    if any(probe.name == TASKS.name and probe.state == "on" for probe in probes):
         session.lacks = f"no exact times: {why}"
         return session
     session.close()
@@ -91,12 +92,12 @@ def _worth(session: Session, options: Options) -> Source:
         for probe in probes
     )
     reason = _reason(PermissionDenied(why) if denied else Unsupported(why))
-    return ProcSource(reason=reason, probes=left, connections="tcp" in (options.probes or PROBES))
+    return ProcSource(reason=reason, probes=left, connections=TCP.name in (options.probes or NAMES))
 
 
 def _wants_sched(options: Options) -> bool:
     """All but these two bring it with them."""
-    return not {"life", "tasks"}.issuperset(options.probes or PROBES)
+    return not {LIFE.name, TASKS.name}.issuperset(options.probes or NAMES)
 
 
 def refusal(error: EbtopError) -> EbtopError:
@@ -128,12 +129,12 @@ def _refused(options: Options, error: EbtopError) -> tuple[ProbeStatus, ...]:
     state = "denied" if isinstance(error, PermissionDenied) else "failed"
     if isinstance(error, Unsupported):
         state = "unsupported"
-    chosen = options.probes or PROBES
+    chosen = options.probes or NAMES
     return tuple(
         ProbeStatus(name, state, "", str(error), None, None)
         if name in chosen
         else ProbeStatus(name, "off", "", "not asked for", None, None)
-        for name in PROBES
+        for name in NAMES
     )
 
 

@@ -12,12 +12,13 @@ from dataclasses import replace
 from typing import Optional
 
 from ebtop import viewstate
-from ebtop.budget import ORDER, STANDING, Budget, Look
+from ebtop.budget import Budget, Look
 from ebtop.host import uid_of
+from ebtop.probes import STANDING, SYSCALL, rank
 from ebtop.snapshot import Filter, ProbeStatus, Snapshot, Spending
 from ebtop.sources import Source
 
-_CARRIER = "syscall"
+_CARRIER = SYSCALL.name
 """Where functions cannot be hooked, others count through its programs."""
 
 
@@ -111,7 +112,7 @@ class Steering:
         units = {name: frozenset((name,)) for name in (self._wanted & on) - sharing}
         together = self._wanted & sharing
         if together:
-            units[min(together, key=_rank)] = together
+            units[min(together, key=rank)] = together
         return units
 
     def _status(self, probe: ProbeStatus) -> ProbeStatus:
@@ -128,10 +129,6 @@ class Steering:
         if probe.state == "on" and probe.name == _CARRIER and self._timed > 1:
             return replace(probe, every=self._timed)
         return probe
-
-
-def _rank(name: str) -> tuple[int, str]:
-    return (ORDER.index(name) if name in ORDER else len(ORDER), name)
 
 
 def _sharing(snapshot: Snapshot) -> frozenset[str]:

@@ -21,6 +21,7 @@ from ebtop.errors import EbtopError, PermissionDenied, Unsupported
 from ebtop.functions import Target
 from ebtop.options import Options
 from ebtop.output import OutputClosed, Unread, say, write_all
+from ebtop.probes import BY_NAME, KFUNC, for_stream
 from ebtop.room import choose
 from ebtop.session import Session
 from ebtop.signals import Signals
@@ -29,14 +30,6 @@ from ebtop.sources import note, refusal
 from ebtop.streamend import End, Waiting
 from ebtop.streamlines import Lines, Piece
 
-PROBES = {"exec": ("sched", "life"), "open": ("sched", "open"), "syscalls": ("sched", "syscall"),
-          "kprobe": ("sched", "kfunc"), "tcp": ("sched", "tcp"),
-          "mem": ("sched", "mem"), "signals": ("sched", "signals"),
-          "slow": ("sched", "life", "syscall", "block", "stacks")}  # fmt: skip
-"""By command: what has to run for it. All but the first must."""
-_SLOW_NEEDS = {"syscall": "syscall", "block": "disk", "stacks": "wait"}
-"""The kind of slow operations that a probe is for."""
-_OPTIONAL = ("life", "stacks")
 _BUFFER_BYTES = 4 << 20
 """Of a stream that does not say: records are some 160 bytes, and come in bursts."""
 UNWRITTEN = "unwritten"
@@ -44,8 +37,6 @@ UNWRITTEN = "unwritten"
 _SETTLE_S, _PAUSE_S = 0.15, 0.01
 """After the probes are gone an event that was being made may still come, and the end of a process
 is held back until it is off its CPU."""
-_LIGHT = frozenset(("sched", "life", "kfunc", "signals"))
-"""Probes without tables of their own."""
 
 
 def run(options: Options, signals: Signals) -> None:
@@ -68,9 +59,7 @@ def open_session(options: Options, signals: Signals, target: Optional[Target] = 
 
     Raises PermissionDenied or Unsupported when they cannot run here.
     """
-    needed = PROBES[options.command]
-    if options.command == "slow":
-        needed = tuple(name for name in needed if _SLOW_NEEDS.get(name) in (None, *options.kinds))
+    needed, helps = for_stream(options.command, options.kinds)
     try:
         with signals.at_once():
             session = Session(
@@ -84,16 +73,15 @@ def open_session(options: Options, signals: Signals, target: Optional[Target] = 
                 directories=options.full_path,
                 allocations=options.command == "mem",
                 slow=options.kinds,
-                room=choose(light=_LIGHT.issuperset(needed)),
+                room=choose(light=not any(BY_NAME[name].has_tables for name in needed)),
                 failed_execs=options.command == "exec",
             )
     except EbtopError as error:
         raise refusal(error) from error
     for probe in session.refresh().probes:
-        missing = probe.name in needed[1:] and probe.state != "on"
-        if missing and (options.command != "slow" or probe.name not in _OPTIONAL):
+        if probe.name in needed and probe.name not in helps and probe.state != "on":
             session.close()
-            if target and probe.name == "kfunc":
+            if target and probe.name == KFUNC.name:
                 raise functions.refusal(target, probe)
             kind = PermissionDenied if probe.state == "denied" else Unsupported
             raise refusal(kind(f"{probe.name}: {probe.reason}"))

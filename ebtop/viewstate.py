@@ -12,6 +12,7 @@ import dataclasses
 from dataclasses import dataclass, field
 
 from ebtop.errors import UsageError
+from ebtop.probes import PROBES
 
 Identity = tuple[int, int, int]
 """(pid, start_ns, tid): a reused pid is somebody else."""
@@ -19,10 +20,6 @@ Identity = tuple[int, int, int]
 PROCESSES, SYSCALLS, CONNECTIONS, EVENTS, DISKS = (1, 2, 3, 4, 5)
 WINDOWS = ("interval", "ten_seconds", "reset")
 """What the table of system calls can cover."""
-SWITCHABLE = ("syscall", "open", "block", "vfs", "tcp", "stacks", "mem", "signals")
-"""Probes that run only while something shows what they see; the user can keep them off."""
-STANDING = frozenset({"stacks"})
-"""Those of them that run whatever is shown, unless the user keeps them off."""
 TO_THE_END = 1 << 30
 """A `move` that reaches the last row; negated, the first."""
 
@@ -134,8 +131,8 @@ class ViewState:
     port_names: bool = False
     """Well-known ports by their names."""
     window: str = WINDOWS[0]
-    probes_off: frozenset[str] = frozenset({"open"})
-    """Those of SWITCHABLE that do not run even where they are shown."""
+    probes_off: frozenset[str] = frozenset(probe.name for probe in PROBES if probe.off_at_first)
+    """Those on demand that do not run even where they are shown."""
     looked_at: tuple[int, int] | None = None
     """(pid, start_ns) of the process that is shown by itself, in place of the panels."""
     looked_at_memory: bool = False
@@ -143,7 +140,7 @@ class ViewState:
     probes_open: bool = False
     """The menu of probes lies over the panels."""
     probes_at: int = 0
-    """Index in SWITCHABLE of the selected one."""
+    """Index of the selected one of those on demand."""
     move: int = 0
     """Wish: rows down (negative: up) in the focused panel."""
     move_pages: int = 0

@@ -13,6 +13,7 @@ from typing import Any, Optional
 
 from ebtop.columns import Row
 from ebtop.layout import BORN, EXITED, KNOWN_BIT, NOT_COUNTED
+from ebtop.probes import BLOCK, LIFE, MEM, OPEN, SCHED, SYSCALL, TASKS, TCP, VFS, Probe
 from ebtop.selftest import work
 from ebtop.snapshot import Snapshot
 from ebtop.syscallnames import name_of
@@ -59,7 +60,7 @@ class Check:
 
     metric: str
     work: str
-    probe: str
+    probe: Probe
     oracle: str
     truth: Callable[[Seen], Value]
     value: Callable[[Seen], Value]
@@ -186,16 +187,16 @@ def checks() -> Iterator[Check]:
 
 def _of_cpu() -> Iterator[Check]:
     schedstat, status = "/proc/PID/schedstat", "/proc/PID/status"
-    yield Check("oncpu_ns", "cpu", "sched", schedstat, kernel("oncpu_ns"), own("oncpu_ns"),
+    yield Check("oncpu_ns", "cpu", SCHED, schedstat, kernel("oncpu_ns"), own("oncpu_ns"),
                 0.001)  # fmt: skip
-    yield Check("user share of CPU, %", "cpu", "sched", "getrusage(2)", _percent("user_share"),
+    yield Check("user share of CPU, %", "cpu", SCHED, "getrusage(2)", _percent("user_share"),
                 _user_share, least=5, note=_SAMPLED)  # fmt: skip
-    yield Check("offcpu_ns", "switches", "sched", "the interval, less " + schedstat,
+    yield Check("offcpu_ns", "switches", SCHED, "the interval, less " + schedstat,
                 lambda seen: seen.interval_ns - seen.kernel["oncpu_ns"] - seen.kernel["runq_ns"],
                 own("offcpu_ns"), 0.01, 1e6)  # fmt: skip
     for name in ("voluntary_switches", "involuntary_switches"):
-        yield Check(name, "switches", "sched", status, kernel(name), own(name))
-    yield Check("runq_wait_ns", "run_queue", "sched", "/proc/PID/schedstat of both",
+        yield Check(name, "switches", SCHED, status, kernel(name), own(name))
+    yield Check("runq_wait_ns", "run_queue", SCHED, "/proc/PID/schedstat of both",
                 fact("runq_wait_ns"), of_children(summed("runq_wait_ns")), 0.03, 2e6)  # fmt: skip
 
 
@@ -203,40 +204,40 @@ def _of_waits() -> Iterator[Check]:
     for reason in ("sleep", "poll", "pipe", "network", "lock", "condition"):
         if reason in REASONS:
             name = f"wait_{reason}_ns"
-            yield Check(f"wait_ns, {reason}", f"wait_{reason}", "sched", _OFF_CPU, _wait(reason),
+            yield Check(f"wait_ns, {reason}", f"wait_{reason}", SCHED, _OFF_CPU, _wait(reason),
                         own(name), 0.02, 2e6)  # fmt: skip
 
 
 def _of_calls_and_files() -> Iterator[Check]:
-    yield Check("calls of getppid", "system_calls", "syscall", _IN_WORK, constant(work.CALLS),
+    yield Check("calls of getppid", "system_calls", SYSCALL, _IN_WORK, constant(work.CALLS),
                 of_call("calls", "getppid"))  # fmt: skip
-    yield Check("errors of rmdir", "system_calls", "syscall", _IN_WORK,
+    yield Check("errors of rmdir", "system_calls", SYSCALL, _IN_WORK,
                 constant(work.FAILED_CALLS), of_call("errors", "rmdir", "unlinkat"))  # fmt: skip
-    yield Check("total_ns of nanosleep", "system_calls", "syscall", "the clock around it",
+    yield Check("total_ns of nanosleep", "system_calls", SYSCALL, "the clock around it",
                 fact("sleep_ns"), of_call("total_ns", "clock_nanosleep", "nanosleep"),
                 0.02, 2e6)  # fmt: skip
-    yield Check("opens", "opens", "open", _IN_WORK, constant(work.OPENS + work.FAILED_OPENS),
+    yield Check("opens", "opens", OPEN, _IN_WORK, constant(work.OPENS + work.FAILED_OPENS),
                 own("opens"))  # fmt: skip
     moved = work.FILE_CHUNK * work.FILE_CHUNKS
-    yield Check("file_write_bytes", "files", "vfs", _IN_WORK, constant(moved),
+    yield Check("file_write_bytes", "files", VFS, _IN_WORK, constant(moved),
                 own("file_write_bytes"))  # fmt: skip
-    yield Check("file_read_bytes", "files", "vfs", _IN_WORK, constant(moved),
+    yield Check("file_read_bytes", "files", VFS, _IN_WORK, constant(moved),
                 own("file_read_bytes"))  # fmt: skip
     for name in ("disk_read_bytes", "disk_write_bytes"):
-        yield Check(name, "disk", "block", "/proc/PID/io", fact(name), own(name), 0.01)
+        yield Check(name, "disk", BLOCK, "/proc/PID/io", fact(name), own(name), 0.01)
 
 
 def _of_network() -> Iterator[Check]:
     for name in ("net_tx_bytes", "net_rx_bytes"):
-        yield Check(f"{name}, TCP", "tcp", "tcp", _IN_WORK, fact("bytes"), own(name))
+        yield Check(f"{name}, TCP", "tcp", TCP, _IN_WORK, fact("bytes"), own(name))
     for name in ("tx_bytes", "rx_bytes"):
-        yield Check(f"{name} of connections", "tcp", "tcp", _IN_WORK, fact("bytes"),
+        yield Check(f"{name} of connections", "tcp", TCP, _IN_WORK, fact("bytes"),
                     _connections(name))  # fmt: skip
     for name in ("connections_opened", "connections_accepted"):
-        yield Check(name, "tcp", "tcp", _IN_WORK, fact("connections"), own(name))
+        yield Check(name, "tcp", TCP, _IN_WORK, fact("connections"), own(name))
     moved = work.DATAGRAM * work.DATAGRAMS
     for name in ("net_tx_bytes", "net_rx_bytes"):
-        yield Check(f"{name}, UDP", "udp", "tcp", _IN_WORK, constant(moved), own(name))
+        yield Check(f"{name}, UDP", "udp", TCP, _IN_WORK, constant(moved), own(name))
 
 
 def _of_memory_and_processes() -> Iterator[Check]:
@@ -244,30 +245,30 @@ def _of_memory_and_processes() -> Iterator[Check]:
     kept = work.TOUCHED_PAGES * work.PAGE
     # what is kept takes the place of what was kept before
     for name in ("mmap_calls", "munmap_calls"):
-        yield Check(name, "memory", "mem", _IN_WORK, constant(work.MAPPINGS + 1), own(name))
+        yield Check(name, "memory", MEM, _IN_WORK, constant(work.MAPPINGS + 1), own(name))
     for name in ("allocated_bytes", "freed_bytes"):
-        yield Check(name, "memory", "mem", _IN_WORK, constant(work.MAPPINGS * one + kept),
+        yield Check(name, "memory", MEM, _IN_WORK, constant(work.MAPPINGS * one + kept),
                     own(name))  # fmt: skip
-    yield Check("minor_faults", "memory", "tasks", "/proc/PID/stat", kernel("minor_faults"),
+    yield Check("minor_faults", "memory", TASKS, "/proc/PID/stat", kernel("minor_faults"),
                 own("minor_faults"))  # fmt: skip
-    yield Check("rss_bytes", "memory", "tasks", "/proc/PID/status", kernel("rss_bytes"),
+    yield Check("rss_bytes", "memory", TASKS, "/proc/PID/status", kernel("rss_bytes"),
                 own("rss_bytes"), 0.02, 1 << 20,
                 "since Linux 6.2 the kernel's counters lag by a batch a CPU")  # fmt: skip
-    yield Check("threads", "threads", "sched", _IN_WORK, constant(work.THREADS + 1),
+    yield Check("threads", "threads", SCHED, _IN_WORK, constant(work.THREADS + 1),
                 own("threads"))  # fmt: skip
-    yield Check("processes born and ended", "processes", "life", _IN_WORK, fact("born"),
+    yield Check("processes born and ended", "processes", LIFE, _IN_WORK, fact("born"),
                 of_children(lambda rows: float(len(rows))))  # fmt: skip
-    yield Check("sum of their exit codes", "processes", "life", "wait(2)", fact("statuses"),
+    yield Check("sum of their exit codes", "processes", LIFE, "wait(2)", fact("statuses"),
                 of_children(_statuses))  # fmt: skip
-    yield Check("oncpu_ns of them", "processes", "sched", "getrusage(2)", fact("cpu_ns"),
+    yield Check("oncpu_ns of them", "processes", SCHED, "getrusage(2)", fact("cpu_ns"),
                 of_children(summed("oncpu_ns")), 0.01, 1e5)  # fmt: skip
 
 
 def reason_unknown(check: Check, snapshot: Snapshot) -> str:
     """Why there is no value: the words of the probe, where it has some."""
     for probe in snapshot.probes:
-        if probe.name == check.probe and probe.state != "on":
-            return probe.reason or f"the probe {check.probe} is {probe.state}"
+        if probe.name == check.probe.name and probe.state != "on":
+            return probe.reason or f"the probe {check.probe.name} is {probe.state}"
     return "not known here"
 
 

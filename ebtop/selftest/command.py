@@ -17,8 +17,9 @@ from typing import Any, Optional
 from ebtop import __version__, privilege, units
 from ebtop.errors import EXIT_FAILED, EbtopError, Unsupported
 from ebtop.host import in_own_pid_namespace, read_small
-from ebtop.options import CHOOSABLE, Options
+from ebtop.options import Options
 from ebtop.output import say, write_all
+from ebtop.probes import CHOOSABLE
 from ebtop.procparse import parse_schedstat, parse_stat, parse_status
 from ebtop.selftest.checks import Check, Seen, checks, result_of
 from ebtop.selftest.worker import Worker

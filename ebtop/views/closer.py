@@ -12,12 +12,14 @@ from ebtop import units
 from ebtop.columns import BY_NAME, Context, Row, command, wait_bar, wait_shares
 from ebtop.layout import KNOWN_BIT
 from ebtop.model import column_view
+from ebtop.probes import STACKS
 from ebtop.snapshot import Snapshot
 from ebtop.stacks import frames
 from ebtop.text import displayable, fit
 from ebtop.units import UNKNOWN
 from ebtop.views.filelist import top_files
 from ebtop.views.line import Line, Span, Style, line
+from ebtop.views.missing import why_missing
 from ebtop.views.table import WAIT_STYLES, wait_spans
 from ebtop.views.threadlist import threads_now
 from ebtop.viewstate import ViewState
@@ -166,12 +168,8 @@ def _stacks(snapshot: Snapshot, state: ViewState, pid: int, width: int) -> Itera
 
 def _missing(snapshot: Snapshot, state: ViewState, pid: int) -> str:
     """Why there are none; empty when there are."""
-    status = {probe.name: probe for probe in snapshot.probes}.get("stacks")
-    if status is None:
-        return "this source knows no stacks"
-    if status.state != "on":
-        return f"stacks are {status.state}: {displayable(status.reason or '', state.ascii)}"
-    return "counting from now on" if snapshot.looked_at != pid else ""
+    why = why_missing(STACKS, snapshot, state)
+    return why or ("counting from now on" if snapshot.looked_at != pid else "")
 
 
 def _stack(row: Row, snapshot: Snapshot, state: ViewState) -> str:

@@ -27,9 +27,11 @@ from ebtop.connectiontable import (
     state_name,
 )
 from ebtop.layout import CONN_CLOSED, Table
+from ebtop.probes import TCP
 from ebtop.snapshot import Listening, Snapshot
-from ebtop.text import cells, cut, displayable, fit
+from ebtop.text import cells, cut, fit
 from ebtop.views.line import Line, Span, Style, fit_line
+from ebtop.views.missing import why_missing
 from ebtop.views.panels import title
 from ebtop.viewstate import CONNECTIONS, ViewState
 
@@ -48,7 +50,8 @@ def connections_panel(
     """The panel in `height` lines, its title first, and the state with its wishes done."""
     table = snapshot.connections
     if table is None:
-        top = [title(CONNECTIONS, state), (Span("  " + _missing(snapshot, state), Style.DIM),)]
+        why = why_missing(TCP, snapshot, state) or "watching from now on"
+        top = [title(CONNECTIONS, state), (Span("  " + why, Style.DIM),)]
         return top[:height], _still(state)
     ordered = order(snapshot, state.connection_sort, state.connection_reverse, state.filter)
     first = (*title(CONNECTIONS, state), *_summary(snapshot, table, state, len(ordered)))
@@ -69,19 +72,6 @@ def connections_panel(
 
 def _still(state: ViewState) -> ViewState:
     return replace(state, move=0, move_pages=0) if state.focus == CONNECTIONS else state
-
-
-def _missing(snapshot: Snapshot, state: ViewState) -> str:
-    """Why there is no table."""
-    if "tcp" in state.probes_off:
-        return "its probe is switched off: s switches probes"
-    for probe in snapshot.probes:
-        if probe.name == "tcp" and probe.state not in ("on", "off"):
-            reason = displayable(probe.reason or "", state.ascii)
-            return f"{probe.state}: {reason}" if reason else probe.state
-    if snapshot.source != "bpf":
-        return "not known from this source"
-    return "watching from now on"
 
 
 def _summary(snapshot: Snapshot, table: Table, state: ViewState, shown: int) -> Line:

@@ -12,10 +12,12 @@ from typing import Any, Callable
 
 from ebtop import units
 from ebtop.disktable import values
+from ebtop.probes import BLOCK
 from ebtop.snapshot import Snapshot
 from ebtop.text import displayable, fit
 from ebtop.units import UNKNOWN
 from ebtop.views.line import Line, Span, Style, fit_line
+from ebtop.views.missing import why_missing
 from ebtop.views.panels import title
 from ebtop.viewstate import DISKS, ViewState
 
@@ -82,7 +84,9 @@ def disks_panel(
     table = snapshot.disks
     top = [title(DISKS, state)]
     if table is None or not len(table):
-        why = _missing(snapshot, state) if table is None else "no disk has had a request"
+        why = "no disk has had a request"
+        if table is None:
+            why = why_missing(BLOCK, snapshot, state) or "counting from now on"
         lines = [*top, (Span("  " + why, Style.DIM),)]
         return lines[:height], replace(state, move=0, move_pages=0)
     columns = _fitting(width, snapshot.cumulative)
@@ -93,17 +97,6 @@ def disks_panel(
     for index in range(first, min(first + room, len(table))):
         lines.append(_disk_line(table.row(index), columns, snapshot, state))
     return lines[:height], replace(state, disks_scroll=first, move=0, move_pages=0)
-
-
-def _missing(snapshot: Snapshot, state: ViewState) -> str:
-    """Why there is no table."""
-    if "block" in state.probes_off:
-        return "its probe is switched off: s switches probes"
-    for probe in snapshot.probes:
-        if probe.name == "block" and probe.state not in ("on", "off"):
-            reason = displayable(probe.reason or "", state.ascii)
-            return f"{probe.state}: {reason}" if reason else probe.state
-    return "counting from now on"
 
 
 def _fitting(width: int, totals: bool) -> list[_Column]:

@@ -17,11 +17,13 @@ from ebtop.connectiontable import close_reason, counted, place
 from ebtop.eventlines import signal_name
 from ebtop.eventlog import EventLine, EventTotals
 from ebtop.layout import CONNECTION, SIGNAL_IGNORED, TEXT_CUT, TEXT_UNREAD
+from ebtop.probes import OPEN
 from ebtop.snapshot import Snapshot
 from ebtop.text import displayable, fit
 from ebtop.units import UNKNOWN
 from ebtop.views.line import Line, Span, Style
 from ebtop.views.losses import LASTING, advice, lost_text
+from ebtop.views.missing import SWITCHED_OFF, why_missing
 from ebtop.views.panels import title
 from ebtop.viewstate import EVENTS, ViewState
 
@@ -67,8 +69,10 @@ def _counts(totals: EventTotals, snapshot: Snapshot, state: ViewState) -> Line:
         spans.append(Span(shown if rate is None else f"{shown} ({units.rate(rate)}/s)"))
     if not len(snapshot.events) and totals.counts.get("exec") is None:
         spans.append(Span("  no events from this source", Style.DIM))
-    elif "open" in state.probes_off:
-        spans.append(Span("  s: log opens", Style.DIM))
+    else:
+        why = why_missing(OPEN, snapshot, state)
+        said = "  s: log opens" if why == SWITCHED_OFF else f"  opens {why}"
+        spans += [Span(said, Style.DIM)] if why else []
     return tuple(spans)
 
 

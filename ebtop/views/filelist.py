@@ -8,10 +8,12 @@ from operator import itemgetter
 
 from ebtop import units
 from ebtop.columns import Row
+from ebtop.probes import VFS
 from ebtop.snapshot import Snapshot
 from ebtop.text import displayable, fit
 from ebtop.units import UNKNOWN
 from ebtop.views.line import Line, Span, Style, line
+from ebtop.views.missing import why_missing
 from ebtop.viewstate import ViewState
 
 
@@ -19,7 +21,7 @@ def top_files(snapshot: Snapshot, state: ViewState, width: int) -> Iterator[Line
     """Two lines of heading, then a line a file."""
     yield (Span("Files read and written by system calls since then", Style.TITLE),)
     if snapshot.files is None:
-        yield line("  " + _missing(snapshot, state), Style.DIM)
+        yield line("  " + (why_missing(VFS, snapshot, state) or "counting from now on"), Style.DIM)
         return
     heading = f"{'READ':>7} {'CALLS':>6} {'WRITTEN':>7} {'CALLS':>6} FILE"
     yield (Span(fit(heading, width), Style.COLUMN_HEADER),)
@@ -30,15 +32,6 @@ def top_files(snapshot: Snapshot, state: ViewState, width: int) -> Iterator[Line
         yield line(_file(row, state))
     if not rows:
         yield line("  none yet", Style.DIM)
-
-
-def _missing(snapshot: Snapshot, state: ViewState) -> str:
-    """Why nothing is known."""
-    status = {probe.name: probe for probe in snapshot.probes}.get("vfs")
-    if status is None:
-        return "this source knows no files"
-    reason = "" if status.reason is None else f": {displayable(status.reason, state.ascii)}"
-    return f"the probe vfs is {status.state}{reason}"
 
 
 def _file(row: Row, state: ViewState) -> str:

@@ -14,6 +14,7 @@ from ebtop.columns import Cmdlines, Context, by_name
 from ebtop.connectiontable import owners_of_port
 from ebtop.eventlog import EventLine, EventTotals
 from ebtop.model import Wanted, order_rows
+from ebtop.probes import MEMORY, ON_DEMAND, PORT, TIME, for_sights
 from ebtop.snapshot import Snapshot
 from ebtop.views.closer import closer_look
 from ebtop.views.connections import connections_panel
@@ -23,22 +24,13 @@ from ebtop.views.header import header
 from ebtop.views.help import help_lines
 from ebtop.views.line import Line, Style, fit_line, line, line_text
 from ebtop.views.memory import memory_look
-from ebtop.views.panels import NEEDS, lower_panel
+from ebtop.views.panels import lower_panel
 from ebtop.views.probes import probes_menu
 from ebtop.views.scroll import place
 from ebtop.views.status import footer, status_line
 from ebtop.views.syscalls import syscalls_panel
 from ebtop.views.table import heading, row_line, shown_columns
-from ebtop.viewstate import (
-    DISKS,
-    EVENTS,
-    PROCESSES,
-    STANDING,
-    SWITCHABLE,
-    SYSCALLS,
-    ViewState,
-    port_of,
-)
+from ebtop.viewstate import DISKS, EVENTS, PROCESSES, SYSCALLS, ViewState, port_of
 
 MIN_WIDTH, MIN_HEIGHT = 40, 10
 _LEAST_TABLE = 8
@@ -57,7 +49,7 @@ class Frame:
     visible: tuple[tuple[int, int], ...] = ()
     """(pid, start_ns) of the processes shown: whose command lines are worth reading."""
     probes: frozenset[str] = frozenset()
-    """Those of SWITCHABLE that have to run for what is in sight."""
+    """Those on demand that have to run for what is in sight."""
     looked_at: int = 0
     """The process whose waits are to be counted by stack, and bytes by file; 0: none."""
 
@@ -137,17 +129,18 @@ def _panel(
 
 def _needs(state: ViewState, shares: _Shares, width: int, snapshot: Snapshot) -> frozenset[str]:
     """What help or menu cover goes on: they are looked at for moments."""
-    needed = set(STANDING)
+    panel, sights = 0, []
+    if state.looked_at is not None:
+        sights.append(MEMORY if state.looked_at_memory else TIME)
+    elif shares.panel:
+        panel = lower_panel(state)
+    if state.filter.port is not None or port_of(state.search) is not None:
+        sights.append(PORT)
+    needed = set(for_sights(panel, sights))
     if shares.table:
         columns = shown_columns(state, width, snapshot)
         needed |= {column.probe for column in (*columns, by_name(state.sort))}
-    if shares.panel and state.looked_at is None:
-        needed.update(NEEDS.get(lower_panel(state), ()))
-    if state.looked_at is not None:
-        needed |= {"mem"} if state.looked_at_memory else {"vfs", "block"}
-    if state.filter.port is not None or port_of(state.search) is not None:
-        needed.add("tcp")
-    return frozenset(needed.intersection(SWITCHABLE) - state.probes_off)
+    return frozenset(needed.intersection(ON_DEMAND) - state.probes_off)
 
 
 def _header_lines(height: int) -> int:
@@ -202,7 +195,7 @@ def _too_small(state: ViewState, width: int, height: int) -> Frame:
     lines += [()] * (max(height, 0) - len(lines))
     wishless = replace(state, move=0, move_pages=0, search_step=0)
     fitted = tuple(fit_line(spans, max(width, 0)) for spans in lines)
-    return Frame(fitted, None, wishless, probes=STANDING - state.probes_off)
+    return Frame(fitted, None, wishless, probes=for_sights(0, ()) - state.probes_off)
 
 
 def frame_text(frame: Frame) -> str:

@@ -21,12 +21,13 @@ from ebtop.columns import (
 from ebtop.layout import KNOWN_BIT, SIZE_FROM
 from ebtop.leaks import Point
 from ebtop.memoryhints import fragments_of, fragments_words, leak_words, size_classes, watch_words
+from ebtop.probes import MEM
 from ebtop.snapshot import Snapshot
-from ebtop.text import displayable
 from ebtop.units import UNKNOWN
 from ebtop.views.closer import row_of
 from ebtop.views.histogram import bar
 from ebtop.views.line import Line, Span, Style, line
+from ebtop.views.missing import why_missing
 from ebtop.viewstate import ViewState
 
 _GRAPH_LINES = 8
@@ -128,12 +129,10 @@ def _machine(snapshot: Snapshot) -> Iterator[Line]:
 
 def _missing(snapshot: Snapshot, state: ViewState) -> str:
     """Why nothing is known of what was mapped."""
-    status = {probe.name: probe for probe in snapshot.probes}.get("mem")
-    if status is None:
-        return "this source knows no allocations"
-    if status.state == "on":
-        return "what it maps is not counted: the filter does not let it pass"
-    return f"mem is {status.state}: {displayable(status.reason or '', state.ascii)}"
+    why = why_missing(MEM, snapshot, state)
+    if not why and any(own.name == MEM.name and own.state == "on" for own in snapshot.probes):
+        why = "the filter does not let it pass"
+    return f"what it maps is not counted: {why}" if why else "what it maps is counted from now on"
 
 
 # ---- what seems wrong ----

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns the panel under the processes: which one it is, its title, and what it needs to run.
+"""Owns the panel under the processes: which one it is, and its title.
 
 What is in a panel belongs to the view of that name.
 """
@@ -12,9 +12,6 @@ from ebtop.viewstate import CONNECTIONS, DISKS, EVENTS, SYSCALLS, ViewState
 _NAMES = {
     SYSCALLS: "2 System calls", CONNECTIONS: "3 Connections", EVENTS: "4 Events", DISKS: "5 Disks",
 }  # fmt: skip
-NEEDS = {SYSCALLS: ("syscall",), CONNECTIONS: ("tcp",), EVENTS: ("open", "signals"),
-         DISKS: ("block",)}  # fmt: skip
-"""The probes that run only while the panel is in sight."""
 
 
 def lower_panel(state: ViewState) -> int:

@@ -6,21 +6,12 @@ It only shows; what Space does is in `actions.py`, what runs is decided by `view
 
 from __future__ import annotations
 
+from ebtop.probes import BY_NAME, ON_DEMAND
 from ebtop.snapshot import ProbeStatus, Snapshot
 from ebtop.text import displayable, fit
 from ebtop.views.line import Line, Span, Style
-from ebtop.viewstate import SWITCHABLE, ViewState
+from ebtop.viewstate import ViewState
 
-_WHAT_FOR = {
-    "syscall": "for panel 2 and the columns of system calls; runs only while they show",
-    "open": "for the log of opens in panel 4, and the column OPENS; runs only while they show",
-    "block": "for panel 5 and the columns of disks; runs only while they show",
-    "vfs": "for the columns of files; runs only while they show",
-    "tcp": "for panel 3, the columns of the network and port=N; runs only while they show",
-    "mem": "for the columns and the view of memory; runs only while they show",
-    "signals": "for signals and OOM kills in panel 4; runs only while it shows",
-    "stacks": "why threads wait, where nothing cheaper tells; else that is a guess",
-}
 _STYLES = {"on": Style.GOOD, "off": Style.DIM}
 
 
@@ -31,12 +22,12 @@ def probes_menu(snapshot: Snapshot, state: ViewState, height: int) -> list[Line]
         (Span("Probes: Space switches, Esc closes", Style.TITLE_FOCUSED),),
         (),
     ]
-    for index, name in enumerate(SWITCHABLE):
+    for index, name in enumerate(ON_DEMAND):
         lines.append(_choice(name, by_name.get(name), index == state.probes_at, state))
-        lines.append((Span(f"       {_WHAT_FOR[name]}", Style.DIM),))
+        lines.append((Span(f"       {BY_NAME[name].menu}", Style.DIM),))
     lines += [(), (Span("The others run all the time", Style.TITLE),)]
     for probe in snapshot.probes:
-        if probe.name not in SWITCHABLE:
+        if probe.name not in ON_DEMAND:
             lines.append((Span("   "), *_state(probe, state)))
     return lines[:height]
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from ebtop import units
 from ebtop.layout import EXITED
+from ebtop.probes import STANDING
 from ebtop.snapshot import Snapshot
 from ebtop.text import cells, displayable, shifted
 from ebtop.views.line import Line, Span, Style
-from ebtop.viewstate import FILTER_HELP, SWITCHABLE, Filter, ViewState
+from ebtop.viewstate import FILTER_HELP, Filter, ViewState
 
 _PROMPTS = {
     "filter": f"Filter ({FILTER_HELP}): ",
@@ -127,16 +128,13 @@ def _pid(pid: int, snapshot: Snapshot) -> str:
     return f"{pid} (ended)" if ended else str(pid)
 
 
-_SILENT = frozenset((*SWITCHABLE, "kfunc", "sockets"))
-"""Nothing shows these, `ebtop kprobe` alone does, or they come with another: that is no fault."""
-
-
 def _probes(snapshot: Snapshot, state: ViewState) -> Line:
     """Those that run, then the others with why, said once for all that share it."""
     groups: dict[tuple[str, str], list[str]] = {}
     for probe in sorted(snapshot.probes, key=lambda probe: probe.state != "on"):
         shed = snapshot.spending is not None and probe.name in snapshot.spending.shed
-        if probe.state == "off" and probe.name in _SILENT and not shed:
+        if probe.state == "off" and probe.name not in STANDING and not shed:
+            # nothing shows it, or it comes with a command or another probe: that is no fault
             continue
         why = displayable(probe.reason or "", state.ascii)
         groups.setdefault((probe.state, why), []).append(displayable(probe.name, state.ascii))

@@ -15,6 +15,7 @@ from typing import Optional
 from ebtop import units
 from ebtop.columns import Row
 from ebtop.layout import Table
+from ebtop.probes import SYSCALL
 from ebtop.snapshot import Snapshot
 from ebtop.syscalltable import (
     BY_NAME,
@@ -28,9 +29,10 @@ from ebtop.syscalltable import (
     percentiles,
     shown,
 )
-from ebtop.text import displayable, fit
+from ebtop.text import fit
 from ebtop.views.histogram import histogram_lines
 from ebtop.views.line import Line, Span, Style, fit_line
+from ebtop.views.missing import why_missing
 from ebtop.views.panels import title
 from ebtop.viewstate import SYSCALLS, ViewState
 
@@ -54,7 +56,9 @@ def syscalls_panel(
     """The panel in `height` lines, its title first, and the state with its wishes done."""
     table = snapshot.syscalls
     if table is None or not len(table):
-        why = _missing(snapshot, state) if table is None else "no system call in this time"
+        why = "no system call in this time"
+        if table is None:
+            why = why_missing(SYSCALL, snapshot, state) or "counting from now on"
         top = [_title(snapshot, state), (Span("  " + why, Style.DIM),)]
         return top[:height], replace(state, move=0, move_pages=0)
     ordered = order(table, state.syscall_sort, state.syscall_reverse)
@@ -80,19 +84,6 @@ def _side_by_side(left: list[Line], right: list[Line], width: int) -> list[Line]
         (*fit_line(one, width), Span("  "), *other)
         for one, other in zip_longest(left, right, fillvalue=())
     ]
-
-
-def _missing(snapshot: Snapshot, state: ViewState) -> str:
-    """Why there is no table."""
-    if "syscall" in state.probes_off:
-        return "its probe is switched off: s switches probes"
-    for probe in snapshot.probes:
-        if probe.name == "syscall" and probe.state not in ("on", "off"):
-            reason = displayable(probe.reason or "", state.ascii)
-            return f"{probe.state}: {reason}" if reason else probe.state
-    if snapshot.source != "bpf":
-        return "/proc knows nothing of system calls"
-    return "counting from now on"
 
 
 def _title(snapshot: Snapshot, state: ViewState) -> Line:

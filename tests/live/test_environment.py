@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from ebtop.options import CHOOSABLE
-from ebtop.session import PROBES, Session
+from ebtop.probes import CHOOSABLE
+from ebtop.probes import NAMES as PROBES
+from ebtop.session import Session
 
 
 def test_environment_is_capable() -> None:

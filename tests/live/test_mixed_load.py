@@ -22,7 +22,7 @@ from observe import EMULATED, opened, row_of, until_asleep, value, watch, worklo
 from timeline import Timeline
 
 from ebtop.layout import EXITED
-from ebtop.session import DEFAULT_PROBES
+from ebtop.probes import DEFAULT
 from ebtop.snapshot import Snapshot
 
 TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
@@ -105,7 +105,7 @@ def load() -> Iterator[Load]:
 def measure(
     pids: list[int],
     seconds: float,
-    probes: tuple[str, ...] = DEFAULT_PROBES,
+    probes: tuple[str, ...] = DEFAULT,
     timeline: Timeline | None = None,
 ) -> Load:
     with opened(probes) as session:

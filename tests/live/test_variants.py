@@ -27,8 +27,9 @@ from observe import named, row_of, start, until_asleep, until_done, value, watch
 from ebtop.calllines import unpack
 from ebtop.connectiontable import LISTEN, close_reason, counted, is_closed
 from ebtop.layout import EVENT_TYPES
+from ebtop.probes import NAMES as PROBES
 from ebtop.prototype import RAW_RESULT, Hook, Param
-from ebtop.session import PROBES, Session, variants
+from ebtop.session import Session, variants
 from ebtop.snapshot import Filter, Program, Snapshot
 
 MOST_INSTRUCTIONS = 100_000

@@ -98,6 +98,13 @@ def _losing() -> Snapshot:
     return replace(office, self_cost=replace(office.self_cost, lost=lost, lost_total=total))
 
 
+def _asked() -> Snapshot:
+    """The probe of system calls is about to run."""
+    office = synthetic.office()
+    status = ProbeStatus("syscall", "off", "", "not asked for", None, None)
+    return replace(office, probes=(*office.probes, status))
+
+
 def _denied() -> Snapshot:
     """The probe of system calls alone may not run."""
     office = synthetic.office()
@@ -132,7 +139,8 @@ def _big() -> Snapshot:
 MACHINES = {
     "office": _office, "proc": _proc, "unknown": _unknown, "lost": _lost, "hostile": _hostile,
     "threads": _threads, "big": _big, "calling": _calling, "filtered": _filtered,
-    "losing": _losing, "denied": _denied, "storing": _storing, "disks-denied": _disks_denied,
+    "losing": _losing, "asked": _asked, "denied": _denied, "storing": _storing,
+    "disks-denied": _disks_denied,
     "talking": synthetic.talking, "waiting": synthetic.waiting,
     "remembering": synthetic.remembering,
 }  # fmt: skip
@@ -167,7 +175,7 @@ SCREENS = (
     Screen("second-columns", (120, 24), ViewState(column_set=1)),
     Screen("help", (80, 40), ViewState(help_open=True)),
     Screen("help-end", (80, 24), ViewState(help_open=True, move=TO_THE_END)),
-    Screen("syscalls", (80, 24), ViewState(focus=2)),
+    Screen("syscalls", (80, 24), ViewState(focus=2), "asked"),
     Screen("syscalls-beside", (160, 45), ViewState(focus=2), "calling"),
     Screen("syscalls-usual", (80, 24), ViewState(focus=2, move=2), "calling"),
     Screen("syscalls-zoom", (80, 24), ViewState(focus=2, zoom=True, move=1), "calling"),

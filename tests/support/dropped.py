@@ -18,7 +18,8 @@ from typing import Any, Callable
 
 from ebtop import privilege
 from ebtop.layout import KNOWN_BIT, Table
-from ebtop.session import PROBES, Session
+from ebtop.probes import NAMES as PROBES
+from ebtop.session import Session
 
 COMING_AND_GOING = [name for name in PROBES if name != "kfunc"]
 LIBC = ctypes.CDLL(None, use_errno=True)

@@ -13,11 +13,11 @@ from ebtop.budget import (
     CALM_S,
     FIRST_WAIT_S,
     MOST_WAIT_S,
-    STANDING,
     WINDOW_S,
     Budget,
     Look,
 )
+from ebtop.probes import STANDING
 
 Costs = Mapping[str, Optional[float]]
 QUIET: Costs = {"syscall": 0.1, "vfs": 0.05, "block": 0.01}

@@ -9,7 +9,7 @@ import pytest
 from running import NOBODY, asked_for, ebtop, why_not_as_nobody
 
 from ebtop import doctor
-from ebtop.options import PROBES
+from ebtop.probes import NAMES as PROBES
 from ebtop.snapshot import ProbeStatus
 
 

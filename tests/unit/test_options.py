@@ -7,7 +7,6 @@ import random
 
 import pytest
 
-from ebtop import options, session
 from ebtop.errors import UsageError
 from ebtop.options import NOT_YET, Options, parse
 
@@ -122,7 +121,3 @@ def test_random_command_lines_are_parsed_or_refused_in_one_line():
             assert "\n" not in str(error)
         except SystemExit:
             raise AssertionError("an end that is not an error") from None
-
-
-def test_probe_names_are_those_of_the_collector():
-    assert options.PROBES == session.PROBES

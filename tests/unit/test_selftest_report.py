@@ -12,6 +12,7 @@ import synthetic
 
 from ebtop.errors import EbtopError
 from ebtop.options import Options
+from ebtop.probes import SYSCALL
 from ebtop.selftest import command
 from ebtop.selftest.checks import Check, Seen, checks, constant, own, result_of
 from ebtop.selftest.work import works
@@ -22,7 +23,7 @@ from ebtop.waitreasons import REASONS
 
 def _check(truth: float, share: float = 0.0, least: float = 0.0, metric: str = "calls") -> Check:
     value = own("syscalls")
-    return Check(metric, "work", "syscall", "counted", constant(truth), value, share, least)
+    return Check(metric, "work", SYSCALL, "counted", constant(truth), value, share, least)
 
 
 def _seen(known: int = synthetic.ALL_KNOWN, calls: int = 100) -> Seen:

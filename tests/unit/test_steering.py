@@ -10,8 +10,9 @@ from typing import Any, Optional
 
 import synthetic
 
-from ebtop.budget import STANDING, Budget
+from ebtop.budget import Budget
 from ebtop.jsonlines import sample_line
+from ebtop.probes import STANDING
 from ebtop.snapshot import ProbeStatus, Snapshot
 from ebtop.steering import Steering
 from ebtop.views.frame import frame_text, render

@@ -28,11 +28,12 @@ from ebtop.layout import (
     SYSCALL,
     Table,
 )
+from ebtop.probes import STACKS
 from ebtop.snapshot import Snapshot
 from ebtop.views.frame import Frame, frame_text, render
 from ebtop.views.line import Span, Style, fit_line, line_cells, line_text
 from ebtop.views.losses import CAUSES, advice, lost_text
-from ebtop.viewstate import EVENTS, STANDING, TO_THE_END, Filter, Identity, ViewState
+from ebtop.viewstate import EVENTS, TO_THE_END, Filter, Identity, ViewState
 
 CROWD = synthetic.crowd(300, awake=5)
 
@@ -227,7 +228,7 @@ def test_every_loss_has_a_name_and_a_full_buffer_has_advice() -> None:
 def test_a_probe_is_needed_only_where_something_shows_it(
     state: ViewState, size: tuple[int, int], probes: str
 ) -> None:
-    assert render(synthetic.calling(), state, *size).probes == STANDING | {*probes.split()}
+    assert render(synthetic.calling(), state, *size).probes == {STACKS.name, *probes.split()}
 
 
 def test_selection_of_a_system_call_follows_it_and_scrolls() -> None:

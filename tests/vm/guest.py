@@ -14,7 +14,7 @@ sys.path[:0] = [str(TESTS / "support"), str(TESTS.parent)]
 from results import FOLDER, fact  # noqa: E402
 from running import command  # noqa: E402
 
-from ebtop.options import CHOOSABLE  # noqa: E402
+from ebtop.probes import CHOOSABLE  # noqa: E402
 
 LIMIT_SECONDS = 60
 
