@@ -25,6 +25,8 @@ TIERS = ("unit", "screens", "live", "faults")
 FORCED = os.environ.get("EBTOP_LIVE") == "1"
 LONGEST_S = 400
 """A test that takes longer hangs: it fails then, and the others go on."""
+MOST_OF_A_FAILURE = 6000
+"""Characters, from the end, that a guest leaves of each."""
 SETTING = os.environ.get("EBTOP_VM_SETTING") if os.environ.get("EBTOP_VM") == "1" else None
 """How this guest was booted, where this is one: a name of the table of settings."""
 
@@ -171,6 +173,8 @@ def _tell(report: pytest.TestReport) -> None:
         seconds=round(report.duration, 2),
         reason=_reason(report) if report.skipped else "",
     )
+    if report.outcome in ("failed", "rerun"):
+        leave("failures", test=report.nodeid, text=report.longreprtext[-MOST_OF_A_FAILURE:])
 
 
 def pytest_runtest_logstart(nodeid: str) -> None:

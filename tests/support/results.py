@@ -4,6 +4,7 @@ $EBTOP_RESULTS. Elsewhere nothing is left. What the lines amount to is decided i
 
     began.jsonl      {"test"}: when a guest is lost, the last one says where
     report.jsonl     one a test, by conftest.py
+    failures.jsonl   {"test", "text"}: what a failed one said, all that a lost guest leaves of it
     spared.jsonl     {"test", "reason"}: left out of this guest for want of time
     programs.jsonl   {"program", "object", "instructions"}: loaded, attached, and counted right
     facts.jsonl      {"fact", "value"}: what docs/kernels.md shall say of this kernel

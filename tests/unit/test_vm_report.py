@@ -72,6 +72,15 @@ def test_a_lost_guest_is_said_with_the_test_that_it_was_at(tmp_path: Path) -> No
     assert line == f"5.10 standard: the guest was lost in t::b: it hung (see {tmp_path / 'serial'})"
 
 
+def test_a_lost_guest_still_tells_which_tests_had_failed_and_why(tmp_path: Path) -> None:
+    outcome = Outcome(None, 9.0, "it hung", (), hung=True)
+    run = run_of(tmp_path, PASSED, FAILED, outcome=outcome)
+    assert report.verdict([run])[1:] == ["5.10 standard: FAILED t::b"]
+    jsonl(tmp_path / "failures.jsonl", [{"test": "t::b", "text": "E assert 1 == 2\nfile:3"}])
+    (tmp_path / "serial").write_text("\x1b[2Jthe end\n")
+    assert report.last_words(run) == ["E assert 1 == 2", "file:3", "the end"]
+
+
 def test_the_table_tells_why_tests_were_skipped_and_what_was_lost_before(tmp_path: Path) -> None:
     run = run_of(tmp_path, PASSED, SKIPPED)
     again = Run(run.kernel, run.version, run.setting, run.outcome, run.results, "it hung")

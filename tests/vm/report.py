@@ -116,9 +116,10 @@ def _wrong(run: Run) -> Iterator[str]:
         twice = ", twice" if run.lost_before else ""
         where = "".join(f" in {line['test']}" for line in lines(run.results, "began.jsonl")[-1:])
         yield f"the guest was lost{twice}{where}: {outcome.lost} (see {run.results / 'serial'})"
-        return
     for test in failures(run):
         yield f"FAILED {test}"
+    if outcome.lost is not None:
+        return
     for text in outcome.complaints:
         yield f"its kernel complained: {text}"
     killed = f": {outcome.killed}" if outcome.killed else ""
@@ -129,11 +130,16 @@ def _wrong(run: Run) -> Iterator[str]:
 
 
 def last_words(run: Run) -> list[str]:
-    """The end of what a guest said in which something is wrong."""
+    """The end of what a guest said in which something is wrong. Of one that was lost also why tests
+    failed: pytest would have told at its end."""
     name = "output" if run.outcome.lost is None else "serial"
     try:
         text = (run.results / name).read_text("utf-8", "replace")
     except OSError:
         return []
+    words = text.splitlines()[-MOST_LAST_WORDS:]
+    if run.outcome.lost is not None:
+        failed = lines(run.results, "failures.jsonl")
+        words = [word for line in failed for word in str(line["text"]).splitlines()] + words
     # a serial line begins with the firmware clearing the terminal
-    return [CONTROL.sub("", line) for line in text.splitlines()[-MOST_LAST_WORDS:]]
+    return [CONTROL.sub("", word) for word in words]
