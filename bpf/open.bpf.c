@@ -100,23 +100,23 @@ SEC("?kretprobe/do_sys_openat2") int open_kretprobe(struct pt_regs *regs)
 }
 
 SEC("?fentry/do_handle_open")
-int BPF_PROG(handle_fentry, int mount_fd, const void *handle, int flags)
+int BPF_PROG(fh_fentry, int mount_fd, const void *handle, int flags)
 {
 	return account_enter(0, 0, (__u32)flags);
 }
 
 SEC("?fexit/do_handle_open")
-int BPF_PROG(handle_fexit, int mount_fd, const void *handle, int flags, long result)
+int BPF_PROG(fh_fexit, int mount_fd, const void *handle, int flags, long result)
 {
 	return account_return(result);
 }
 
-SEC("?kprobe/do_handle_open") int handle_kprobe(struct pt_regs *regs)
+SEC("?kprobe/do_handle_open") int fh_kprobe(struct pt_regs *regs)
 {
 	return account_enter(0, 0, (__u32)function_argument(regs, 2));
 }
 
-SEC("?kretprobe/do_handle_open") int handle_kretprobe(struct pt_regs *regs)
+SEC("?kretprobe/do_handle_open") int fh_kretprobe(struct pt_regs *regs)
 {
 	return account_return(function_result(regs));
 }

@@ -16,7 +16,7 @@
 struct bpf_link;
 struct bpf_object;
 
-#define PROBE_PROGRAMS_MAX 12
+#define PROBE_PROGRAMS_MAX 13
 #define PROBE_VARIANTS_MAX 5
 
 /* Programs in the order in which they are attached: the busiest hook last. */
