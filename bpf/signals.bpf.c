@@ -28,11 +28,18 @@
 #define INFO_USER 0
 #define INFO_KERNEL 1
 
-static __always_inline int code_of(const struct kernel_siginfo *info)
+static __always_inline int code_of(const struct kernel_siginfo *info, bool with_reads)
 {
+	int code = SENT_BY_KERNEL;
+
 	if ((__u64)info == INFO_USER)
 		return SENT_BY_USER;
-	return (__u64)info == INFO_KERNEL ? SENT_BY_KERNEL : info->si_code;
+	if ((__u64)info == INFO_KERNEL)
+		return SENT_BY_KERNEL;
+	if (!with_reads)
+		return info->si_code;
+	bpf_core_read(&code, sizeof(code), &info->si_code);
+	return code;
 }
 
 static __always_inline bool sent_by_task(int code)
@@ -58,12 +65,12 @@ static __always_inline bool either_passes(const struct ebtop_config *now, __u32 
 }
 
 static __always_inline int account_signal(int signal, const struct kernel_siginfo *info,
-					  struct task_struct *target, int result)
+					  struct task_struct *target, int result, bool with_reads)
 {
 	const struct ebtop_config *now = config_for(EBTOP_COLLECT_SIGNALS);
 	__u32 sender = bpf_get_current_pid_tgid() >> 32;
 	struct ebtop_signal *event;
-	int code = code_of(info);
+	int code = code_of(info, with_reads);
 
 	if (!now || !is_told(signal, code, sender, target->tgid) ||
 	    !either_passes(now, sender, target->tgid))
@@ -114,7 +121,18 @@ SEC("?tp_btf/signal_generate")
 int BPF_PROG(signal_btf, int signal, struct kernel_siginfo *info, struct task_struct *target,
 	     int group, int result)
 {
-	return account_signal(signal, info, target, result);
+	return account_signal(signal, info, target, result, false);
+}
+
+/*
+ * Where the verifier knows that `info` may be one of the small numbers it is no pointer for it (seen in
+ * 7.2, not in 6.18), and what it points to has to be copied.
+ */
+SEC("?tp_btf/signal_generate")
+int BPF_PROG(signal_read_btf, int signal, struct kernel_siginfo *info, struct task_struct *target,
+	     int group, int result)
+{
+	return account_signal(signal, info, target, result, true);
 }
 
 /*

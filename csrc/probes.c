@@ -290,8 +290,10 @@ const struct probe_kind probe_kinds[EBTOP_PROBES] = {
 		.elf_bytes = signals_bpf__elf_bytes,
 		.variants = {
 			{ { "signal_btf", "victim_btf" } },
+			{ { "signal_read_btf", "victim_btf" } },
 			{ { "signal_btf", "victim_pid_btf" }, "memory and name of OOM victims" },
 			{ { "signal_btf" }, "victims of the OOM killer" },
+			{ { "victim_btf" }, "signals that are sent" },
 		},
 	},
 };

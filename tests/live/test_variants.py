@@ -39,6 +39,8 @@ LATER = {"start_btf", "merge_btf", "dirty_btf", "dirty_page_btf", "ring_btf", "s
          "victim_btf", "victim_pid_btf"}  # fmt: skip
 """Of tracepoints that came after the oldest kernel, or went: these may be missing, and their
 variant."""
+NEWER_REFUSE = {"signal_btf"}
+"""What they hand over is no pointer for newer verifiers: a variant that copies it has to do."""
 SPINE = {"sched", "life", "tasks"}
 CASES = [(probe, number) for probe in PROBES for number in range(len(variants(probe)))]
 
@@ -319,8 +321,9 @@ def signals_is_right(session: Session, programs: set[str]) -> None:
     kind = EVENT_TYPES.index("signal")
     sent = [row for row in stream.events.rows()
             if row["type"] == kind and row["target"] == process.pid]  # fmt: skip
-    assert [row["result"] for row in sent] == [signal.SIGCONT] * 13
-    assert {row["pid"] for row in sent} == {os.getpid()}
+    told = bool(programs & {"signal_btf", "signal_read_btf"})
+    assert [row["result"] for row in sent] == [signal.SIGCONT] * (13 if told else 0)
+    assert {row["pid"] for row in sent} == ({os.getpid()} if told else set())
 
 
 ORACLES: dict[str, Callable[[Session, set[str]], None]] = {
@@ -349,7 +352,9 @@ def test_variant_counts_known_work(
         found = {program.name for program in programs}
         if found != set(wanted):
             must = all(p.endswith(("_btf", "_iter")) for p in wanted)
-            assert not must or set(wanted) & LATER, f"{wanted} does not run here: {reason}"
+            assert not must or set(wanted) & (LATER | NEWER_REFUSE), (
+                f"{wanted} does not run here: {reason}"
+            )
             return  # functions cannot be hooked here; another kernel has to prove it
         ORACLES[probe](session, found)
     for program in programs:
