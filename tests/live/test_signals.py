@@ -155,8 +155,11 @@ def test_a_victim_of_the_oom_killer_is_named_with_what_it_held() -> None:
     swap = group / "memory.swap.max"
     if swap.exists():
         swap.write_text("0")
-    code = "import sys; sys.stdin.readline(); held = b'x' * (1 << 30)"
-    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
+    code = "print(flush=True); input(); held = b'x' * (1 << 30)"
+    pipe = subprocess.PIPE
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe)
+    assert process.stdout is not None
+    process.stdout.readline()  # all that it needs to run is in memory now
     try:
         (group / "cgroup.procs").write_text(str(process.pid))
         before = resident_bytes(process.pid)  # and not charged to this cgroup
