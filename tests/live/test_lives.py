@@ -222,7 +222,8 @@ def test_threads_that_end_at_once_are_one_exit() -> None:
 def test_exit_code_is_what_wait_gives_when_the_leader_ended_first(codes: tuple[str, str]) -> None:
     with opened() as session:
         process = start("leader", *codes)
-        watch(session, 0.3)
+        # until its last thread has ended; it stays to be waited for
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         zombie = row_of(session.refresh(), process.pid, gone=True)
         with opened() as latecomer:
             met = row_of(latecomer.refresh(), process.pid, gone=True)
