@@ -20,7 +20,7 @@ DNF_PACKAGES := clang llvm bpftool gcc make python3-devel
 CHECK_PYTHON := import sys, venv, ensurepip, sysconfig, os; \
 	sys.exit(sys.version_info < (3, 9) or \
 	not os.path.exists(sysconfig.get_path("include") + "/Python.h"))
-TEST_PACKAGES := strace fio sudo
+TEST_PACKAGES := strace fio sudo iproute2 iperf3
 BENCH_PACKAGES := libbpf-tools htop procps atop linux-perf strace fio stress-ng iperf3
 LINT := ebtop tests csrc setup.py vendor/libbpf/fetch.py
 

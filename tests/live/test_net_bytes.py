@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import shutil
 import socket
 import struct
 import subprocess
@@ -19,10 +18,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
+import lacking
 import pytest
 from carrying import agrees, connected, datagrams, needs_sends, received, worker
 from children import child
 from connecting import PROBES, drain, look, namespace, rows
+from lacking import needs_programs
 from observe import row_of, watch, workload
 
 from ebtop.connectiontable import is_closed
@@ -70,8 +71,7 @@ def test_upload_and_download(session: Session, family: int) -> None:
 def test_iperf3_agrees_with_its_own_account(session: Session) -> None:
     """s02: what its two processes say that they wrote and read, to the byte."""
     needs_sends(session)
-    if not shutil.which("iperf3"):
-        pytest.xfail("iperf3 is not here")
+    needs_programs("iperf3")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     words = ["iperf3", "-J", "-p", str(port)]
@@ -187,7 +187,7 @@ def told(process: subprocess.Popen[str]) -> None:
     assert process.stdout is not None
     said = process.stdout.readline().strip()
     if said != "done":
-        pytest.xfail(f"this kernel has no such way: {said}")
+        lacking.from_kernel("such way", said)
 
 
 def carried(session: Session, process: subprocess.Popen[str], sent: int, got: int) -> None:
@@ -307,7 +307,7 @@ def test_sctp(session: Session) -> None:
     try:
         server = socket.socket(*sctp)
     except OSError as error:
-        pytest.xfail(f"this kernel has no SCTP: {error.strerror}")
+        lacking.from_kernel("SCTP", error)
     with server, socket.socket(*sctp) as out:
         server.bind(("127.0.0.1", 0))
         server.listen()

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import lacking
 import pytest
 from carrying import agrees, connected, datagrams, needs_sends, received, worker
 from connecting import namespace, rows
@@ -112,7 +113,7 @@ def test_many_datagrams_in_one_send(session: Session) -> None:
         try:
             one.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, 1009)
         except OSError as error:
-            pytest.xfail(f"this kernel has no such way: {error.strerror}")
+            lacking.from_kernel("UDP_SEGMENT", error)
 
         def send() -> tuple[int, int]:
             return sum(one.send(bytes(1009 * 13)) for _ in range(7)), 0

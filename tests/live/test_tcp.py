@@ -6,7 +6,6 @@ from __future__ import annotations
 import array
 import os
 import resource
-import shutil
 import signal
 import socket
 import struct
@@ -22,6 +21,7 @@ import pytest
 from children import child
 from connecting import PROBES, drain, look, namespace, pair, rows
 from following import Follower
+from lacking import needs_ipv6, needs_programs
 from observe import fewer, row_of
 
 from ebtop.columns import sent_again_ratio
@@ -318,12 +318,12 @@ def total_retransmits(end: socket.socket) -> int:
 
 
 def test_retransmits_are_those_that_ss_tells(session: Session) -> None:
-    if not shutil.which("tc") or not shutil.which("ss"):
-        pytest.xfail("tc(8) or ss(8) is not here")
+    needs_programs("tc", "ss")
     with namespace():
         netem = ["qdisc", "add", "dev", "lo", "root", "netem", "loss", "20%"]
         done = subprocess.run(["tc", *netem], capture_output=True, text=True, check=False)
         if done.returncode:
+            assert "qdisc kind is unknown" in done.stderr, done.stderr
             pytest.xfail(f"this kernel has no netem: {done.stderr.strip()}")
         with socket.create_server(("127.0.0.1", 0)) as server:
             port = server.getsockname()[1]
@@ -461,8 +461,7 @@ def test_the_machine_tells_what_was_thrown_away() -> None:
 
 
 def test_addresses_of_a_link_have_their_interface(session: Session) -> None:
-    if not os.path.exists("/proc/net/if_inet6"):
-        pytest.xfail("no IPv6 here")
+    needs_ipv6()
     with namespace() as ip:
         ip("addr", "add", "fe80::1009/64", "dev", "lo", "scope", "link", "nodad")
         lo = socket.if_nametoindex("lo")

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Callable, Optional
 
+import lacking
 import pytest
 from children import child
 from connecting import PROBES, Row, look, pair, rows
@@ -172,7 +173,7 @@ def mptcp_pair() -> tuple[socket.socket, socket.socket, socket.socket]:
     try:
         server, out = socket.socket(*kind), socket.socket(*kind)
     except OSError as error:
-        pytest.xfail(f"this kernel has no MPTCP: {error.strerror}")
+        lacking.from_kernel("MPTCP", error)
     server.bind(("127.0.0.1", 0))
     server.listen()
     out.connect(server.getsockname())

@@ -14,9 +14,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import lacking
 import pytest
 from children import child
 from connecting import Row, look, rows
+from lacking import needs_ipv6
 from observe import row_of, workload
 
 from ebtop.session import Session
@@ -40,8 +42,8 @@ def session() -> Iterator[Session]:
 @contextmanager
 def stream(family: str = "v4") -> Iterator[tuple[socket.socket, socket.socket]]:
     """The sending and the receiving end, with room for all that is sent."""
-    if family != "v4" and not os.path.exists("/proc/net/if_inet6"):
-        pytest.xfail("no IPv6 here")
+    if family != "v4":
+        needs_ipv6()
     kind = socket.AF_INET if family == "v4" else socket.AF_INET6
     with socket.socket(kind) as server:
         if kind == socket.AF_INET6:
@@ -100,7 +102,7 @@ def given(process: subprocess.Popen[str]) -> int:
     words = process.stdout.readline().split()
     if words[:1] == ["no"]:
         process.wait()
-        pytest.xfail(f"this kernel has no such way: {' '.join(words[1:])}")
+        lacking.from_kernel("such way", " ".join(words[1:]))
     return int(words[1])
 
 

@@ -14,6 +14,7 @@ from typing import Optional
 import pytest
 from children import child
 from connecting import look, pair
+from lacking import needs_ipv6
 from observe import row_of
 
 from ebtop.session import Session
@@ -24,7 +25,7 @@ SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
 
 def needs_sends(session: Session) -> None:
     if any("bytes sent" in probe.hook for probe in session.refresh().probes):
-        pytest.xfail("nothing tells here what a process sent")
+        pytest.skip("nothing tells here what a process sent")
 
 
 class Worker:
@@ -81,8 +82,8 @@ def agrees(session: Session, found: Worker) -> Snapshot:
 def connected(family: int = socket.AF_INET) -> Iterator[tuple[socket.socket, socket.socket]]:
     """Both ends of a connection on the loopback."""
     where = "::1" if family == socket.AF_INET6 else "127.0.0.1"
-    if family == socket.AF_INET6 and not os.path.exists("/proc/net/if_inet6"):
-        pytest.xfail("no IPv6 here")
+    if family == socket.AF_INET6:
+        needs_ipv6()
     with socket.create_server((where, 0), family=family) as server:
         out, taken = pair(server)
     with out, taken:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import shutil
 import socket
 import subprocess
 import time
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any, Optional
 
 import pytest
+from lacking import needs_programs
 from observe import watch
 
 from ebtop.connectiontable import LISTEN
@@ -60,11 +60,10 @@ def drain(taken: socket.socket) -> int:
 @contextmanager
 def namespace() -> Iterator[Callable[..., None]]:
     """Another network namespace for this thread, with a loopback; gone at the end."""
-    if not shutil.which("ip"):
-        pytest.xfail("ip(8) is not here")
+    needs_programs("ip")
     own = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
     if LIBC.unshare(CLONE_NEWNET):
-        pytest.xfail(f"no network namespaces: {os.strerror(ctypes.get_errno())}")
+        pytest.skip(f"no network namespaces: {os.strerror(ctypes.get_errno())}")
 
     def ip(*words: str) -> None:
         subprocess.run(["ip", *words], check=True, capture_output=True)
