@@ -16,13 +16,16 @@ from typing import NamedTuple, Optional
 
 from ebtop.errors import EbtopError
 
-CAPABILITIES = {"CAP_KILL": 5, "CAP_SETGID": 6, "CAP_SETUID": 7, "CAP_SYS_PTRACE": 19,
-                "CAP_PERFMON": 38, "CAP_BPF": 39}  # fmt: skip
+CAPABILITIES = {"CAP_DAC_READ_SEARCH": 2, "CAP_KILL": 5, "CAP_SETGID": 6, "CAP_SETUID": 7,
+                "CAP_SYS_PTRACE": 19, "CAP_PERFMON": 38, "CAP_BPF": 39}  # fmt: skip
 """Bits of the capabilities that matter here."""
 LOADING = frozenset({"CAP_BPF", "CAP_PERFMON"})
 """For probes that are switched on later, and on 5.10 for reading maps."""
 SEEING = frozenset({"CAP_SYS_PTRACE"})
 """For others' processes where /proc hides them (hidepid); else their files are open to all."""
+READING = frozenset({"CAP_DAC_READ_SEARCH", "CAP_SYS_PTRACE"})
+"""Of the reader of `procaccess.py` alone: files of /proc/PID that are for its user's eyes, and of
+which the kernel asks besides whether the reader may trace the process."""
 SIGNALLING = frozenset({"CAP_KILL"})
 """For passing on what a command of root's own is to be told."""
 NOBODY = 65534
@@ -169,14 +172,25 @@ def drop(bpf: bool, also: frozenset[str] = frozenset()) -> Optional[str]:
 
     Raises EbtopError when that fails. To be called once, when the source has begun to count.
     """
-    from ebtop.session import drop_privileges
-
     _await_threads()
     # what functions import, os.wait4 among them: the new user may not be able to read it
     import pwd  # noqa: F401
     import resource  # noqa: F401
 
-    capabilities = sum(map(bit, also | kept(bpf, hides_processes(_read("/proc/self/mounts")))))
+    why = _give_up(also | kept(bpf, hides_processes(_read("/proc/self/mounts"))))
+    return f"remains user root, {why}; other privileges are given up" if why else None
+
+
+def become_reader() -> None:
+    """As `drop`, in the process that reads for one which has dropped them."""
+    _give_up(READING)
+
+
+def _give_up(keep: frozenset[str]) -> Optional[str]:
+    """All privileges but these; why it had to stay root, if so."""
+    from ebtop.session import drop_privileges
+
+    capabilities = sum(map(bit, keep))
     user, why = None, None
     if os.geteuid() == 0:
         user = invoker(os.environ)
@@ -185,7 +199,7 @@ def drop(bpf: bool, also: frozenset[str] = frozenset()) -> Optional[str]:
         drop_privileges(capabilities, None, 0)
     else:
         drop_privileges(capabilities, *user)
-    return f"remains user root, {why}; other privileges are given up" if why else None
+    return why
 
 
 def _await_threads() -> None:

@@ -18,13 +18,13 @@ from types import MappingProxyType, TracebackType
 from ebtop.cpustat import CpuStat
 from ebtop.diskstats import DiskStats, disk_rows
 from ebtop.host import SelfUsage, nameless, read_host, self_usage, users
-from ebtop.layout import BORN, COMM_BYTES, COUNTERS, EVENT, LOSSES, RAN, ROW, Table
+from ebtop.layout import BORN, COMM_BYTES, EVENT, LOSSES, RAN, ROW, Table
 from ebtop.netstat import ListenCounts
 from ebtop.probes import STANDING, TCP
+from ebtop.procaccess import OwnReader, Reader
 from ebtop.procparse import TICK_NS
 from ebtop.proctask import (
     NO_COUNTS,
-    Counts,
     Sample,
     added,
     difference,
@@ -38,7 +38,6 @@ from ebtop.proctask import (
 from ebtop.proctcp import Owner, ProcConnections, with_counts
 from ebtop.snapshot import CpuParts, Filter, ProbeStatus, Program, SelfCost, Snapshot, System
 
-_ZEROS: Counts = (0,) * len(COUNTERS)
 _REREAD_EVERY = 16  # refreshes after which even a sleeper's memory and parent are read again
 _MOST_PID = (1 << 32) - 1
 
@@ -48,17 +47,22 @@ class _Task:
 
     __slots__ = ("active", "counts", "pid", "quiet_row", "sample", "sums", "tid")
 
-    def __init__(self, pid: int, tid: int, sample: Sample, born: bool) -> None:
+    def __init__(self, pid: int, tid: int, sample: Sample) -> None:
         self.pid = pid
         self.tid = tid
+        self.sample = sample
+        self.quiet_row: bytes | None = None
+
+    def begin(self, sample: Sample, born: bool) -> None:
+        """The first sample, when all of it is there."""
         self.sample = sample
         # who was there before we looked has an interval that nobody measured
         self.counts = totals(sample) if born else NO_COUNTS
         self.active = (RAN | BORN) if born else 0
         self.sums = self.counts if born else nothing(sample)
-        self.quiet_row: bytes | None = None
 
     def advance(self, sample: Sample) -> None:
+        """The next one."""
         self.counts = difference(self.sample, sample)
         self.active = RAN if ran(self.counts) else 0
         self.sums = added(self.sums, self.counts)
@@ -97,8 +101,12 @@ class ProcSource:
         reason: str | None = None,
         probes: Iterable[ProbeStatus] | None = None,
         connections: bool = True,
+        reader: Reader | None = None,
     ) -> None:
         self.reason = reason
+        self._reader = OwnReader(root) if reader is None else reader
+        self._fresh: list[tuple[_Task, Sample]] = []
+        """Those that were read in this refresh, but for what the reader knows."""
         self._wants_connections = connections
         self._connections = ProcConnections(root)
         self._root = root
@@ -127,7 +135,8 @@ class ProcSource:
         self.close()
 
     def close(self) -> None:
-        """Nothing is held open between refreshes."""
+        """No file is held open between refreshes; but the reader may be a process."""
+        self._reader.close()
 
     def poll(self) -> int:
         """Files have no events."""
@@ -197,6 +206,7 @@ class ProcSource:
             task = self._follow(self._processes.get(pid), f"{self._root}/{pid}", pid, pid)
             if task is not None:
                 seen[pid] = task
+        self._take_up()
         self._adopt_orphans(seen)
         self._processes = seen
 
@@ -224,7 +234,20 @@ class ProcSource:
                 task = self._follow(self._threads.get(tid), f"{folder}/{tid}", pid, tid)
                 if task is not None:
                     seen[tid] = task
+        self._take_up(threads=True)
         self._threads = seen
+
+    def _take_up(self, threads: bool = False) -> None:
+        fresh, self._fresh = self._fresh, []
+        known = self._reader.read([(task.pid, task.tid if threads else 0) for task, _ in fresh])
+        for (task, sample), access in zip(fresh, known):
+            whole = sample._replace(access=access)
+            if task.sample is not sample:
+                task.advance(whole)
+            else:
+                # the start is cut to whole ticks; before the first refresh nobody is new
+                begins_ns = sample.stat.start_ns + TICK_NS
+                task.begin(whole, self._taken_ns is not None and begins_ns > self._boot_ns)
 
     def _follow(self, task: _Task | None, path: str, pid: int, tid: int) -> _Task | None:
         if task is not None and self._asleep(task, path):
@@ -233,12 +256,10 @@ class ProcSource:
         sample = read_sample(path, thread="/task/" in path)
         if sample is None:
             return None
-        if task is not None and sample.stat.start_ns == task.sample.stat.start_ns:
-            task.advance(sample)
-            return task
-        # the start is cut to whole ticks; before the first refresh nobody is new
-        born = self._taken_ns is not None and sample.stat.start_ns + TICK_NS > self._boot_ns
-        return _Task(pid, tid, sample, born)
+        if task is None or sample.stat.start_ns != task.sample.stat.start_ns:
+            task = _Task(pid, tid, sample)
+        self._fresh.append((task, sample))
+        return task
 
     def _asleep(self, task: _Task, path: str) -> bool:
         """Its schedstat has not moved: one small file read instead of three."""

@@ -11,6 +11,8 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from ebtop.syscallnames import COMPAT
+
 TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
@@ -58,6 +60,33 @@ def number(word: bytes, most: int = _MOST) -> int:
     if value > most:
         raise ValueError(word)
     return value
+
+
+def parse_io(data: bytes | None) -> tuple[int | None, int | None]:
+    """Bytes that a task had from disks, and gave to them or left in the page cache for them."""
+    found = dict(line.partition(b": ")[::2] for line in (data or b"").split(b"\n"))
+    try:
+        return number(found[b"read_bytes"]), number(found[b"write_bytes"])
+    except (KeyError, ValueError):
+        return None, None
+
+
+def parse_syscall(data: bytes | None) -> int:
+    """1 + the number of the system call that a task sleeps in, as in a row; 0: none, or unknown.
+
+    A 32-bit call is told by where stack and code are: the kernel says nothing else of it.
+    """
+    words = (data or b"").split()
+    if len(words) != 9:  # it runs, or sleeps in no call
+        return 0
+    try:
+        call = number(words[0], COMPAT - 1)
+        stack, code = (int(word, 16) for word in words[7:])
+    except ValueError:
+        return 0
+    if not code:  # a thread of the kernel: it has none
+        return 0
+    return 1 + call + (COMPAT if max(stack, code) <= _MOST_32 else 0)
 
 
 def _ticks(word: bytes) -> int:

@@ -13,7 +13,6 @@ from typing import NamedTuple, Optional
 from ebtop.host import read_small
 from ebtop.layout import (
     BORN,
-    COUNTERS,
     EXITED,
     KERNEL,
     KNOWN_BIT,
@@ -23,6 +22,7 @@ from ebtop.layout import (
     ROW,
     known_mask,
 )
+from ebtop.procaccess import NOTHING, Access
 from ebtop.procparse import (
     TICK_NS,
     Stat,
@@ -37,12 +37,17 @@ _ZOMBIE = b"ZXx"
 _MOST_THREADS = 64
 _ALWAYS = ("start_ns", "ppid", "threads", "state")
 
-Counts = tuple[Optional[int], ...]  # one for each of COUNTERS, in their order
-NO_COUNTS: Counts = (None,) * len(COUNTERS)
+COUNTED = (
+    "oncpu_ns", "user_ns", "kernel_ns", "runq_wait_ns", "voluntary_switches",
+    "involuntary_switches", "minor_faults", "major_faults", "disk_read_bytes", "disk_write_bytes",
+)  # fmt: skip
+"""The counters that /proc knows."""
+Counts = tuple[Optional[int], ...]  # one for each of COUNTED, in their order
+NO_COUNTS: Counts = (None,) * len(COUNTED)
 
 
 _ALWAYS_KNOWN = known_mask(*_ALWAYS)
-_COUNTER_BITS = tuple(1 << KNOWN_BIT[name] for name in COUNTERS)
+_COUNTER_BITS = tuple(1 << KNOWN_BIT[name] for name in COUNTED)
 
 
 class Sample(NamedTuple):
@@ -53,6 +58,7 @@ class Sample(NamedTuple):
     sched: tuple[int, int, int] | None
     alone: bool
     """Its own schedstat and switches are all there is: a thread, or a process of one thread."""
+    access: Access = NOTHING
 
     @property
     def ended(self) -> bool:
@@ -94,20 +100,20 @@ def _by_living_thread(stat: Stat, path: str) -> tuple[Stat, str]:
 
 
 def totals(sample: Sample) -> Counts:
-    """Counters since the task began, in the order of COUNTERS."""
+    """Counters since the task began, in the order of COUNTED."""
     stat, status, sched = sample.stat, sample.status, sample.sched
     exact = sched if sample.alone else None
     return (
         exact[0] if exact else stat.user_ns + stat.kernel_ns,
         stat.user_ns,
         stat.kernel_ns,
-        None,
         exact[1] if exact else None,
         status.voluntary_switches if sample.alone else None,
         status.involuntary_switches if sample.alone else None,
-        None,
         stat.minor_faults,
         stat.major_faults,
+        sample.access.read_bytes,
+        sample.access.write_bytes,
     )
 
 
@@ -148,7 +154,7 @@ def pack_row(sample: Sample, pid: int, tid: int, counts: Counts, flags: int) -> 
     """The row of one interval; `flags` RAN and BORN as the caller found, the others added here."""
     stat, status = sample.stat, sample.status
     values: dict[str, int | bytes] = {
-        name: min(value, _MOST) for name, value in zip(COUNTERS, counts) if value is not None
+        name: min(value, _MOST) for name, value in zip(COUNTED, counts) if value is not None
     }
     known = _ALWAYS_KNOWN
     for bit, value in zip(_COUNTER_BITS, counts):
@@ -159,6 +165,7 @@ def pack_row(sample: Sample, pid: int, tid: int, counts: Counts, flags: int) -> 
         if value is not None:
             known |= 1 << KNOWN_BIT[name]
             values[name] = value
+    values["call"] = sample.access.call
     if sample.ended:
         flags |= EXITED
     if stat.kernel_thread:

@@ -18,6 +18,7 @@ from ebtop.errors import EbtopError, PermissionDenied, Unsupported
 from ebtop.host import in_own_pid_namespace
 from ebtop.options import Options
 from ebtop.probes import LIFE, NAMES, SCHED, TASKS, TCP
+from ebtop.procaccess import Reader, reader
 from ebtop.procfs import ProcSource
 from ebtop.room import choose
 from ebtop.session import Session, without_sched
@@ -43,7 +44,7 @@ def open_source(
     # a report of those that happened to be open at a sample would mislead
     connections = TCP.name in (options.probes or NAMES) and options.command != "run"
     if options.source == "proc":
-        return ProcSource(connections=connections)
+        return ProcSource(connections=connections, reader=_reader(options))
     try:
         session = Session(
             options.probes,
@@ -62,7 +63,9 @@ def open_source(
         if options.source == "bpf":
             raise refusal(error) from error
         refused = _refused(options, error)
-        return ProcSource(reason=_reason(error), probes=refused, connections=connections)
+        return ProcSource(
+            reason=_reason(error), probes=refused, connections=connections, reader=_reader(options)
+        )
 
 
 def _worth(session: Session, options: Options) -> Source:
@@ -92,7 +95,16 @@ def _worth(session: Session, options: Options) -> Source:
         for probe in probes
     )
     reason = _reason(PermissionDenied(why) if denied else Unsupported(why))
-    return ProcSource(reason=reason, probes=left, connections=TCP.name in (options.probes or NAMES))
+    connections = TCP.name in (options.probes or NAMES)
+    return ProcSource(reason=reason, probes=left, connections=connections, reader=_reader(options))
+
+
+def _reader(options: Options) -> Optional[Reader]:
+    """A process more, where what it reads is shown: of the report of `run` it is no part."""
+    return reader() if options.command in _SHOWING else None
+
+
+_SHOWING = ("dashboard", "once", "batch", "json")
 
 
 def _wants_sched(options: Options) -> bool:

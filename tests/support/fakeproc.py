@@ -23,7 +23,7 @@ class FakeProc:
         v = {"comm": "x", "state": "S", "ppid": 1, "flags": 0, "minflt": 0, "majflt": 0,
              "utime": 0, "stime": 0, "threads": 1, "start": 5, "vsize": 4096, "rss": 3, "uid": 0,
              "voluntary": 0, "involuntary": 0, "exit_code": 0, "schedstat": (0, 0, 0),
-             "cmdline": b"x\0-y\0", **given}  # fmt: skip
+             "cmdline": b"x\0-y\0", "io": None, "syscall": None, **given}  # fmt: skip
         path = folder or self.root / str(pid)
         path.mkdir(parents=True, exist_ok=True)
         fields = [
@@ -42,6 +42,11 @@ class FakeProc:
         if v["schedstat"] is not None:
             (path / "schedstat").write_text("{} {} {}\n".format(*v["schedstat"]))
         (path / "cmdline").write_bytes(v["cmdline"])
+        if v["io"] is not None:
+            counts = "rchar: 9\nwchar: 9\nsyscr: 9\nsyscw: 9\nread_bytes: {}\nwrite_bytes: {}\n"
+            (path / "io").write_text(counts.format(*v["io"]) + "cancelled_write_bytes: 0\n")
+        if v["syscall"] is not None:
+            (path / "syscall").write_text(v["syscall"] + "\n")
         return path
 
     def put_thread(self, pid: int, tid: int, **given: object) -> Path:

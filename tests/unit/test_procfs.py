@@ -17,7 +17,16 @@ from ebtop import cpustat
 from ebtop.columns import name_of
 from ebtop.layout import BORN, EXITED, KERNEL, KNOWN_BIT, RAN
 from ebtop.procfs import ProcSource
-from ebtop.procparse import PAGE_BYTES, parse_machine, parse_schedstat, parse_stat, parse_status
+from ebtop.procparse import (
+    PAGE_BYTES,
+    parse_io,
+    parse_machine,
+    parse_schedstat,
+    parse_stat,
+    parse_status,
+    parse_syscall,
+)
+from ebtop.syscallnames import COMPAT
 
 
 @pytest.fixture
@@ -50,6 +59,78 @@ def test_time_of_a_single_thread_is_the_schedulers(proc):
     assert (row["voluntary_switches"], row["involuntary_switches"]) == (3, 2)
     assert row["minor_faults"] == 7
     assert row["flags"] & RAN
+
+
+def test_disk_bytes_are_those_of_the_interval_and_the_call_is_that_of_now(proc):
+    proc.put(7, io=(5000, 70), syscall="running")
+    call = "0 0x3 0x0 0x1 0x0 0x0 0x0 0x7ffe00000000 0x7f0000000000"
+    row = by_pid(second(proc, lambda: proc.put(
+        7, schedstat=(5, 0, 1), io=(5000 + 4096, 70 + 8192), syscall=call,
+    )))[7]  # fmt: skip
+    assert (row["disk_read_bytes"], row["disk_write_bytes"]) == (4096, 8192)
+    assert known(row, "disk_read_bytes") and not known(row, "disk_reads")
+    assert row["call"] == 1 and row["call_since_ns"] == 0
+
+
+def test_what_the_reader_may_not_know_is_unknown(proc):
+    proc.put(7)
+    proc.put(8, io=(1, 1))
+
+    def change():
+        proc.put(7, schedstat=(5, 0, 1), io=(1, 1))
+        (proc.put(8, schedstat=(5, 0, 1)) / "io").unlink()
+
+    found = by_pid(second(proc, change))
+    assert not known(found[7], "disk_read_bytes") and not known(found[8], "disk_read_bytes")
+    assert found[7]["call"] == found[8]["call"] == 0
+
+
+def test_who_sleeps_had_nothing_from_disks_and_stays_in_its_call(proc):
+    call = "7 0x3 0x0 0x1 0x0 0x0 0x0 0x7ffe00000000 0x7f0000000000"
+    proc.put(7, schedstat=(5, 5, 5), io=(9, 9), syscall=call)
+    source = ProcSource(root=str(proc.root))
+    for _ in range(3):
+        row = by_pid(source.refresh())[7]
+    assert known(row, "disk_read_bytes") and row["disk_read_bytes"] == 0 and row["call"] == 8
+
+
+def test_disk_bytes_of_threads_are_their_own(proc):
+    proc.put(7, threads=2, io=(100, 0))
+    proc.put_thread(7, 7, io=(10, 0))
+    proc.put_thread(7, 8, io=(90, 0))
+    snapshot = second(proc, lambda: (
+        proc.put(7, threads=2, io=(350, 0)), proc.put_thread(7, 7, io=(60, 0)),
+        proc.put_thread(7, 8, io=(290, 0)),
+    ), threads=True)  # fmt: skip
+    assert by_pid(snapshot)[7]["disk_read_bytes"] == 250
+    assert {r["tid"]: r["disk_read_bytes"] for r in snapshot.threads.rows()} == {7: 50, 8: 200}
+
+
+@pytest.mark.parametrize(
+    ("text", "call"),
+    [
+        ("running", 0),
+        ("-1 0x7ffe00000000 0x7f0000000000", 0),
+        ("0 0x3 0x0 0x1 0x0 0x0 0x0 0x7ffe00000000 0x7f0000000000", 1),
+        ("202 0x3 0x0 0x1 0x0 0x0 0x0 0xc000050000 0x401000", 203),
+        ("3 0x3 0x0 0x1 0x0 0x0 0x0 0xffffd000 0xf7fc0000", 4 + COMPAT),  # 32-bit read(2)
+        ("0 0x0 0x0 0x0 0x0 0x0 0x0 0x0 0x0", 0),  # a thread of the kernel
+        ("9999 0x3 0x0 0x1 0x0 0x0 0x0 0x7ffe00000000 0x7f0000000000", 0),
+        ("0 0x3 0x0", 0),
+        ("x 0x3 0x0 0x1 0x0 0x0 0x0 0x7ffe00000000 0x7f0000000000", 0),
+        ("0 0x3 0x0 0x1 0x0 0x0 0x0 zz 0x7f0000000000", 0),
+        ("", 0),
+    ],
+)
+def test_the_call_that_a_task_sleeps_in(text, call):
+    assert parse_syscall(text.encode()) == call
+
+
+@pytest.mark.parametrize(
+    "text", ["", "read_bytes: 1\n", "read_bytes: -1\nwrite_bytes: 2\n", "read_bytes 1\nx", "\0"]
+)
+def test_half_an_account_of_disks_is_none(text):
+    assert parse_io(text.encode()) == (None, None)
 
 
 def test_a_process_whose_leader_has_ended_has_the_memory_and_state_of_a_thread(proc):
