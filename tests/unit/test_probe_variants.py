@@ -13,7 +13,8 @@ TESTS = Path(__file__).resolve().parents[1]
 sys.path.append(str(TESTS / "vm"))
 import programs  # noqa: E402
 
-from ebtop.session import PROBES, variants  # noqa: E402
+from ebtop.probes import NAMES as PROBES  # noqa: E402
+from ebtop.session import variants  # noqa: E402
 
 DECLARED = programs.declared(TESTS.parent / "bpf")
 LONGEST_NAME = 15
