@@ -13,7 +13,9 @@ from ebtop import pace
 from ebtop.columns import BY_NAME, SETS
 from ebtop.connectiontable import BY_NAME as CONNECTION_COLUMNS
 from ebtop.errors import UsageError
+from ebtop.filters import RowFilter
 from ebtop.keys import Action
+from ebtop.layout import WINDOWS
 from ebtop.probes import ON_DEMAND
 from ebtop.snapshot import Snapshot
 from ebtop.syscalltable import BY_NAME as SYSCALL_COLUMNS
@@ -24,8 +26,6 @@ from ebtop.viewstate import (
     PROCESSES,
     SYSCALLS,
     TO_THE_END,
-    WINDOWS,
-    Filter,
     ViewState,
 )
 
@@ -73,7 +73,7 @@ def accept_prompt(state: ViewState, snapshot: Snapshot) -> ViewState:
     if kind != "filter":
         return done
     try:
-        wanted = Filter.parse(text)
+        wanted = RowFilter.parse(text)
     except UsageError as error:
         return state.with_(message=(str(error), True))
     return done.with_(
@@ -81,7 +81,7 @@ def accept_prompt(state: ViewState, snapshot: Snapshot) -> ViewState:
     )
 
 
-def filter_text(wanted: Filter) -> str:
+def filter_text(wanted: RowFilter) -> str:
     """What to type to get this filter again."""
     words = [
         ("pid", ",".join(str(pid) for pid in sorted(wanted.pids))),
@@ -93,7 +93,7 @@ def filter_text(wanted: Filter) -> str:
     return " ".join([f"{key}={value}" for key, value in words if value] + [wanted.comm or ""])
 
 
-def _complaint(wanted: Filter, snapshot: Snapshot) -> Optional[tuple[str, bool]]:
+def _complaint(wanted: RowFilter, snapshot: Snapshot) -> Optional[tuple[str, bool]]:
     missing = wanted.pids.difference(snapshot.processes.column("pid")) if wanted.pids else set()
     if missing:
         pids = ", ".join(str(pid) for pid in sorted(missing))
@@ -119,7 +119,7 @@ def _go_back(state: ViewState) -> ViewState:
     if state.tagged:
         return state.with_(tagged=frozenset())
     if state.filter:
-        return state.with_(filter=Filter())
+        return state.with_(filter=RowFilter())
     return state.with_(
         selected=None, scroll=0, cursor=0, events_scroll=0, shift=0, syscall_selected=None,
         syscall_scroll=0, disks_scroll=0, connection_selected=None,

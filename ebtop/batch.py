@@ -11,8 +11,8 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Optional
 
-from ebtop.columns import SETS, Cmdlines, Context, as_in, by_name
-from ebtop.model import Wanted, order_rows
+from ebtop.columns import SETS, Cmdlines, Context, as_in
+from ebtop.model import order_rows
 from ebtop.snapshot import Snapshot
 from ebtop.views.header import header
 from ebtop.views.line import line_text
@@ -32,10 +32,7 @@ def batch_text(
 ) -> str:
     """One sample, an empty line at its end; `limit` rows at most."""
     context = Context.of(snapshot, cmdlines, state.ascii)
-    wanted = Wanted(
-        by_name(state.sort), state.reverse, state.filter, state.tree, state.threads, state.ascii
-    )
-    order = order_rows(wanted, context)
+    order = order_rows(state.query, context)
     columns = as_in(SETS[state.column_set % len(SETS)], snapshot)
     when = datetime.fromtimestamp(snapshot.time, timezone.utc)
     lines = [f"time {when:%Y-%m-%dT%H:%M:%S.%fZ}  interval {snapshot.interval_s:.3f}s"]

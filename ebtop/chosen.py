@@ -13,6 +13,7 @@ from typing import Optional
 from ebtop import host
 from ebtop.arguments import EXCLUDED_MAX
 from ebtop.errors import UsageError
+from ebtop.filters import RowFilter
 from ebtop.options import Options
 from ebtop.snapshot import Filter
 from ebtop.syscallnames import selected
@@ -55,6 +56,13 @@ def _excluded(options: Options) -> tuple[int, ...]:
     if options.command != "slow" or own in options.pids or len(options.excluded) >= EXCLUDED_MAX:
         return options.excluded
     return (*options.excluded, own)
+
+
+def row_filter(options: Options) -> RowFilter:
+    """The rows that are to be shown, whoever else is counted."""
+    return RowFilter(
+        frozenset(options.pids), options.user, options.comm, options.port, options.thread_name
+    )
 
 
 def kernel_filter(options: Options) -> Filter:

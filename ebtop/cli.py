@@ -15,14 +15,12 @@ from ebtop import __version__
 from ebtop.errors import EXIT_FAILED, EXIT_IMPOSSIBLE, EbtopError, Unsupported, UsageError
 from ebtop.options import Options, parse
 from ebtop.output import OutputClosed, fill_standard_fds, locale_is_utf8, say
-from ebtop.probes import ALWAYS, BY_NAME, DEFAULT, ON_DEMAND, PROBES, STREAMS
+from ebtop.probes import ALWAYS, BY_NAME, DEFAULT, STREAMS
 
 if TYPE_CHECKING:
     from ebtop.sources import Source
-    from ebtop.viewstate import ViewState
 
 _AT_SECURE = 23
-_NO_CURSOR = ("dumb",)
 
 
 def main(arguments: Optional[list[str]] = None) -> int:
@@ -127,7 +125,7 @@ def _dashboard(options: Options) -> int:
         return sources.open_source(_with_standing_probes(options))
 
     try:
-        return dashboard.run(open_source, view_state(options), options)
+        return dashboard.run(open_source, options)
     except dashboard.NoDashboard:
         term = os.environ.get("TERM", "")
         say(f"this terminal cannot address its cursor (TERM={term}); here is batch mode (-b)")
@@ -142,35 +140,6 @@ def _with_standing_probes(options: Options) -> Options:
         name for name, probe in known.items() if not probe.on_demand or ALWAYS in probe.sights
     )
     return replace(options, probes=standing or wanted)
-
-
-def view_state(options: Options) -> ViewState:
-    """What the user chose on the command line."""
-    from ebtop.viewstate import Filter, Pace, ViewState
-
-    delay = options.delay_s
-    probes = options.probes or [probe.name for probe in PROBES if not probe.off_at_first]
-    return ViewState(
-        sort=options.sort,
-        reverse=options.ascending,
-        filter=Filter(
-            frozenset(options.pids), options.user, options.comm, options.port, options.thread_name
-        ),
-        pace=Pace(delay, delay, options.min_delay_s, options.max_delay_s),
-        cumulative=options.cumulative,
-        threads=options.threads,
-        tree=options.tree,
-        probes_off=frozenset(ON_DEMAND).difference(probes),
-        ascii=options.ascii or not locale_is_utf8(),
-        color=_wants_color(options.color),
-    )
-
-
-def _wants_color(choice: str) -> bool:
-    if choice != "auto":
-        return choice == "always"
-    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") in _NO_CURSOR
-    return os.isatty(1) and not plain
 
 
 def _check_exist(options: Options) -> None:
@@ -208,7 +177,7 @@ def _sample(options: Options) -> int:
             about = note(source)
             if about:
                 say(about)
-            write_samples(source, options, view_state(options), signals)
+            write_samples(source, options, signals)
     return 0
 
 

@@ -15,6 +15,7 @@ from typing import Any, Optional
 
 from ebtop import units
 from ebtop.columns import Row
+from ebtop.filters import RowFilter
 from ebtop.layout import (
     CLOSE_REASONS,
     CONN_CLOSED,
@@ -27,7 +28,6 @@ from ebtop.layout import (
 from ebtop.snapshot import Snapshot
 from ebtop.text import displayable, raw_bytes
 from ebtop.units import UNKNOWN
-from ebtop.viewstate import Filter
 
 STATES = (
     "UNKNOWN", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT",
@@ -229,7 +229,7 @@ def fitting(width: int) -> tuple[ConnectionColumn, ...]:
 
 
 def order(
-    snapshot: Snapshot, sort: str, reverse: bool = False, keep: Optional[Filter] = None
+    snapshot: Snapshot, sort: str, reverse: bool = False, keep: Optional[RowFilter] = None
 ) -> list[int]:
     """The rows that pass, largest first unless reversed; an unknown value is last either way."""
     table = snapshot.connections
@@ -260,7 +260,7 @@ def _values(table: Table, rows: Sequence[int], sort: str, now_ns: int) -> dict[i
     return {index: value(table.row(index), now_ns) for index in rows}
 
 
-def passing(snapshot: Snapshot, keep: Filter) -> list[int]:
+def passing(snapshot: Snapshot, keep: RowFilter) -> list[int]:
     """The connections that a filter lets through."""
     table, users = snapshot.connections, snapshot.users
     rows: list[int] = list(range(len(table))) if table else []

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Callable
 
 from ebtop import guard, privilege
 from ebtop.errors import EXIT_FAILED, EbtopError
-from ebtop.output import OutputClosed, say, write_all
+from ebtop.output import OutputClosed, locale_is_utf8, say, wants_color, write_all
 
 if TYPE_CHECKING:
     from ebtop.options import Options
     from ebtop.sources import Source
-    from ebtop.viewstate import ViewState
 
 
 def _leave_behind(summary: str) -> None:
@@ -30,7 +29,7 @@ class NoDashboard(Exception):
     """The terminal cannot address its cursor. Nothing was opened or drawn."""
 
 
-def run(open_source: Callable[[], Source], state: ViewState, options: Options) -> int:
+def run(open_source: Callable[[], Source], options: Options) -> int:
     """The exit status. Raises NoDashboard for a terminal that can only print.
 
     The caller goes on in another process: its parent is what the user started.
@@ -47,18 +46,20 @@ def run(open_source: Callable[[], Source], state: ViewState, options: Options) -
     except screen.NoScreen:
         signals.release()
         raise NoDashboard from None
-    from ebtop.budget import SAMPLED, Budget
     from ebtop.loop import Loop
+    from ebtop.refresh import Refresher
     from ebtop.session import Session
     from ebtop.sources import note
     from ebtop.statedump import StateDump
-    from ebtop.steering import Steering
+    from ebtop.viewstate import initial_state
 
+    state = initial_state(options, not locale_is_utf8(), wants_color(options.color))
     try:
         with signals.at_once():
             opened = open_source()
         with opened as source:
-            begun = Loop.begin(source, state)
+            refresher = Refresher(source, options.budget_percent, named=options.named)
+            begun = Loop.begin(refresher, state)
             left_over = privilege.drop(isinstance(source, Session))
             about = note(source) or left_over
             if about and source.event_fd is not None:  # of /proc the header says it
@@ -67,8 +68,7 @@ def run(open_source: Callable[[], Source], state: ViewState, options: Options) -
             # left also before a traceback: to leave twice would put the cursor back over it
             with screen.taken(state.color, lifeline.left) as window:
                 loop = Loop(
-                    source, window, signals, lifeline, state, options.iterations,
-                    Steering(source, Budget(options.budget_percent, SAMPLED), named=options.named),
+                    source, refresher, window, signals, lifeline, state, options.iterations,
                     StateDump(options),
                 )  # fmt: skip
                 loop.run(begun)

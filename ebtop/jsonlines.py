@@ -18,7 +18,6 @@ from ebtop.columns import (
     Cmdlines,
     Context,
     Row,
-    by_name,
     cpu_percent,
     exit_status,
     hit_ratio,
@@ -44,6 +43,7 @@ from ebtop.connectiontable import (
     rtt_ns,
     state_name,
 )
+from ebtop.filters import RowFilter
 from ebtop.layout import (
     CATEGORIES,
     CONN_COUNTED,
@@ -57,11 +57,10 @@ from ebtop.layout import (
     SIZE_FROM,
 )
 from ebtop.memoryhints import fragments_of, size_classes
-from ebtop.model import Order, Wanted, order_rows
+from ebtop.model import EVERY_PROCESS, Order, RowQuery, order_rows
 from ebtop.procparse import CPU_PARTS
 from ebtop.snapshot import CpuParts, Pressure, Snapshot
 from ebtop.text import data_text
-from ebtop.viewstate import ViewState
 from ebtop.waitreasons import REASONS
 
 SCHEMA = 1
@@ -117,7 +116,7 @@ _CGROUP_KNOWN = 1 << FACTS["cgroup_id"]
 
 def sample_line(
     snapshot: Snapshot,
-    state: ViewState,
+    query: RowQuery = EVERY_PROCESS,
     cmdlines: Optional[Cmdlines] = None,
     limit: Optional[int] = None,
     cgroups: Optional[CgroupPaths] = None,
@@ -133,12 +132,12 @@ def sample_line(
         "system": _system(snapshot),
         "self": self_cost(snapshot),
         "probes": probes(snapshot),
-        "processes": _tasks(False, context, state, limit, cgroups),
-        "threads": _tasks(True, context, state, limit, cgroups) if state.threads else [],
+        "processes": _tasks(False, context, query, limit, cgroups),
+        "threads": _tasks(True, context, query, limit, cgroups) if query.threads else [],
         "syscalls": []
         if snapshot.syscalls is None
         else list(map(syscall, snapshot.syscalls.rows())),
-        "connections": _connections(snapshot, state),
+        "connections": _connections(snapshot, query.filter),
         "disks": []
         if snapshot.disks is None
         else [disk(row, snapshot.counted_s) for row in snapshot.disks.rows()],
@@ -252,12 +251,12 @@ def probes(snapshot: Snapshot) -> list[dict[str, Any]]:
 def _tasks(
     threads: bool,
     context: Context,
-    state: ViewState,
+    query: RowQuery,
     limit: Optional[int],
     cgroups: Optional[CgroupPaths],
 ) -> list[dict[str, Any]]:
-    wanted = Wanted(by_name(state.sort), state.reverse, state.filter, threads=threads)
-    order: Order = order_rows(wanted, context)
+    # a program makes its own tree of `ppid`
+    order: Order = order_rows(query._replace(threads=threads, tree=False), context)
     rows = order.window(0, len(order) if limit is None else limit)
     return [task(order.table.row(index), context, threads, cgroups) for index in rows]
 
@@ -386,11 +385,10 @@ def disk(row: Row, seconds: float) -> dict[str, Any]:
     return {"name": data_text(row["name"]), **disktable.values(row, seconds)}
 
 
-def _connections(snapshot: Snapshot, state: ViewState) -> list[dict[str, Any]]:
+def _connections(snapshot: Snapshot, keep: RowFilter) -> list[dict[str, Any]]:
     table = snapshot.connections
     if table is None:
         return []
-    keep = state.filter
     rows = passing(snapshot, keep) if keep else range(len(table))
     return [connection(table.row(index), snapshot.taken_ns) for index in rows]
 

@@ -162,6 +162,8 @@ WAIT = Layout("struct ebtop_wait_row")
 """`frame_0`, `frame_1`, ... beside the named members."""
 FILE = Layout("struct ebtop_file_row")
 FULLNESS = Layout("struct ebtop_fullness_row")
+WINDOWS = enum_names("enum ebtop_window", "EBTOP_WINDOW_", "EBTOP_WINDOWS")
+"""What the table of system calls can cover."""
 SYSCALL = Layout("struct ebtop_syscall_row")
 """`histogram_0` to `histogram_63` beside the named members."""
 DISK = Layout("struct ebtop_disk_row")

@@ -19,26 +19,22 @@ from ebtop.cmdline import CommandLines
 from ebtop.eventlog import EventLog
 from ebtop.guard import Lifeline
 from ebtop.keys import KEYS, Action
-from ebtop.memorylimits import Limits
-from ebtop.memorywatch import MemoryWatch
+from ebtop.refresh import Refresher
 from ebtop.screen import Screen
 from ebtop.screendump import write_text
 from ebtop.signals import ENDING, Signals
-from ebtop.snapshot import Filter, Snapshot
+from ebtop.snapshot import EVERYONE, Snapshot
 from ebtop.sources import Source
 from ebtop.statedump import NO_PLACE, StateDump
-from ebtop.steering import Steering
 from ebtop.summary import Summary
 from ebtop.text import cells
 from ebtop.views.frame import Frame, frame_text, render
 from ebtop.views.line import line_text
-from ebtop.viewstate import Pace, ViewState
+from ebtop.viewstate import ViewState
 
 FIRST_INTERVAL_S = 0.1
 _CMDLINE_WAIT_S = 0.02
 _HANG_UP = select.POLLHUP | select.POLLERR | select.POLLNVAL
-# These change what has to be collected: the last snapshot cannot answer them.
-_COLLECTED = ("cumulative", "threads", "window")
 
 
 class Loop:
@@ -47,15 +43,17 @@ class Loop:
     def __init__(
         self,
         source: Source,
+        refresher: Refresher,
         screen: Screen,
         signals: Signals,
         lifeline: Lifeline,
         state: ViewState,
         iterations: Optional[int],
-        steering: Steering,
         state_dump: StateDump,
     ) -> None:
         self._source = source
+        self._refresher = refresher
+        self._steering = refresher.steering
         self._screen = screen
         self._signals = signals
         self._lifeline = lifeline
@@ -63,10 +61,11 @@ class Loop:
         self._left = iterations
         self._log = EventLog()
         self._commands = CommandLines()
-        self._steering = steering
-        self._memory = MemoryWatch(Limits().room)
         self._state_dump = state_dump
         self.summary = Summary()
+        for listener in (self._log, self._commands, self.summary):
+            refresher.tell(listener.absorb)
+        refresher.tell(state_dump.remember)
         signals.tell_state = self._tell_state
         self._ended = False
         self._due = 0.0
@@ -74,7 +73,7 @@ class Loop:
         self._snapshot: Snapshot
         self._frame: Frame
         if state.filter:
-            self._steering.set_filter(state.filter, Filter())
+            self._steering.set_filter(state.filter, EVERYONE)
         self._poller = select.poll()
         for fd in (0, signals.fd, lifeline.parent_fd):
             self._poller.register(fd, select.POLLIN)
@@ -82,10 +81,10 @@ class Loop:
             self._poller.register(source.event_fd, select.POLLIN)
 
     @staticmethod
-    def begin(source: Source, state: ViewState) -> float:
+    def begin(refresher: Refresher, state: ViewState) -> float:
         """Begins the first interval, which the terminal is set up in; when that was."""
         host.count_in(os.getppid())
-        source.refresh(threads=state.threads, cost=True, cumulative=state.cumulative)
+        refresher.begin(state.request)
         return time.monotonic()
 
     def run(self, begun: float) -> None:
@@ -181,7 +180,7 @@ class Loop:
         if action is Action.RESET:
             self._log.reset()
             self._collect(reset=True)
-        elif any(getattr(before, name) != getattr(self._state, name) for name in _COLLECTED):
+        elif self._state.request != before.request:
             self._collect()
         elif self._state.filter != before.filter:
             self._filter()
@@ -227,7 +226,7 @@ class Loop:
         took_s = time.monotonic() - before
         self._state = self._state.with_(pace=self._next_pace(took_s))
 
-    def _next_pace(self, took_s: float) -> Pace:
+    def _next_pace(self, took_s: float) -> pace.Pace:
         snapshot = self._snapshot
         system = snapshot.system
         counts = (system.started, system.execs, system.exited, system.opens)
@@ -245,18 +244,7 @@ class Loop:
         state = self._state
         if hasattr(self, "_snapshot"):
             del self._snapshot  # before the next: two at once are megabytes where there are many
-        self._snapshot = self._steering.weigh(
-            self._source.refresh(
-                threads=state.threads, cost=True, cumulative=state.cumulative, reset=reset,
-                window=state.window, every=self._steering.every,
-            )
-        )  # fmt: skip
-        self._memory.look_at(state.looked_at)
-        self._snapshot = self._memory.watch(self._snapshot)
-        self._log.absorb(self._snapshot)
-        self._commands.absorb(self._snapshot)
-        self._state_dump.remember(self._snapshot)
-        self.summary.absorb(self._snapshot)
+        self._snapshot = self._refresher.refresh(state.request, state.looked_at, reset)
 
     def _tell_state(self) -> None:
         if not self._state_dump.write():

@@ -12,13 +12,16 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ebtop.columns import Column, Context
+from ebtop.columns import BY_NAME, Column, Context
 from ebtop.connectiontable import owners_of_port
+from ebtop.filters import RowFilter
 from ebtop.layout import FOLLOWED, KERNEL, Table
 from ebtop.snapshot import Filter as KernelFilter
 from ebtop.snapshot import Snapshot
 from ebtop.text import raw_bytes
-from ebtop.viewstate import Filter, Identity
+
+Identity = tuple[int, int, int]
+"""(pid, start_ns, tid): a reused pid is somebody else."""
 
 
 class Order:
@@ -89,46 +92,49 @@ def identity_of(table: Table, index: int) -> Identity:
     return tuple(column_view(table, name)[index] for name in ("pid", "start_ns", "tid"))
 
 
-class Wanted(NamedTuple):
-    """What is to be shown, of the view's whole state."""
+class RowQuery(NamedTuple):
+    """Which rows are asked for, and in which order."""
 
-    sort: Column
+    sort: Column = BY_NAME["cpu"]
     reverse: bool = False
-    filter: Filter = Filter()
+    """Smallest first; without it every column sorts largest first."""
+    filter: RowFilter = RowFilter()
     tree: bool = False
     threads: bool = False
-    ascii: bool = False
 
 
-def order_rows(wanted: Wanted, context: Context) -> Order:
+EVERY_PROCESS = RowQuery()
+
+
+def order_rows(query: RowQuery, context: Context) -> Order:
     """The rows that are to be shown, in order.
 
     Rows that tie stand in order of pid, those that did something in the interval before the
     idle; rows whose value is unknown come last either way.
     """
     snapshot = context.snapshot
-    table = snapshot.threads if wanted.threads else snapshot.processes
+    table = snapshot.threads if query.threads else snapshot.processes
     count = len(table)
     held = _is_about_processes(snapshot.filter)
-    if not wanted.filter and not held and not wanted.tree and _idle_are_zero(wanted, context):
+    if not query.filter and not held and not query.tree and _idle_are_zero(query, context):
         active = min(snapshot.system.active, count)
-        head = _sorted(table, range(active), wanted, context)
+        head = _sorted(table, range(active), query, context)
         idle = range(active, count)
-        return Order(table, (idle, head) if wanted.reverse else (head, idle), text=snapshot.text)
-    rows = _filtered(table, wanted.filter, context) if wanted.filter else range(count)
+        return Order(table, (idle, head) if query.reverse else (head, idle), text=snapshot.text)
+    rows = _filtered(table, query.filter, context) if query.filter else range(count)
     if held:
         rows = _held(table, rows, context)
-    ordered = _sorted(table, rows, wanted, context)
-    if wanted.tree:
-        branches = _tree(table, ordered, wanted.ascii)
+    ordered = _sorted(table, rows, query, context)
+    if query.tree:
+        branches = _tree(table, ordered, context.ascii)
         return Order(table, (list(branches),), branches, snapshot.text)
     return Order(table, (ordered,), text=snapshot.text)
 
 
-def _idle_are_zero(wanted: Wanted, context: Context) -> bool:
-    off_cpu = wanted.sort.field == "offcpu_ns" or wanted.sort.field.startswith("wait_")
-    counts = wanted.sort.counter and not off_cpu
-    return counts and not context.snapshot.cumulative and not wanted.threads
+def _idle_are_zero(query: RowQuery, context: Context) -> bool:
+    off_cpu = query.sort.field == "offcpu_ns" or query.sort.field.startswith("wait_")
+    counts = query.sort.counter and not off_cpu
+    return counts and not context.snapshot.cumulative and not query.threads
 
 
 def name_at(table: Table, index: int, text: bytes, of_process: bool = False) -> bytes:
@@ -142,22 +148,22 @@ def name_at(table: Table, index: int, text: bytes, of_process: bool = False) -> 
     return bytes(table.data[start : start + 16]).split(b"\0", 1)[0]
 
 
-def _sorted(table: Table, rows: Sequence[int], wanted: Wanted, context: Context) -> Sequence[int]:
+def _sorted(table: Table, rows: Sequence[int], query: RowQuery, context: Context) -> Sequence[int]:
     by_tid = column_view(table, "tid")
     tids = {index: by_tid[index] for index in rows} if len(rows) < 64 else by_tid.tolist()
     ordered = sorted(rows, key=tids.__getitem__)
-    if wanted.sort.name == "pid":
-        return ordered if wanted.reverse else ordered[::-1]
+    if query.sort.name == "pid":
+        return ordered if query.reverse else ordered[::-1]
     unknown: list[int] = []
-    mask = wanted.sort.known_bit
+    mask = query.sort.known_bit
     if mask:
         known = column_view(table, "known")
         masks = known.tolist() if len(rows) >= 64 else known
         unknown = [index for index in ordered if not masks[index] & mask]
         if unknown:
             ordered = [index for index in ordered if masks[index] & mask]
-    values = _values(table, ordered, wanted.sort, context)
-    ordered.sort(key=values.__getitem__, reverse=not wanted.reverse)
+    values = _values(table, ordered, query.sort, context)
+    ordered.sort(key=values.__getitem__, reverse=not query.reverse)
     return ordered + unknown
 
 
@@ -183,7 +189,7 @@ def _growth(table: Table, rows: Sequence[int], context: Context) -> dict[int, fl
     return {index: leak.bytes_per_s if leak else 0.0 for index, leak in found}
 
 
-def _filtered(table: Table, keep: Filter, context: Context) -> list[int]:
+def _filtered(table: Table, keep: RowFilter, context: Context) -> list[int]:
     rows: list[int] = list(range(len(table)))
     if keep.pids:
         pids = column_view(table, "pid").tolist()

@@ -190,6 +190,14 @@ class _Heard(_Outlet):
         os.dup2(self._heard.nobody_fd, self._fd)
 
 
+def wants_color(choice: str) -> bool:
+    """auto, always or never, as `--color` says it."""
+    if choice != "auto":
+        return choice == "always"
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return os.isatty(1) and not plain
+
+
 def locale_is_utf8() -> bool:
     """What the user's terminal understands, by the locale this process was started with.
 

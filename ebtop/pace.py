@@ -10,8 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Optional
 
-from ebtop.viewstate import Pace
-
 BURST_EVENTS_PER_S = 1000.0
 LOAD_PER_CPU = 2.0
 COST_SHARE = 0.25
@@ -22,6 +20,17 @@ STEP = 1.25
 BURST = "many events"
 LOADED = "machine is loaded"
 COSTLY = "refresh is slow"
+
+
+@dataclass(frozen=True)
+class Pace:
+    """The refresh interval in force, the bounds it moves in, and why it is what it is."""
+
+    interval_s: float = 1.0
+    base_s: float = 1.0
+    min_s: float = 0.1
+    max_s: float = 10.0
+    reason: str = ""
 
 
 @dataclass(frozen=True)

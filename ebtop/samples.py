@@ -8,56 +8,50 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ebtop import privilege
 from ebtop.arguments import MOST_SIDE
-from ebtop.budget import SAMPLED, Budget
+from ebtop.chosen import row_filter
 from ebtop.cmdline import CommandLines
 from ebtop.fullness import Warner
-from ebtop.memorylimits import Limits
-from ebtop.memorywatch import MemoryWatch
 from ebtop.options import Options
-from ebtop.output import say
+from ebtop.output import locale_is_utf8, say, wants_color
 from ebtop.probes import DEFAULT
+from ebtop.refresh import Refresher
 from ebtop.sampling import run
 from ebtop.session import Session
 from ebtop.signals import Signals
-from ebtop.snapshot import Snapshot
+from ebtop.snapshot import Request, Snapshot
 from ebtop.sources import Source
 from ebtop.statedump import StateDump
-from ebtop.steering import Steering
-from ebtop.viewstate import ViewState
+
+if TYPE_CHECKING:
+    from ebtop.viewstate import ViewState
 
 _DEFAULT_SIZE = (120, 40)
 Emit = Callable[[Snapshot], str]
 
 
-def write_samples(source: Source, options: Options, state: ViewState, signals: Signals) -> None:
+def write_samples(source: Source, options: Options, signals: Signals) -> None:
     """Until there are enough of them, the reader has gone, or a signal says so."""
     lines = CommandLines()
     running = options.probes or DEFAULT
-    steering = Steering(source, Budget(options.budget_percent, SAMPLED), running, options.named)
-
-    memory = MemoryWatch(Limits().room)
-    warner = Warner(say)
-
-    state_dump = StateDump(options)
+    refresher = Refresher(source, options.budget_percent, running, options.named)
+    warner, state_dump = Warner(say), StateDump(options)
     signals.tell_state = state_dump.write
+    refresher.tell(state_dump.remember)
+    refresher.tell(lambda snapshot: warner.look(snapshot.tables))
+    request = Request(
+        threads=options.threads,
+        cumulative=options.cumulative,
+        functions=options.threads and options.command == "json",
+    )
 
     def refresh() -> Snapshot:
-        snapshot = steering.weigh(
-            source.refresh(
-                threads=options.threads,
-                cost=True,
-                cumulative=options.cumulative,
-                functions=options.threads and options.command == "json",
-                every=steering.every,
-            )
-        )
-        state_dump.remember(snapshot)
-        steering.run_probes()
-        warner.look(snapshot.tables)
-        return memory.watch(snapshot)
+        snapshot = refresher.refresh(request)
+        refresher.steering.run_probes()
+        return snapshot
 
     def drop_privileges() -> None:
         about = privilege.drop(isinstance(source, Session))
@@ -65,12 +59,14 @@ def write_samples(source: Source, options: Options, state: ViewState, signals: S
             say(about)
 
     iterations = 1 if options.command == "once" else options.iterations
-    emit = _EMITTERS[options.command](options, state, lines)
+    emit = _EMITTERS[options.command](options, lines)
     run(source, options.delay_s, iterations, refresh, emit, signals, drop_privileges)
 
 
-def _batch(options: Options, state: ViewState, lines: CommandLines) -> Emit:
+def _batch(options: Options, lines: CommandLines) -> Emit:
     from ebtop.batch import batch_text
+
+    state = _state(options)
 
     def emit(snapshot: Snapshot) -> str:
         lines.read(snapshot)
@@ -79,24 +75,29 @@ def _batch(options: Options, state: ViewState, lines: CommandLines) -> Emit:
     return emit
 
 
-def _json(options: Options, state: ViewState, lines: CommandLines) -> Emit:
+def _json(options: Options, lines: CommandLines) -> Emit:
     from ebtop.cgroups import CgroupPaths
+    from ebtop.columns import by_name
     from ebtop.jsonlines import sample_line
+    from ebtop.model import RowQuery
 
     cgroups = CgroupPaths()
+    query = RowQuery(
+        by_name(options.sort), options.ascending, row_filter(options), threads=options.threads
+    )
 
     def emit(snapshot: Snapshot) -> str:
         lines.read(snapshot)
-        return sample_line(snapshot, state, lines.lines, options.limit, cgroups)
+        return sample_line(snapshot, query, lines.lines, options.limit, cgroups)
 
     return emit
 
 
-def _once(options: Options, state: ViewState, lines: CommandLines) -> Emit:
+def _once(options: Options, lines: CommandLines) -> Emit:
     from ebtop.eventlog import EventLog
     from ebtop.views.frame import frame_text, render
 
-    log = EventLog()
+    state, log = _state(options), EventLog()
     width, height = options.size or _terminal_size()
 
     def emit(snapshot: Snapshot) -> str:
@@ -106,6 +107,12 @@ def _once(options: Options, state: ViewState, lines: CommandLines) -> Emit:
         return frame_text(frame)
 
     return emit
+
+
+def _state(options: Options) -> ViewState:
+    from ebtop.viewstate import initial_state
+
+    return initial_state(options, not locale_is_utf8(), wants_color(options.color))
 
 
 def _terminal_size() -> tuple[int, int]:
@@ -118,7 +125,7 @@ def _terminal_size() -> tuple[int, int]:
     return min(size.columns, MOST_SIDE), min(size.lines, MOST_SIDE)
 
 
-_EMITTERS: dict[str, Callable[[Options, ViewState, CommandLines], Emit]] = {
+_EMITTERS: dict[str, Callable[[Options, CommandLines], Emit]] = {
     "once": _once,
     "batch": _batch,
     "json": _json,

@@ -35,9 +35,9 @@ from ebtop.layout import (
     SYSCALL,
     SYSTEM,
     WAIT,
+    WINDOWS,
     Layout,
     Table,
-    enum_names,
 )
 from ebtop.netstat import ListenCounts
 from ebtop.probes import BLOCK, DEFAULT, MEM, NAMES, OPEN, SCHED, SIGNALS, TCP, VFS, Probe
@@ -57,8 +57,6 @@ from ebtop.snapshot import (
 )
 from ebtop.text import data_text, raw_bytes
 
-WINDOWS = enum_names("enum ebtop_window", "EBTOP_WINDOW_", "EBTOP_WINDOWS")
-"""What the table of system calls can cover."""
 _NAMES_NS = 5_000_000_000
 """New stacks get their names once in so long: the kernel's symbols take 50 ms to read."""
 

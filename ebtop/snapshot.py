@@ -8,9 +8,9 @@ world (comm, args) stay bytes here; `text.py` makes them displayable.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import NamedTuple, Optional
 
-from ebtop.layout import Table
+from ebtop.layout import WINDOWS, Table
 from ebtop.leaks import Leak, Point, Watch
 
 PressureLine = tuple[Optional[float], Optional[float]]
@@ -251,6 +251,17 @@ class Snapshot:
         if not self.cumulative or self.since_ns is None:
             return self.interval_s
         return (self.taken_ns - self.since_ns) / 1e9
+
+
+class Request(NamedTuple):
+    """What a refresh is to collect; where it differs, another snapshot cannot stand in."""
+
+    threads: bool = False
+    cumulative: bool = False
+    window: str = WINDOWS[0]
+    """What the table of system calls covers."""
+    functions: bool = False
+    """Of every task that sleeps, in which function of the kernel."""
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Optional
 
-from ebtop import viewstate
 from ebtop.budget import Budget, Look
+from ebtop.filters import RowFilter
 from ebtop.host import uid_of
 from ebtop.probes import STANDING, SYSCALL, rank
 from ebtop.snapshot import Filter, ProbeStatus, Snapshot, Spending
@@ -64,7 +64,7 @@ class Steering:
             self._looked_at = pid
             self._source.look_at(pid)
 
-    def set_filter(self, wanted: viewstate.Filter, now: Filter) -> None:
+    def set_filter(self, wanted: RowFilter, now: Filter) -> None:
         """What the kernel can tell of the wanted filter holds from the next event on."""
         self._source.set_filter(kernel_filter(wanted, now))
 
@@ -164,7 +164,7 @@ def _cost(
     return sum(known) * 100 / machine_ns if len(known) == len(parts) else None
 
 
-def kernel_filter(wanted: viewstate.Filter, now: Filter) -> Filter:
+def kernel_filter(wanted: RowFilter, now: Filter) -> Filter:
     """One pid and one user: the kernel side knows no more. The rest of `now` stays in force."""
     pid = min(wanted.pids) if len(wanted.pids) == 1 else 0
     uid = None if wanted.user is None else uid_of(wanted.user)

@@ -11,83 +11,19 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 
-from ebtop.errors import UsageError
-from ebtop.probes import PROBES
-
-Identity = tuple[int, int, int]
-"""(pid, start_ns, tid): a reused pid is somebody else."""
+from ebtop.chosen import row_filter
+from ebtop.columns import by_name
+from ebtop.filters import RowFilter
+from ebtop.layout import WINDOWS
+from ebtop.model import Identity, RowQuery
+from ebtop.options import Options
+from ebtop.pace import Pace
+from ebtop.probes import ON_DEMAND, PROBES
+from ebtop.snapshot import Request
 
 PROCESSES, SYSCALLS, CONNECTIONS, EVENTS, DISKS = (1, 2, 3, 4, 5)
-WINDOWS = ("interval", "ten_seconds", "reset")
-"""What the table of system calls can cover."""
 TO_THE_END = 1 << 30
 """A `move` that reaches the last row; negated, the first."""
-
-FILTER_HELP = "PID[,PID] user=NAME name=TEXT port=N thread=TEXT"
-
-
-@dataclass(frozen=True)
-class Filter:
-    """Which rows are shown; an empty one shows all. All that is given must hold."""
-
-    pids: frozenset[int] = frozenset()
-    user: str | None = None
-    comm: str | None = None
-    port: int | None = None
-    thread: str | None = None
-    """A part of a thread's own name, where rows are threads."""
-
-    def __bool__(self) -> bool:
-        return bool(self.pids) or any(
-            value is not None for value in (self.user, self.comm, self.port, self.thread)
-        )
-
-    @classmethod
-    def parse(cls, text: str) -> Filter:
-        """What was typed at the prompt: numbers are pids, plain words a part of the name."""
-        pids: frozenset[int] = frozenset()
-        words = []
-        given: dict[str, str] = {}
-        for word in text.split():
-            key, equals, value = word.partition("=")
-            if equals and key in ("pid", "user", "name", "comm", "port", "thread"):
-                given["name" if key == "comm" else key] = value
-            elif word.replace(",", "").isdecimal():
-                pids |= _numbers("pid", word)
-            else:
-                words.append(word)
-        if "pid" in given:
-            pids |= _numbers("pid", given["pid"])
-        port = min(_numbers("port", given["port"]), default=None) if "port" in given else None
-        comm = given.get("name") or " ".join(words) or None
-        return cls(pids, given.get("user") or None, comm, port, given.get("thread") or None)
-
-
-def port_of(search: str) -> int | None:
-    """The port that a search such as `port=443` is for."""
-    key, _, number = search.partition("=")
-    if key != "port" or not (number.isascii() and number.isdecimal()):
-        return None
-    return int(number) if int(number) <= 65535 else None
-
-
-def _numbers(what: str, text: str) -> frozenset[int]:
-    parts = [part for part in text.split(",") if part]
-    top = 65535 if what == "port" else 1 << 22
-    if not all(part.isdecimal() and part.isascii() and int(part) <= top for part in parts):
-        raise UsageError(f"{what}={text}: not a {what}; a filter is {FILTER_HELP}")
-    return frozenset(int(part) for part in parts)
-
-
-@dataclass(frozen=True)
-class Pace:
-    """The refresh interval in force, the bounds it moves in, and why it is what it is."""
-
-    interval_s: float = 1.0
-    base_s: float = 1.0
-    min_s: float = 0.1
-    max_s: float = 10.0
-    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,7 +34,7 @@ class ViewState:
     sort: str = "cpu"
     reverse: bool = False
     """Smallest first; without it every column sorts largest first."""
-    filter: Filter = field(default_factory=Filter)
+    filter: RowFilter = field(default_factory=RowFilter)
     search: str = ""
     paused: bool = False
     pace: Pace = field(default_factory=Pace)
@@ -156,6 +92,34 @@ class ViewState:
     ascii: bool = False
     color: bool = True
 
+    @property
+    def query(self) -> RowQuery:
+        """The rows that it shows."""
+        return RowQuery(by_name(self.sort), self.reverse, self.filter, self.tree, self.threads)
+
+    @property
+    def request(self) -> Request:
+        """What has to be collected for it."""
+        return Request(self.threads, self.cumulative, self.window)
+
     def with_(self, **changes: object) -> ViewState:
         """A copy with some fields changed."""
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
+
+
+def initial_state(options: Options, ascii: bool, color: bool) -> ViewState:
+    """What the user chose on the command line; `ascii` and `color` are the terminal's."""
+    delay = options.delay_s
+    wanted = options.probes or [probe.name for probe in PROBES if not probe.off_at_first]
+    return ViewState(
+        sort=options.sort,
+        reverse=options.ascending,
+        filter=row_filter(options),
+        pace=Pace(delay, delay, options.min_delay_s, options.max_delay_s),
+        cumulative=options.cumulative,
+        threads=options.threads,
+        tree=options.tree,
+        probes_off=frozenset(ON_DEMAND).difference(wanted),
+        ascii=options.ascii or ascii,
+        color=color,
+    )

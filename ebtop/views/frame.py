@@ -13,7 +13,8 @@ from typing import NamedTuple, Optional
 from ebtop.columns import Cmdlines, Context, by_name
 from ebtop.connectiontable import owners_of_port
 from ebtop.eventlog import EventLine, EventTotals
-from ebtop.model import Wanted, order_rows
+from ebtop.filters import port_of
+from ebtop.model import order_rows
 from ebtop.probes import MEMORY, ON_DEMAND, PORT, TIME, for_sights
 from ebtop.snapshot import Snapshot
 from ebtop.views.closer import closer_look
@@ -30,7 +31,7 @@ from ebtop.views.scroll import place
 from ebtop.views.status import footer, status_line
 from ebtop.views.syscalls import syscalls_panel
 from ebtop.views.table import heading, row_line, shown_columns
-from ebtop.viewstate import DISKS, EVENTS, PROCESSES, SYSCALLS, ViewState, port_of
+from ebtop.viewstate import DISKS, EVENTS, PROCESSES, SYSCALLS, ViewState
 
 MIN_WIDTH, MIN_HEIGHT = 40, 10
 _LEAST_TABLE = 8
@@ -164,10 +165,7 @@ def _table(
     context: Context, state: ViewState, width: int, height: int
 ) -> tuple[list[Line], ViewState, tuple[tuple[int, int], ...], Optional[int]]:
     """The lines of the process table, its heading first; and which line is selected."""
-    wanted = Wanted(
-        by_name(state.sort), state.reverse, state.filter, state.tree, state.threads, state.ascii
-    )
-    order = order_rows(wanted, context)
+    order = order_rows(state.query, context)
     port = port_of(state.search)
     owners = None if port is None else owners_of_port(context.snapshot.connections, port)
     state = place(order, state, height - 1, owners)

@@ -7,12 +7,13 @@ What a key does is `keys.py`'s; the footer only names the most useful ones.
 from __future__ import annotations
 
 from ebtop import units
+from ebtop.filters import FILTER_HELP, RowFilter
 from ebtop.layout import EXITED
 from ebtop.probes import STANDING
 from ebtop.snapshot import Snapshot
 from ebtop.text import cells, displayable, shifted
 from ebtop.views.line import Line, Span, Style
-from ebtop.viewstate import FILTER_HELP, Filter, ViewState
+from ebtop.viewstate import ViewState
 
 _PROMPTS = {
     "filter": f"Filter ({FILTER_HELP}): ",
@@ -76,7 +77,7 @@ def _modes(state: ViewState) -> Line:
     return (Span(" " + ", ".join(modes)),)
 
 
-def _filter(shown: Filter, snapshot: Snapshot, state: ViewState) -> Line:
+def _filter(shown: RowFilter, snapshot: Snapshot, state: ViewState) -> Line:
     """Which rows are shown."""
     if not shown:
         return ()

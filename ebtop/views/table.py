@@ -12,10 +12,11 @@ from itertools import groupby
 
 from ebtop.columns import SETS, Column, Context, Row, as_in, fitting
 from ebtop.layout import DISK_SLOW, EXITED
+from ebtop.model import Identity
 from ebtop.snapshot import Snapshot
 from ebtop.text import cells, cut, fit, shifted
 from ebtop.views.line import Line, Span, Style
-from ebtop.viewstate import Identity, ViewState
+from ebtop.viewstate import ViewState
 from ebtop.waitreasons import LETTERS, REASONS
 
 MARK_CELLS = 1

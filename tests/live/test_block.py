@@ -23,7 +23,6 @@ from ebtop.disktable import values
 from ebtop.jsonlines import sample_line
 from ebtop.session import Session
 from ebtop.snapshot import Snapshot
-from ebtop.viewstate import ViewState
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +207,7 @@ def test_sample_has_the_disks(here: Place) -> None:
     with Session(PROBES) as session:
         session.refresh()
         read_direct(here.path, 101, BLOCK)
-        sample = json.loads(sample_line(session.refresh(), ViewState()))
+        sample = json.loads(sample_line(session.refresh()))
     disk = next(row for row in sample["disks"] if row["name"] == os.fsdecode(here.disk))
     assert disk["reads"] > 80 and disk["read_bytes"] > 80 * BLOCK
     assert disk["latency_min_ns"] <= disk["latency_p50_ns"] <= disk["latency_p99_ns"]

@@ -15,11 +15,11 @@ from typing import Any
 from children import child
 
 from ebtop import jsonlines
+from ebtop.filters import RowFilter as Keep
 from ebtop.layout import EVENT_TYPES
+from ebtop.model import RowQuery
 from ebtop.session import Session
 from ebtop.snapshot import Filter, Snapshot
-from ebtop.viewstate import Filter as Keep
-from ebtop.viewstate import ViewState
 
 LAST_PID = Path("/proc/sys/kernel/ns_last_pid")
 PROBES = ("sched", "life", "tasks", "open", "tcp", "syscall")
@@ -79,8 +79,8 @@ def opens(times: int) -> Callable[[], None]:
 
 
 def shown(snapshot: Snapshot, pid: int) -> dict[str, Any]:
-    state = ViewState(filter=Keep(pids=frozenset((pid,))))
-    found: dict[str, Any] = json.loads(jsonlines.sample_line(snapshot, state))
+    query = RowQuery(filter=Keep(pids=frozenset((pid,))))
+    found: dict[str, Any] = json.loads(jsonlines.sample_line(snapshot, query))
     return found
 
 

@@ -98,7 +98,7 @@ def test_batch_has_as_many_lines_as_with_a_harmless_name(name: bytes) -> None:
 
 @pytest.mark.parametrize("name", NAMES, ids=repr)
 def test_json_is_one_ascii_line_that_keeps_the_name(name: bytes) -> None:
-    text = sample_line(_snapshot(name), ViewState(), {(101, 101 * 1_000_003): name})
+    text = sample_line(_snapshot(name), cmdlines={(101, 101 * 1_000_003): name})
     assert text.endswith("\n") and all(32 <= ord(char) < 127 for char in text[:-1])
     rows = {row["pid"]: row for row in json.loads(text)["processes"]}
     assert sorted(rows) == [100, 101, 102, 103]

@@ -13,11 +13,13 @@ import synthetic
 
 from ebtop import syscallnames
 from ebtop.eventlog import EventLog
+from ebtop.filters import RowFilter as Filter
+from ebtop.pace import Pace
 from ebtop.snapshot import Filter as KernelFilter
 from ebtop.snapshot import ProbeStatus, Snapshot
 from ebtop.views.frame import Frame, frame_text, render
 from ebtop.views.line import line_cells
-from ebtop.viewstate import TO_THE_END, Filter, Pace, ViewState
+from ebtop.viewstate import TO_THE_END, ViewState
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,12 @@ from synthetic import crowd
 
 from ebtop.actions import accept_prompt, apply, filter_text, type_key
 from ebtop.columns import SETS
+from ebtop.filters import RowFilter as Filter
 from ebtop.keys import Action
+from ebtop.layout import WINDOWS
+from ebtop.pace import Pace
 from ebtop.syscalltable import COLUMNS as SYSCALL_COLUMNS
-from ebtop.viewstate import EVENTS, SYSCALLS, WINDOWS, Filter, Pace, ViewState
+from ebtop.viewstate import EVENTS, SYSCALLS, ViewState
 
 SOMEBODY = (1, 1000003, 1)
 

@@ -23,14 +23,16 @@ from ebtop.connectiontable import (
     state_text,
 )
 from ebtop.eventlines import json_event, text_event
+from ebtop.filters import RowFilter as Filter
+from ebtop.filters import port_of
 from ebtop.jsonlines import sample_line
 from ebtop.layout import CONN_CLOSED, CONN_COUNTED, CONNECTION, EVENT, EVENT_TYPES, ffi
-from ebtop.viewstate import Filter, ViewState, port_of
+from ebtop.model import RowQuery
 
 
 def connections(text: str = "") -> list[dict[str, Any]]:
-    state = ViewState(filter=Filter.parse(text))
-    found: list[dict[str, Any]] = json.loads(sample_line(synthetic.talking(), state))["connections"]
+    query = RowQuery(filter=Filter.parse(text))
+    found: list[dict[str, Any]] = json.loads(sample_line(synthetic.talking(), query))["connections"]
     return found
 
 

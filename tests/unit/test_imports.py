@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[2] / "ebtop"
 MODULES = sorted(PACKAGE.rglob("*.py"))
 VIEWS = sorted((PACKAGE / "views").glob("*.py"))
-PURE_NAMES = "text columns model units viewstate eventlog batch jsonlines"
+PURE_NAMES = "text columns filters model probes units viewstate eventlog batch jsonlines"
 PURE = [PACKAGE / f"{name}.py" for name in PURE_NAMES.split()]
 
 OWNERS = {

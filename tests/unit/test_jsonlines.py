@@ -10,9 +10,12 @@ from typing import Any
 import synthetic
 
 from ebtop.batch import batch_text
+from ebtop.columns import by_name
+from ebtop.filters import RowFilter as Filter
 from ebtop.jsonlines import PROCESS_KEYS, sample_line
+from ebtop.model import RowQuery
 from ebtop.snapshot import Snapshot
-from ebtop.viewstate import Filter, ViewState
+from ebtop.viewstate import ViewState
 from ebtop.waitreasons import REASONS
 
 TOP_KEYS = [
@@ -32,8 +35,11 @@ SELF_KEYS = {"cpu_percent", "rss_bytes", "probe_ns", "probe_cpu_percent", "event
 PROBE_KEYS = {"name", "state", "hook", "reason", "runs", "run_ns"}
 
 
-def sample(snapshot: Snapshot, limit: int | None = None, **state: Any) -> dict[str, Any]:
-    line = sample_line(snapshot, ViewState(**state), synthetic.OFFICE_CMDLINES, limit)
+def sample(
+    snapshot: Snapshot, limit: int | None = None, sort: str = "cpu", **query: Any
+) -> dict[str, Any]:
+    asked = RowQuery(by_name(sort), **query)
+    line = sample_line(snapshot, asked, synthetic.OFFICE_CMDLINES, limit)
     assert line.endswith("\n") and line.count("\n") == 1 and line.isascii()
     found: dict[str, Any] = json.loads(line)
     return found

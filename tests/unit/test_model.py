@@ -11,15 +11,15 @@ import synthetic
 
 from ebtop.columns import COLUMNS, Context, by_name
 from ebtop.errors import UsageError
+from ebtop.filters import RowFilter as Filter
 from ebtop.layout import FOLLOWED, RAN, ROW
-from ebtop.model import Order, Wanted, order_rows
+from ebtop.model import Order, RowQuery, order_rows
 from ebtop.snapshot import Filter as KernelFilter
 from ebtop.snapshot import Snapshot
-from ebtop.viewstate import Filter
 
 
 def order(snapshot: Snapshot, sort: str = "cpu", **wanted: Any) -> Order:
-    return order_rows(Wanted(by_name(sort), **wanted), Context(snapshot))
+    return order_rows(RowQuery(by_name(sort), **wanted), Context(snapshot))
 
 
 def pids(snapshot: Snapshot, sort: str = "cpu", **wanted: Any) -> list[int]:
@@ -63,7 +63,7 @@ def test_no_row_is_unpacked_to_sort(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ROW, "unpack", lambda *_: pytest.fail("a row was unpacked"))
     crowd = synthetic.crowd(2000)
     for column in COLUMNS:
-        shown = order_rows(Wanted(column), Context(crowd))
+        shown = order_rows(RowQuery(column), Context(crowd))
         assert len(shown.window(1990, 100)) == 30
 
 
@@ -132,7 +132,7 @@ def test_a_deep_tree_needs_no_deep_stack() -> None:
 
 def test_the_row_of_no_process_is_nobodys_parent() -> None:
     rows = [synthetic.running(0, b"[writeback]", 0), synthetic.running(1, b"init", 3, ppid=0)]
-    order = order_rows(Wanted(by_name("cpu"), tree=True), Context(synthetic.snapshot(rows)))
+    order = order_rows(RowQuery(by_name("cpu"), tree=True), Context(synthetic.snapshot(rows)))
     assert set(order.branches.values()) == {""}
 
 
@@ -156,7 +156,7 @@ def _held(filter: KernelFilter, wanted: Filter = Filter()) -> list[int]:  # noqa
         synthetic.running(102, b"other", 3, uid=1000),
     ]
     snapshot = replace(synthetic.snapshot(rows), filter=filter)
-    order = order_rows(Wanted(by_name("pid"), True, wanted), Context(snapshot))
+    order = order_rows(RowQuery(by_name("pid"), True, wanted), Context(snapshot))
     return [order.table.row(index)["pid"] for index in order.window(0, 9)]
 
 

@@ -112,7 +112,7 @@ def test_what_is_shed_is_said_everywhere() -> None:
     assert (probes["syscall"].state, probes["vfs"].state) == ("off", "off")
     assert (probes["syscall"].reason or "").startswith("shed: cost 3.4% of 2% budget")
     assert (probes["vfs"].reason or "").endswith("; though --probes names it")
-    sample: dict[str, Any] = json.loads(sample_line(snapshot, ViewState()))
+    sample: dict[str, Any] = json.loads(sample_line(snapshot))
     assert sample["self"]["shed"] == ["syscall", "vfs"]
     assert sample["self"]["budget_percent"] == 2.0
     assert sample["self"]["machine_percent"] == round(0.2 + 0.05 + 0.051, 3)
@@ -140,7 +140,7 @@ def test_what_is_left_when_nothing_helps_is_said() -> None:
     snapshot = weigh(steering, {}, 5)
     assert source.asked == []
     assert "over, what is left stays" in frame_text(render(snapshot, ViewState(), 200, 40))
-    assert json.loads(sample_line(snapshot, ViewState()))["self"]["over_budget"] is True
+    assert json.loads(sample_line(snapshot))["self"]["over_budget"] is True
 
 
 def test_it_comes_back_and_only_what_is_wanted_by_then() -> None:

@@ -8,7 +8,8 @@ import os
 import pytest
 import synthetic
 
-from ebtop import syscallnames, viewstate
+from ebtop import syscallnames
+from ebtop.filters import RowFilter
 from ebtop.snapshot import Filter
 from ebtop.steering import Steering, kernel_filter
 from ebtop.syscalltable import (
@@ -106,12 +107,12 @@ def test_probes_are_switched_only_when_that_changes() -> None:
 ])  # fmt: skip
 def test_the_kernel_is_told_one_pid_and_one_user(text: str, wanted: Filter) -> None:
     source = Asked()
-    Steering(source).set_filter(viewstate.Filter.parse(text), Filter())  # type: ignore[arg-type]
+    Steering(source).set_filter(RowFilter.parse(text), Filter())  # type: ignore[arg-type]
     assert source.said == [wanted]
 
 
 def test_what_f_does_not_say_stays_in_force() -> None:
     now = Filter(pid=os.getpid(), descendants=True, min_latency_ns=1000)
-    same = kernel_filter(viewstate.Filter.parse(str(os.getpid())), now)
+    same = kernel_filter(RowFilter.parse(str(os.getpid())), now)
     assert same == now
-    assert kernel_filter(viewstate.Filter.parse("1"), now) == Filter(pid=1, min_latency_ns=1000)
+    assert kernel_filter(RowFilter.parse("1"), now) == Filter(pid=1, min_latency_ns=1000)

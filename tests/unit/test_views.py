@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from ebtop.batch import batch_text
 from ebtop.eventlog import KEPT_LINES, EventLine, EventLog, EventTotals
+from ebtop.filters import RowFilter as Filter
 from ebtop.jsonlines import sample_line
 from ebtop.layout import (
     CONN_CLOSED,
@@ -28,12 +29,13 @@ from ebtop.layout import (
     SYSCALL,
     Table,
 )
+from ebtop.model import Identity, RowQuery
 from ebtop.probes import STACKS
 from ebtop.snapshot import Snapshot
 from ebtop.views.frame import Frame, frame_text, render
 from ebtop.views.line import Span, Style, fit_line, line_cells, line_text
 from ebtop.views.losses import CAUSES, advice, lost_text
-from ebtop.viewstate import EVENTS, TO_THE_END, Filter, Identity, ViewState
+from ebtop.viewstate import EVENTS, TO_THE_END, ViewState
 
 CROWD = synthetic.crowd(300, awake=5)
 
@@ -263,7 +265,7 @@ def test_rows_of_any_bits_can_be_shown(data: bytes, active: int) -> None:
         assert all(line_cells(spans) == 80 for spans in shown.lines)
         assert all(line_text(spans).isprintable() for spans in shown.lines)
         assert batch_text(snapshot, ViewState(**changes))  # type: ignore[arg-type]
-    assert len(json.loads(sample_line(snapshot, ViewState(threads=True)))["processes"]) == 3
+    assert len(json.loads(sample_line(snapshot, RowQuery(threads=True)))["processes"]) == 3
 
 
 @settings(max_examples=100, deadline=None)

@@ -9,7 +9,7 @@ import synthetic
 from ebtop import waitreasons
 from ebtop.columns import BY_NAME, Context, wait_bar, wait_shares
 from ebtop.layout import KNOWN_BIT, ffi
-from ebtop.model import Wanted, order_rows
+from ebtop.model import RowQuery, order_rows
 from ebtop.syscallnames import number_of
 from ebtop.views.line import Style, line_text
 from ebtop.views.table import wait_spans
@@ -76,7 +76,7 @@ def test_shares_are_of_the_time_that_threads_lived() -> None:
 def test_sleeping_processes_are_sorted_by_their_waits_too() -> None:
     office = synthetic.office()
     context = Context(office)
-    ordered = order_rows(Wanted(BY_NAME["wsleep"]), context)
+    ordered = order_rows(RowQuery(BY_NAME["wsleep"]), context)
     rows = [ordered.table.row(index) for index in ordered.window(0, len(ordered))]
     waits = [row["wait_sleep_ns"] for row in rows if wait_shares(row) is not None]
     assert waits == sorted(waits, reverse=True)

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns the filter of rows: which processes, threads and connections are shown, and how it is typed.
+
+What the kernel side leaves out is snapshot.py's Filter; a row passes both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ebtop.errors import UsageError
+
+FILTER_HELP = "PID[,PID] user=NAME name=TEXT port=N thread=TEXT"
+
+
+@dataclass(frozen=True)
+class RowFilter:
+    """Which rows are shown; an empty one shows all. All that is given must hold."""
+
+    pids: frozenset[int] = frozenset()
+    user: str | None = None
+    comm: str | None = None
+    port: int | None = None
+    thread: str | None = None
+    """A part of a thread's own name, where rows are threads."""
+
+    def __bool__(self) -> bool:
+        return bool(self.pids) or any(
+            value is not None for value in (self.user, self.comm, self.port, self.thread)
+        )
+
+    @classmethod
+    def parse(cls, text: str) -> RowFilter:
+        """What was typed at the prompt: numbers are pids, plain words a part of the name."""
+        pids: frozenset[int] = frozenset()
+        words = []
+        given: dict[str, str] = {}
+        for word in text.split():
+            key, equals, value = word.partition("=")
+            if equals and key in ("pid", "user", "name", "comm", "port", "thread"):
+                given["name" if key == "comm" else key] = value
+            elif word.replace(",", "").isdecimal():
+                pids |= _numbers("pid", word)
+            else:
+                words.append(word)
+        if "pid" in given:
+            pids |= _numbers("pid", given["pid"])
+        port = min(_numbers("port", given["port"]), default=None) if "port" in given else None
+        comm = given.get("name") or " ".join(words) or None
+        return cls(pids, given.get("user") or None, comm, port, given.get("thread") or None)
+
+
+def port_of(search: str) -> int | None:
+    """The port that a search such as `port=443` is for."""
+    key, _, number = search.partition("=")
+    if key != "port" or not (number.isascii() and number.isdecimal()):
+        return None
+    return int(number) if int(number) <= 65535 else None
+
+
+def _numbers(what: str, text: str) -> frozenset[int]:
+    parts = [part for part in text.split(",") if part]
+    top = 65535 if what == "port" else 1 << 22
+    if not all(part.isdecimal() and part.isascii() and int(part) <= top for part in parts):
+        raise UsageError(f"{what}={text}: not a {what}; a filter is {FILTER_HELP}")
+    return frozenset(int(part) for part in parts)
