@@ -12,8 +12,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Optional
 
 from ebtop import __version__
+from ebtop.commandline import parse
 from ebtop.errors import EXIT_FAILED, EXIT_IMPOSSIBLE, EbtopError, Unsupported, UsageError
-from ebtop.options import Options, parse
+from ebtop.options import Options
 from ebtop.output import OutputClosed, fill_standard_fds, locale_is_utf8, say
 from ebtop.probes import ALWAYS, BY_NAME, DEFAULT, STREAMS
 
@@ -67,7 +68,7 @@ def _is_elevated() -> bool:
         return bool(dict(zip(words[::2], words[1::2]))[_AT_SECURE])
     except (OSError, TypeError, KeyError):
         # as in a process with capabilities of its file; the extension is in nobody's way then
-        from ebtop.session import is_elevated
+        from ebtop.native import is_elevated
 
         return is_elevated()
 

@@ -171,7 +171,7 @@ def _executor(strings: list[bytes]) -> Callable[[bytes, list[bytes]], object]:
     if as_strings(variables) == strings:
         return lambda path, words: os.execve(path, words, variables)
     # Python takes no two of a name, and none without; it costs memory, and so is not the usual way
-    from ebtop.session import execute
+    from ebtop.native import execute
 
     return lambda path, words: execute(path, words, strings)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns the errors that end a command, each with the exit status it means.
+"""Owns the errors that end a command, each with the exit status it means, and the names of levels.
 
 Anything else that is raised is a bug. Failures of a single probe are data, not errors.
 """
@@ -9,6 +9,8 @@ from __future__ import annotations
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_IMPOSSIBLE = 77
+LOG_LEVELS = ("error", "warning", "info", "debug")
+"""From the gravest on."""
 
 
 class EbtopError(Exception):

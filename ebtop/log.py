@@ -16,8 +16,7 @@ from collections.abc import Mapping
 from typing import Any, Optional
 
 from ebtop import output, privilege
-from ebtop.errors import EbtopError
-from ebtop.options import LOG_LEVELS
+from ebtop.errors import LOG_LEVELS, EbtopError
 from ebtop.runfiles import open_for
 from ebtop.text import displayable
 

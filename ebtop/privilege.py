@@ -160,7 +160,7 @@ def before_fork() -> Optional[User]:
 
 def become(user: User) -> None:
     """Becomes that user, with no capability at all. Raises EbtopError when that fails."""
-    from ebtop.session import drop_privileges
+    from ebtop.native import drop_privileges
 
     drop_privileges(0, *user)
 
@@ -188,7 +188,7 @@ def become_reader() -> None:
 
 def _give_up(keep: frozenset[str]) -> Optional[str]:
     """All privileges but these; why it had to stay root, if so."""
-    from ebtop.session import drop_privileges
+    from ebtop.native import drop_privileges
 
     capabilities = sum(map(bit, keep))
     user, why = None, None

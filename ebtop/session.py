@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns the boundary: the only module that calls the compiled collector, and the BPF source.
+"""Owns the BPF source: the only module that calls the compiled collector.
 
 One call a refresh; tables are copied to bytes at once, but the largest, whose memory changes hands.
 No other cdata leaves this file. It turns error codes into exceptions, and knows nothing of how a
@@ -11,13 +11,13 @@ from __future__ import annotations
 import errno
 import time
 from dataclasses import replace
-from typing import Any, Iterable, NoReturn, Optional
+from typing import Any, Iterable, Optional
 
 from ebtop import host, syscallnames, waitreasons
 from ebtop._core import ffi, lib
 from ebtop.cpustat import CpuStat
 from ebtop.diskstats import DiskStats, joined
-from ebtop.errors import EbtopError, PermissionDenied, Unsupported, UsageError
+from ebtop.errors import EbtopError, Unsupported, UsageError
 from ebtop.layout import (
     CONNECTION,
     DISK,
@@ -39,6 +39,7 @@ from ebtop.layout import (
     Layout,
     Table,
 )
+from ebtop.native import check
 from ebtop.netstat import ListenCounts
 from ebtop.probes import BLOCK, DEFAULT, MEM, NAMES, OPEN, SCHED, SIGNALS, TCP, VFS, Probe
 from ebtop.probes import SYSCALL as SYSCALL_PROBE
@@ -59,20 +60,6 @@ from ebtop.text import data_text, raw_bytes
 
 _NAMES_NS = 5_000_000_000
 """New stacks get their names once in so long: the kernel's symbols take 50 ms to read."""
-
-
-def _check(code: int, error: Any) -> None:
-    """Raises what a negative errno of the collector means; the only place that does."""
-    if code >= 0:
-        return
-    where = ffi.string(error.where).decode("ascii", "replace")
-    what = ffi.string(error.what).decode("utf-8", "replace")
-    message = f"{where}: {what}" if where else what
-    if -code in (errno.EPERM, errno.EACCES):
-        raise PermissionDenied(message)
-    if -code in (errno.EOPNOTSUPP, errno.ENOENT, errno.ESRCH, errno.ENOSYS):
-        raise Unsupported(message)
-    raise EbtopError(message)
 
 
 def _probe_bits(names: Optional[Iterable[str]]) -> int:
@@ -161,7 +148,7 @@ class Session:
         settings.wait_functions = functions
         handle = lib.ebtop_open(settings, error)
         if handle == ffi.NULL:
-            _check(error.code or -errno.EIO, error)
+            check(error.code or -errno.EIO, error)
         self._handle = ffi.gc(handle, lib.ebtop_close)
         self._error = error
         self._ret = ffi.new("struct ebtop_snapshot *")
@@ -193,7 +180,7 @@ class Session:
     def poll(self) -> int:
         """Drains events without blocking; the number of them."""
         count = lib.ebtop_poll(self._handle)
-        _check(count, self._error)
+        check(count, self._error)
         return int(count)
 
     def switch(self, probes: Iterable[str]) -> None:
@@ -229,7 +216,7 @@ class Session:
 
     def stream(self) -> Stream:
         """Drains events and hands them out, without ending the interval."""
-        _check(lib.ebtop_stream(self._handle, self._ret, self._error), self._error)
+        check(lib.ebtop_stream(self._handle, self._ret, self._error), self._error)
         system = _table(SYSTEM, self._ret.system).row(0)
         return Stream(
             events=_table(EVENT, self._ret.events),
@@ -277,7 +264,7 @@ class Session:
             | (every.bit_length() - 1) << lib.EBTOP_EVERY_SHIFT
             | WINDOWS.index(window) << lib.EBTOP_WINDOW_SHIFT
         )
-        _check(lib.ebtop_refresh(self._handle, flags, self._ret, self._error), self._error)
+        check(lib.ebtop_refresh(self._handle, flags, self._ret, self._error), self._error)
         if self._since_ns is None:
             self._since_ns = self._ret.taken_ns
         snapshot = self._snapshot(self._ret, cumulative, reset)
@@ -407,46 +394,6 @@ class PlainLines:
         return count, bytes(ffi.buffer(self._lines.out, self._lines.used))
 
 
-def is_elevated() -> bool:
-    """Whether exec gave this process privileges that its caller does not have, or may have."""
-    return bool(lib.ebtop_is_elevated())
-
-
-def execute(path: bytes, words: list[bytes], environment: list[bytes]) -> None:
-    """As os.execve, but with whatever strings the environment has. Raises OSError."""
-    kept = [[ffi.new("char[]", text) for text in texts] for texts in (words, environment)]
-    arrays = [ffi.new("char *[]", [*texts, ffi.NULL]) for texts in kept]
-    code = -lib.ebtop_execute(path, *arrays)
-    raise OSError(code, errno.errorcode.get(code, ""))
-
-
-def drop_privileges(capabilities: int, uid: Optional[int], gid: int) -> None:
-    """Keeps these capabilities at most; with a uid becomes that user. There is no way back.
-
-    Raises EbtopError when any of it fails: the process must end then.
-    """
-    error = ffi.new("struct ebtop_error *")
-    user = lib.EBTOP_ANY_UID if uid is None else uid
-    keep = ffi.new("struct ebtop_privileges *", (capabilities, user, gid))
-    _check(lib.ebtop_drop_privileges(keep, error), error)
-
-
-def stand_by(command: int, watcher: int, go: int, asks: int, answers: int) -> NoReturn:
-    """This process gives back all memory, and lives on as the command's parent until both end."""
-    lib.ebtop_stand_by(ffi.new("struct ebtop_standby *", (command, watcher, go, asks, answers)))
-    raise AssertionError("it came back")
-
-
-ENDED_BYTES: int = ffi.sizeof("struct ebtop_ended")
-
-
-def ended(data: bytes) -> tuple[int, dict[str, int]]:
-    """The status of a command's end, and what it used, as `stand_by` says it."""
-    row = ffi.from_buffer("struct ebtop_ended *", data)
-    names = [name for name, _ in ffi.typeof("struct ebtop_ended").fields]
-    return row.status, {name: getattr(row, name) for name in names}
-
-
 def variants(probe: str) -> list[tuple[str, ...]]:
     """The programs of each variant of a probe, best first: what is tried in turn."""
     text = ffi.new("char[200]")
@@ -503,7 +450,7 @@ def filter_other(pid: int, filter: Optional[Filter]) -> int:
     error = ffi.new("struct ebtop_error *")
     config = ffi.NULL if filter is None else ffi.new("struct ebtop_config *", _config(filter))
     accepted = ffi.new("__u32 *")
-    _check(lib.ebtop_filter_other(pid, config, accepted, error), error)
+    check(lib.ebtop_filter_other(pid, config, accepted, error), error)
     return int(accepted[0])
 
 

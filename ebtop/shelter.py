@@ -58,7 +58,7 @@ def limit() -> Optional[Limit]:
 def stand_by(command: Command, user: Optional[privilege.User]) -> None:
     """Comes back in the process that watches. This one becomes what it has to be, and ends with
     the command."""
-    from ebtop import session
+    from ebtop import native
 
     asked, asks = os.pipe()
     answered, answers = os.pipe()
@@ -73,7 +73,7 @@ def stand_by(command: Command, user: Optional[privilege.User]) -> None:
         os.close(answered)
         if user is not None:
             privilege.become(user)
-        session.stand_by(command.pid, watcher, command.go, asked, answers)
+        native.stand_by(command.pid, watcher, command.go, asked, answers)
     os.close(asked)
     os.close(answers)
     _first_to_go()
@@ -97,7 +97,7 @@ class _Standby:
         return bool(self._poll.poll(0))
 
     def wait(self) -> tuple[int, Any]:
-        from ebtop.session import ENDED_BYTES, ended
+        from ebtop.native import ENDED_BYTES, ended
 
         os.write(self._asks, b"?")
         data = b""

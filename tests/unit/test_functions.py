@@ -6,10 +6,11 @@ from __future__ import annotations
 import pytest
 
 from ebtop import functions, kallsyms
+from ebtop.commandline import parse
 from ebtop.errors import UsageError
 from ebtop.functions import choose, refusal
 from ebtop.kallsyms import Symbols
-from ebtop.options import Options, parse
+from ebtop.options import Options
 from ebtop.prototype import Hook, Param, Prototype
 from ebtop.snapshot import ProbeStatus
 

@@ -16,7 +16,7 @@ PURE_NAMES = "text columns filters model probes units viewstate eventlog batch j
 PURE = [PACKAGE / f"{name}.py" for name in PURE_NAMES.split()]
 
 OWNERS = {
-    "ebtop._core": {"session.py", "layout.py"},
+    "ebtop._core": {"session.py", "layout.py", "native.py"},
     "_curses": set[str](),
     "curses": {"screen.py"},
 }
@@ -30,8 +30,8 @@ NO_VIEW = {
 }  # fmt: skip
 OWN_WORDS = {
     # text that ebtop's own C wrote, and names of keys and capabilities: nobody outside chose it
-    "session.py": {"ffi.string(error.where)", "ffi.string(error.what)", "ffi.string(text)",
-                   "row['reason']", "row['name']", "row['hook']"},
+    "native.py": {"ffi.string(error.where)", "ffi.string(error.what)"},
+    "session.py": {"ffi.string(text)", "row['reason']", "row['name']", "row['hook']"},
     "screen.py": {"curses.keyname(code)"},
     "keeper.py": {"entered[-1]"},
 }  # fmt: skip

@@ -15,8 +15,9 @@ import pytest
 import synthetic
 
 from ebtop import log, output
-from ebtop.errors import EbtopError
-from ebtop.options import LOG_LEVELS, Options, parse
+from ebtop.commandline import parse
+from ebtop.errors import LOG_LEVELS, EbtopError
+from ebtop.options import Options
 from ebtop.signals import Signals
 from ebtop.statedump import StateDump
 

@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ebtop import cli, options, runoptions, subcommands
+from ebtop import cli, commandline, runoptions, subcommands
 from ebtop.arguments import MOST_SIDE
+from ebtop.commandline import parse
 from ebtop.errors import UsageError
-from ebtop.options import COMMANDS, Options, Parser, parse
+from ebtop.options import COMMANDS, Options, Parser
 from ebtop.session import ffi
 
 NASTY = (
@@ -43,7 +44,7 @@ OFTEN = settings(max_examples=20, deadline=2000)
 
 
 def parsers() -> Iterator[tuple[str, argparse.ArgumentParser]]:
-    yield "", options._parser()
+    yield "", commandline._parser()
     for command, (describe, _) in subcommands._COMMANDS.items():
         parser = Parser(prog=command)
         describe(parser)

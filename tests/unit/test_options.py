@@ -7,8 +7,9 @@ import random
 
 import pytest
 
+from ebtop.commandline import NOT_YET, parse
 from ebtop.errors import UsageError
-from ebtop.options import NOT_YET, Options, parse
+from ebtop.options import Options
 
 
 def test_nothing_said_is_the_dashboard():

@@ -13,8 +13,9 @@ import synthetic
 
 from ebtop import probes
 from ebtop.columns import COLUMNS
+from ebtop.commandline import parse
 from ebtop.layout import enum_names
-from ebtop.options import COMMANDS, parse
+from ebtop.options import COMMANDS
 from ebtop.probes import BY_NAME, NAMES, PROBES, Probe
 from ebtop.snapshot import ProbeStatus, Spending
 from ebtop.subcommands import SLOW_KINDS

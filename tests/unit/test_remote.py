@@ -8,8 +8,9 @@ import os
 import pytest
 
 from ebtop import remote, settable, subcommands
+from ebtop.commandline import parse
 from ebtop.errors import EbtopError, PermissionDenied, Unsupported, UsageError
-from ebtop.options import COMMANDS, parse
+from ebtop.options import COMMANDS
 from ebtop.snapshot import Filter
 
 

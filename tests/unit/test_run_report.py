@@ -10,10 +10,10 @@ import pytest
 import synthetic
 
 from ebtop.command import find, status_of
+from ebtop.commandline import parse
 from ebtop.errors import EbtopError, UsageError
 from ebtop.kintree import KinTree
 from ebtop.layout import CONNECTION, FOLLOWED, KNOWN_BIT, Table
-from ebtop.options import parse
 from ebtop.runcost import RunCost
 from ebtop.rundiff import as_json, as_text, changes, differences
 from ebtop.rundiff import run as diff

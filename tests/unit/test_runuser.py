@@ -11,8 +11,8 @@ from typing import Optional
 import pytest
 
 from ebtop import runuser
+from ebtop.commandline import parse
 from ebtop.errors import PermissionDenied
-from ebtop.options import parse
 from ebtop.privilege import User
 
 UID, GID = 1000, 1001

@@ -11,8 +11,8 @@ import synthetic
 
 from ebtop import streamlines
 from ebtop.chosen import kernel_filter
+from ebtop.commandline import parse
 from ebtop.layout import LOSSES
-from ebtop.options import parse
 from ebtop.snapshot import Stream
 from ebtop.streamlines import Lines, Loss
 

@@ -10,9 +10,9 @@ from dataclasses import replace
 import pytest
 import synthetic
 
+from ebtop.commandline import parse
 from ebtop.errors import UsageError
 from ebtop.layout import SYSCALL, Table
-from ebtop.options import parse
 from ebtop.syscallnames import number_of
 from ebtop.syscallreport import json_report, text_report
 
