@@ -12,7 +12,8 @@ ifeq ($(V),0)
 QUIET := -q
 endif
 
-SOURCES := $(wildcard bpf/*.[ch] csrc/*.[ch] csrc/elf/*.[ch] csrc/*.py vendor/libbpf/PIN vendor/libbpf/fetch.py)
+CODE := $(wildcard bpf/*.[ch] csrc/*.[ch] csrc/elf/*.[ch] csrc/probes/*.[ch])
+SOURCES := $(CODE) $(wildcard csrc/*.py vendor/libbpf/PIN vendor/libbpf/fetch.py)
 PACKAGING := setup.py pyproject.toml ebtop/launcher.sh
 TOOLS := clang llvm-strip bpftool cc make
 PACKAGES := clang llvm bpftool gcc libc6-dev make python3-venv python3-dev
@@ -127,12 +128,12 @@ lint: build $(VENV)/.lint ## ruff, mypy, clang-format: only complains
 	$(VENV)/bin/ruff check $(LINT)
 	$(VENV)/bin/ruff format --check $(LINT)
 	$(VENV)/bin/mypy
-	if command -v clang-format >/dev/null; then clang-format -n -Werror bpf/*.[ch] csrc/*.[ch] csrc/elf/*.[ch]; fi
+	if command -v clang-format >/dev/null; then clang-format -n -Werror $(CODE); fi
 
 fmt: $(VENV)/.lint ## put everything into form
 	$(VENV)/bin/ruff check --fix $(LINT)
 	$(VENV)/bin/ruff format $(LINT)
-	if command -v clang-format >/dev/null; then clang-format -i bpf/*.[ch] csrc/*.[ch] csrc/elf/*.[ch]; fi
+	if command -v clang-format >/dev/null; then clang-format -i $(CODE); fi
 
 abi: build $(VENV)/.test ## check that kernel, C and Python agree on every layout
 	$(RUN) -m pytest -q tests/unit/test_abi.py

@@ -118,6 +118,26 @@ void accounts_touch_thread(struct accounts *accounts, struct thread *thread)
 	thread->process->asleep[thread->wait]--;
 }
 
+void accounts_forget_sources(struct accounts *accounts)
+{
+	accounts->have_sched = accounts->have_life = accounts->have_tasks = 0;
+	accounts->syscalls = NULL;
+	accounts->disks = NULL;
+	accounts->connections = NULL;
+	accounts->memory = NULL;
+	accounts->files = NULL;
+	accounts->reader_count = 0;
+}
+
+void accounts_read_beside(struct accounts *accounts, slot_reader reader)
+{
+	for (int i = 0; i < accounts->reader_count; i++)
+		if (accounts->readers[i] == reader)
+			return;
+	if (accounts->reader_count < READERS_MAX)
+		accounts->readers[accounts->reader_count++] = reader;
+}
+
 static void free_process(struct accounts *accounts, struct process *process)
 {
 	while (process->threads)
@@ -288,6 +308,4 @@ void accounts_reset(struct accounts *accounts)
 		for (struct thread *thread = process->threads; thread; thread = thread->next)
 			reset_sums(thread->sums);
 	}
-	if (accounts->disks)
-		disks_reset(accounts->disks);
 }

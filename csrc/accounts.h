@@ -208,6 +208,14 @@ struct unexplained { /* its stack was new when its task was read */
 	__u32 evidence;
 };
 
+struct accounts;
+
+/* Reads what lies beside the slot of a thread, up to now; `oncpu_ns` is the slot's own, up to now. */
+typedef void (*slot_reader)(struct accounts *accounts, struct thread *thread, __u32 index,
+			    const struct ebtop_slot *slot, __u64 oncpu_ns);
+
+#define READERS_MAX 8
+
 struct accounts {
 	struct hash threads, processes;
 	struct slots *slots;
@@ -238,10 +246,16 @@ struct accounts {
 	int new_stacks; /* some that tasks sleep in have to be heard of yet */
 	__u64 lost_memory;
 	int have_sched, have_life, have_tasks;
+	slot_reader readers[READERS_MAX]; /* called with each slot that changed */
+	int reader_count;
 };
 
 int accounts_open(struct accounts *accounts, struct slots *slots);
 void accounts_close(struct accounts *accounts);
+/* Nothing is counted, until a probe says that it is. */
+void accounts_forget_sources(struct accounts *accounts);
+/* Once each, however many probes count there. */
+void accounts_read_beside(struct accounts *accounts, slot_reader reader);
 
 /* What happened; slots may come at any time, tasks only between begin and settle. */
 void accounts_slot(struct accounts *accounts, __u32 index, const struct ebtop_slot *slot);
@@ -260,18 +274,16 @@ int accounts_follows(const struct accounts *accounts, const struct process *proc
 int accounts_passes(const struct accounts *accounts, const struct process *process);
 /* Marks those that descend from the filter's process already; the others inherit the mark. */
 void accounts_follow(struct accounts *accounts);
-/* What a thread's system calls came to, from beside its slot. */
+/* Readers: what a thread's system calls came to, what it did with files, what it sent and received, what
+ * it mapped and unmapped. */
 void accounts_syscalls(struct accounts *accounts, struct thread *thread, __u32 index,
 		       const struct ebtop_slot *slot, __u64 oncpu_ns);
-/* What a thread did with files, likewise. */
 void accounts_files(struct accounts *accounts, struct thread *thread, __u32 index,
-		    const struct ebtop_slot *slot);
-/* What a thread sent and received, likewise. */
+		    const struct ebtop_slot *slot, __u64 oncpu_ns);
 void accounts_net(struct accounts *accounts, struct thread *thread, __u32 index,
-		  const struct ebtop_slot *slot);
-/* What a thread mapped and unmapped, likewise. */
+		  const struct ebtop_slot *slot, __u64 oncpu_ns);
 void accounts_memory(struct accounts *accounts, struct thread *thread, __u32 index,
-		     const struct ebtop_slot *slot);
+		     const struct ebtop_slot *slot, __u64 oncpu_ns);
 /* The sizes of a process's allocations; whether there were any. */
 int accounts_pack_sizes(const struct accounts *accounts, const struct process *process,
 			int cumulative, struct ebtop_sizes_row *row);

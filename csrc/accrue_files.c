@@ -22,12 +22,13 @@ static struct thread_files *last_files(struct accounts *accounts, struct thread 
 }
 
 void accounts_files(struct accounts *accounts, struct thread *thread, __u32 index,
-		    const struct ebtop_slot *slot)
+		    const struct ebtop_slot *slot, __u64 oncpu_ns)
 {
 	static __u64 page;
 	struct ebtop_file_slot now, *last;
 	struct thread_files *files;
 
+	(void)oncpu_ns;
 	if (!page)
 		page = (__u64)sysconf(_SC_PAGESIZE);
 	if (beside_read(&accounts->files->slots, index, &now) || now.start_ns != slot->start_ns)

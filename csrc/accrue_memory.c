@@ -54,11 +54,12 @@ static void take_sizes(struct accounts *accounts, struct process *process,
 }
 
 void accounts_memory(struct accounts *accounts, struct thread *thread, __u32 index,
-		     const struct ebtop_slot *slot)
+		     const struct ebtop_slot *slot, __u64 oncpu_ns)
 {
 	struct ebtop_mem_slot now, *last;
 	struct thread_memory *memory;
 
+	(void)oncpu_ns;
 	if (beside_read(&accounts->memory->slots, index, &now) || now.start_ns != slot->start_ns)
 		return;
 	memory = last_memory(accounts, thread);

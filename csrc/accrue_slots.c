@@ -145,14 +145,8 @@ static void take_slot(struct accounts *accounts, struct thread *thread, __u32 in
 	add(thread, EBTOP_VOLUNTARY_SWITCHES, voluntary - (voluntary && is_beyond_rusage(slot)));
 	add(thread, EBTOP_INVOLUNTARY_SWITCHES, involuntary);
 	add(thread, EBTOP_MIGRATIONS, grown_low(slot->migrations, thread->migrations));
-	if (accounts->syscalls)
-		accounts_syscalls(accounts, thread, index, slot, at.oncpu_ns);
-	if (accounts->files)
-		accounts_files(accounts, thread, index, slot);
-	if (accounts->connections)
-		accounts_net(accounts, thread, index, slot);
-	if (accounts->memory)
-		accounts_memory(accounts, thread, index, slot);
+	for (int i = 0; i < accounts->reader_count; i++)
+		accounts->readers[i](accounts, thread, index, slot, at.oncpu_ns);
 	set_last(thread, slot, not_behind(at, thread));
 	thread->user_ticks_ns = slot->user_ticks_ns;
 	thread->kernel_ticks_ns = slot->kernel_ticks_ns;

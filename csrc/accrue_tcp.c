@@ -23,12 +23,13 @@ static struct thread_net *last_net(struct accounts *accounts, struct thread *thr
 }
 
 void accounts_net(struct accounts *accounts, struct thread *thread, __u32 index,
-		  const struct ebtop_slot *slot)
+		  const struct ebtop_slot *slot, __u64 oncpu_ns)
 {
 	const struct ebtop_tcp_slot *now = connections_slot(accounts->connections, index);
 	struct ebtop_tcp_slot copy;
 	struct thread_net *last;
 
+	(void)oncpu_ns;
 	if (!now || __atomic_load_n(&now->start_ns, __ATOMIC_ACQUIRE) != slot->start_ns)
 		return;
 	copy = *(const volatile struct ebtop_tcp_slot *)now;

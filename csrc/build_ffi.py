@@ -79,7 +79,8 @@ def for_tests() -> bool:
 def make_ffi() -> FFI:
     tree = fetch()
     skeletons = build_skeletons(tree)
-    headers = [*(ROOT / "csrc").glob("*.h"), ROOT / "bpf" / "abi.h", *skeletons]
+    own = ROOT / "csrc"
+    headers = [*own.glob("*.h"), *own.glob("probes/*.h"), ROOT / "bpf" / "abi.h", *skeletons]
     linked = [*ELF.iterdir(), ROOT / "vendor" / "libbpf" / "PIN", Path(__file__).resolve()]
     macros = [("_GNU_SOURCE", None), ("_FILE_OFFSET_BITS", "64"), ("LIBBPF_API", "")]
     macros += [("EBTOP_FOR_TESTS", None)] * for_tests()
@@ -89,7 +90,7 @@ def make_ffi() -> FFI:
         "ebtop._core",
         # the kind of build is in its text, for setuptools compiles anew what has another one
         f'#include "ebtop.h"\n/* for {"tests" if for_tests() else "users"} */\n',
-        sources=relative(sorted((ROOT / "csrc").glob("*.c"))),
+        sources=relative(sorted([*own.glob("*.c"), *own.glob("probes/*.c")])),
         # without these setuptools would keep a stale extension
         depends=relative(headers + linked),
         include_dirs=["csrc", "bpf", *relative([tree, tree / "include" / "uapi"])],

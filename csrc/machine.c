@@ -72,13 +72,8 @@ void machine_pack_losses(struct machine *machine, const struct accounts *account
 		memcpy(lost, machine->lost, sizeof(lost));
 	lost[EBTOP_LOST_EVENT_ROWS] = machine->lost_rows;
 	lost[EBTOP_LOST_MEMORY] = accounts->lost_memory;
-	lost[EBTOP_LOST_CALLS] += machine->missed_calls;
-	lost[EBTOP_LOST_SYSCALLS] += machine->missed_syscalls;
-	lost[EBTOP_LOST_DISK_REQUESTS] += machine->missed_requests;
-	if (accounts->connections)
-		machine->forgotten_connections = accounts->connections->forgotten;
-	lost[EBTOP_LOST_CONNECTIONS] += machine->forgotten_connections;
 	for (int cause = 0; cause < EBTOP_LOSSES; cause++) {
+		lost[cause] += machine->missed[cause];
 		system->lost[cause] = lost[cause] - machine->lost[cause];
 		system->lost_total[cause] = lost[cause];
 		machine->lost[cause] = lost[cause];

@@ -42,7 +42,7 @@ static struct bpf_program *choose(struct probe *probe, const struct ebtop_settin
 		if (*ret)
 			return NULL;
 		bpf_program__set_autoload(program, true);
-		*ret = probe->kind->hooks_by_name ? aim(program, settings) : 0;
+		*ret = probe->ops->hooks_by_name ? aim(program, settings) : 0;
 		if (*ret)
 			return NULL;
 	}
@@ -68,7 +68,7 @@ static struct bpf_link *attach_program(const struct probe *probe, struct bpf_pro
 	errno = -error_injected(name);
 	if (errno)
 		return NULL;
-	return probe->kind->hooks_by_name ? attach_by_name(program, settings->hook.function) :
+	return probe->ops->hooks_by_name ? attach_by_name(program, settings->hook.function) :
 					    bpf_program__attach(program);
 }
 
@@ -80,7 +80,7 @@ static int is_unattached(const struct probe_variant *variant, const char *progra
 static int attach(struct probe *probe, const struct ebtop_settings *settings)
 {
 	const struct probe_variant *variant = probe->variant;
-	const char *function = probe->kind->hooks_by_name ? settings->hook.function : "";
+	const char *function = probe->ops->hooks_by_name ? settings->hook.function : "";
 	size_t used = 0;
 
 	for (int i = 0; variant->programs[i]; i++) {
@@ -88,7 +88,7 @@ static int attach(struct probe *probe, const struct ebtop_settings *settings)
 			bpf_object__find_program_by_name(probe->object, variant->programs[i]);
 		const char *hook = bpf_program__section_name(program);
 
-		if (!probe->kind->is_iterator && !is_unattached(variant, variant->programs[i])) {
+		if (!probe->ops->is_iterator && !is_unattached(variant, variant->programs[i])) {
 			probe->links[i] = attach_program(probe, program, settings);
 			if (!probe->links[i])
 				return -errno;
@@ -148,7 +148,7 @@ static int load(struct probe *probe, const struct probe_variant *variant, int ve
 	if (logs)
 		ask_verifier(probe->object, variant, logs);
 	/* a function that is named at run time may be in a module */
-	ret = probe->kind->hooks_by_name ? bpf_object__load(probe->object) :
+	ret = probe->ops->hooks_by_name ? bpf_object__load(probe->object) :
 					   kernelbtf_load(probe->object);
 	if (logs)
 		hear_verifier(probe, logs);
@@ -164,23 +164,23 @@ static const struct probe_variant *needed(struct probe *probe, const struct prob
 {
 	int count = 0;
 
-	if (!probe->kind->needs)
+	if (!probe->ops->needs)
 		return variant;
 	memset(&probe->needed, 0, sizeof(probe->needed));
 	probe->needed.lacks = variant->lacks;
-	probe->needed.through_syscalls = variant->through_syscalls;
+	probe->needed.through_carrier = variant->through_carrier;
 	probe->needed.by_connection = variant->by_connection;
 	for (int i = 0; variant->programs[i]; i++)
-		if (probe->kind->needs(variant->programs[i], settings))
+		if (probe->ops->needs(variant->programs[i], settings))
 			probe->needed.programs[count++] = variant->programs[i];
 	return &probe->needed;
 }
 
 static struct bpf_object *open_object(const struct probe *probe)
 {
-	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = probe->kind->name);
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = probe->ops->name);
 	size_t size;
-	const void *bytes = probe->kind->elf_bytes(&size);
+	const void *bytes = probe->ops->elf_bytes(&size);
 
 	return bpf_object__open_mem(bytes, size, &opts);
 }
@@ -194,8 +194,8 @@ void probe_learn(const struct probe *probe, const struct maps *maps,
 		return;
 	kernelbtf_learn(object);
 	/* constants may come from there too */
-	if (probe->kind->prepare)
-		probe->kind->prepare(object, maps, settings);
+	if (probe->ops->prepare)
+		probe->ops->prepare(object, maps, settings);
 	bpf_object__close(object);
 }
 
@@ -210,8 +210,8 @@ static int load_variant(struct probe *probe, const struct probe_variant *variant
 	probe->variant = needed(probe, variant, settings);
 	if (!choose(probe, settings, &ret))
 		return ret;
-	if (probe->kind->prepare)
-		probe->kind->prepare(probe->object, maps, settings);
+	if (probe->ops->prepare)
+		probe->ops->prepare(probe->object, maps, settings);
 	ret = maps_share(maps, probe->object);
 	return ret ? ret : load(probe, probe->variant, (int)settings->verifier_stats);
 }
@@ -221,7 +221,7 @@ static int try_variant(struct probe *probe, int index, const struct maps *maps,
 {
 	int ret = probe->ahead == index + 1 ?
 			  0 :
-			  load_variant(probe, &probe->kind->variants[index], maps, settings);
+			  load_variant(probe, &probe->ops->variants[index], maps, settings);
 
 	probe->ahead = 0;
 	if (ret)
@@ -295,8 +295,8 @@ static void explain(struct probe *probe, int code)
 
 void probe_load(struct probe *probe, const struct maps *maps, const struct ebtop_settings *settings)
 {
-	for (int i = 0; probe->kind->variants[i].programs[0]; i++) {
-		if (!load_variant(probe, &probe->kind->variants[i], maps, settings)) {
+	for (int i = 0; probe->ops->variants[i].programs[0]; i++) {
+		if (!load_variant(probe, &probe->ops->variants[i], maps, settings)) {
 			probe->ahead = i + 1;
 			return;
 		}
@@ -310,16 +310,16 @@ void probe_unload(struct probe *probe)
 		release(probe);
 }
 
-void probe_open(struct probe *probe, const struct probe_kind *kind, const struct maps *maps,
-		const struct ebtop_settings *settings)
+void probe_open(struct probe *probe, const struct maps *maps, const struct ebtop_settings *settings)
 {
+	const struct probe_variant *variants = probe->ops->variants;
 	int ret = -ENOENT;
 
-	probe->kind = kind;
+	probe->reason[0] = '\0';
 	/* a map that it was loaded with has been made anew since */
 	if (probe->ahead && !maps_are_shared(maps, probe->object))
 		release(probe);
-	for (int i = probe->ahead ? probe->ahead - 1 : 0; kind->variants[i].programs[0]; i++) {
+	for (int i = probe->ahead ? probe->ahead - 1 : 0; variants[i].programs[0]; i++) {
 		struct ebtop_settings plain = *settings;
 
 		error_forget_libbpf();
@@ -355,6 +355,40 @@ void probe_close(struct probe *probe)
 	probe->state = EBTOP_PROBE_OFF;
 }
 
+/* ---- states that are not its programs' ---- */
+
+int probe_refuse(struct probe *probe, enum ebtop_probe_state state, const char *reason)
+{
+	probe->state = state;
+	probe->hook[0] = '\0';
+	snprintf(probe->reason, sizeof(probe->reason), "%s", reason);
+	return -ECANCELED;
+}
+
+void probe_leave_off(struct probe *probe)
+{
+	probe_refuse(probe, EBTOP_PROBE_OFF, "not asked for");
+}
+
+void probe_join_hooks(struct probe *probe, const struct probe *through)
+{
+	char own[sizeof(probe->hook)];
+
+	if (strstr(probe->hook, through->hook))
+		return;
+	memcpy(own, probe->hook, sizeof(own));
+	snprintf(probe->hook, sizeof(probe->hook), "%.100s, %.120s", through->hook, own);
+}
+
+void probe_take_state(struct probe *probe, const struct probe *through)
+{
+	probe->state = through->state;
+	memcpy(probe->hook, through->hook, sizeof(probe->hook));
+	memcpy(probe->reason, through->reason, sizeof(probe->reason));
+}
+
+/* ---- rows ---- */
+
 __u64 probe_missed(const struct probe *probe)
 {
 	__u64 missed = 0;
@@ -377,7 +411,7 @@ int probe_program(const struct probe *probe, const char *name)
 	return -1;
 }
 
-void probe_programs(const struct probe *probe, struct buffer *rows)
+void probe_programs(const struct probe *probe, enum ebtop_probe which, struct buffer *rows)
 {
 	for (int i = 0; i < probe->programs; i++) {
 		const char *name = probe->variant->programs[i], *hook;
@@ -388,7 +422,7 @@ void probe_programs(const struct probe *probe, struct buffer *rows)
 		memset(row, 0, sizeof(*row));
 		hook = bpf_program__section_name(
 			bpf_object__find_program_by_name(probe->object, name));
-		row->probe = (__u32)(probe->kind - probe_kinds);
+		row->probe = which;
 		row->instructions = probe->instructions[i];
 		snprintf(row->name, sizeof(row->name), "%s", name);
 		snprintf(row->hook, sizeof(row->hook), "%s", hook + (*hook == '?'));
@@ -402,7 +436,7 @@ int ebtop_variant(__u32 probe, __u32 variant, char *text, __u32 size)
 
 	if (probe >= EBTOP_PROBES || variant >= PROBE_VARIANTS_MAX)
 		return -ENOENT;
-	programs = probe_kinds[probe].variants[variant].programs;
+	programs = probe_table[probe]->variants[variant].programs;
 	if (!programs[0])
 		return -ENOENT;
 	for (int i = 0; programs[i] && used < size; i++)
@@ -433,7 +467,7 @@ void probe_row(struct probe *probe, int stats, struct ebtop_probe_row *row)
 	row->stats = stats && probe->state == EBTOP_PROBE_ON;
 	probe->runs = runs;
 	probe->run_ns = run_ns;
-	snprintf(row->name, sizeof(row->name), "%s", probe->kind ? probe->kind->name : "");
+	snprintf(row->name, sizeof(row->name), "%s", probe->ops ? probe->ops->name : "");
 	memcpy(row->hook, probe->hook, sizeof(row->hook));
 	memcpy(row->reason, probe->reason, sizeof(row->reason));
 }

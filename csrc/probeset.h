@@ -2,20 +2,24 @@
 
 /*
  * Owns which probes of a session run: the order in which they are opened, which of them bring others
- * with them, and what is collected. What a probe is, is in probe.h.
+ * with them, and what is collected. What is particular to one probe is in its struct probe_ops.
  */
 #ifndef EBTOP_PROBESET_H
 #define EBTOP_PROBESET_H
 
+#include "accounts.h"
 #include "config.h"
+#include "connections.h"
 #include "disks.h"
 #include "files.h"
-#include "connections.h"
 #include "memory.h"
 #include "probe.h"
 #include "syscalls.h"
 #include "tasks.h"
 #include "waits.h"
+
+/* Where several probes count beside the slots of threads. */
+enum place { PLACE_FILES, PLACE_MEMORY, PLACES };
 
 struct probeset {
 	struct probe probes[EBTOP_PROBES];
@@ -26,11 +30,11 @@ struct probeset {
 	struct tasks tasks;
 	struct syscalls syscalls;
 	struct disks disks;
-	__u64 missed_requests; /* until the probe was closed last */
-	__u64 missed_syscalls; /* likewise */
 	struct files files;
 	struct memory memory;
 	struct connections connections;
+	__u64 missed[EBTOP_PROBES];         /* until each was closed last */
+	struct ebtop_stack_cost stack_cost; /* as it was at the last refresh */
 };
 
 /* Opens what settings->probes names; an error only when nothing of it works. */
@@ -41,12 +45,42 @@ void probeset_switch(struct probeset *set, __u32 wanted);
 /* Detaches all but sched, which tells when a process that ended was off its CPU. */
 void probeset_detach(struct probeset *set);
 void probeset_close(struct probeset *set);
-/* Calls of the hooked function that the kernel itself did not tell the probe of. */
-__u64 probeset_missed_calls(const struct probeset *set);
-/* System calls likewise: on preemptible kernels, where another thread was in the same program. */
-__u64 probeset_missed_syscalls(const struct probeset *set);
-/* Disk requests likewise. */
-__u64 probeset_missed_requests(const struct probeset *set);
 int probeset_has(const struct probeset *set, enum ebtop_probe probe);
+
+/* ---- each refresh; what a step is for one probe is in its struct probe_ops ---- */
+
+/* What the accounts may rely on, now that probes were opened or closed. */
+void probeset_account(struct probeset *set, struct accounts *accounts);
+void probeset_charge(const struct probeset *set, struct accounts *accounts);
+void probeset_settle(struct probeset *set, struct accounts *accounts, __u32 refresh_flags);
+void probeset_reset(const struct probeset *set, struct accounts *accounts);
+/* Tables of probes that do not run are empty. */
+void probeset_pack(struct probeset *set, struct ebtop_snapshot *ret);
+/* One row a probe; `stats` as in probe_row(). */
+void probeset_rows(struct probeset *set, int stats, struct buffer *rows);
+/* By cause: what happened since the start and the kernel told no program of. */
+void probeset_losses(const struct probeset *set, __u64 missed[EBTOP_LOSSES]);
+
+/* ---- for probes/ ---- */
+
+/* It counts no more, and says that it was not asked for. */
+void probeset_close_one(struct probeset *set, enum ebtop_probe which);
+
+/* ---- probeset_load.c: several at once; each is then attached when its turn comes ---- */
+
+/* The maps that must be there before it loads, but those of places; 0 or -ENOMEM. */
+int probeset_add_maps(struct probeset *set, const struct probe_ops *ops);
+/* Loads those of `wanted` that do not run. */
+void probeset_load(struct probeset *set, __u32 wanted);
+/* What nobody opened goes again, and its maps, which without sched have no use. */
+void probeset_unload(struct probeset *set);
+
+/* ---- places.c ---- */
+
+/* Makes the places of all that may be loaded, bits 1 << enum place, and drops the others. */
+void places_provide(struct probeset *set, __u32 places);
+int places_add_maps(struct probeset *set, __u32 places);
+void places_drop_maps(struct probeset *set, __u32 places);
+void places_account_files(struct probeset *set, struct accounts *accounts);
 
 #endif

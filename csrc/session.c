@@ -56,7 +56,6 @@ struct ebtop_session {
 	struct probeset set;
 	struct buffer watched; /* struct watch_entry: what accounts.watch was */
 	struct buffer probe_rows, program_rows;
-	struct ebtop_stack_cost stack_cost; /* as it was at the last refresh */
 	struct buffer files;                /* struct ebtop_file_row */
 	__u32 looked_at; /* the process whose waits are counted by stack and bytes by file */
 	struct machine machine;
@@ -95,26 +94,6 @@ static void visit_cpus(const struct ebtop_session *session)
 out:
 	CPU_FREE(home);
 	CPU_FREE(one);
-}
-
-/* What the accounts may rely on, now that probes were opened or closed. */
-static void tell_accounts(struct ebtop_session *session)
-{
-	struct accounts *accounts = &session->accounts;
-
-	accounts->have_sched = probeset_has(&session->set, EBTOP_SCHED);
-	accounts->have_life = probeset_has(&session->set, EBTOP_LIFE);
-	accounts->have_tasks = probeset_has(&session->set, EBTOP_TASKS);
-	accounts->syscalls =
-		session->set.syscalls.on && session->set.settings.probes & 1u << EBTOP_SYSCALL ?
-			&session->set.syscalls :
-			NULL;
-	accounts->disks = probeset_has(&session->set, EBTOP_BLOCK) ? &session->set.disks : NULL;
-	accounts->files =
-		session->set.files.bytes || session->set.files.opens ? &session->set.files : NULL;
-	accounts->memory = probeset_has(&session->set, EBTOP_MEM) ? &session->set.memory : NULL;
-	accounts->connections = session->set.connections.on ? &session->set.connections : NULL;
-	session->events.transitions = (int)session->set.settings.transitions;
 }
 
 /* The slots of threads that ended are taken back, and free ones handed out. */
@@ -156,12 +135,13 @@ static int open_parts(struct ebtop_session *session, const struct ebtop_settings
 	ret = events_open(&session->events, &session->maps, &session->accounts, err);
 	if (ret)
 		return ret;
+	session->events.transitions = (int)settings->transitions;
 	if (machine_open(&session->machine, &session->maps))
 		return error_set(err, -ENOMEM, "machine", "no memory");
 	ret = probeset_open(&session->set, settings, &session->maps, &session->config,
 			    &session->waits, err);
 	session->accounts.attached_boot_ns = clock_ns(CLOCK_BOOTTIME);
-	tell_accounts(session);
+	probeset_account(&session->set, &session->accounts);
 	if (session->accounts.have_sched)
 		visit_cpus(session);
 	return ret;
@@ -250,14 +230,14 @@ void ebtop_switch(ebtop_session *session, __u32 probes)
 	kernelbtf_share();
 	probeset_switch(&session->set, probes);
 	kernelbtf_drop();
-	tell_accounts(session);
+	probeset_account(&session->set, &session->accounts);
 }
 
 void ebtop_programs(ebtop_session *session, struct ebtop_table *ret)
 {
 	session->program_rows.count = 0;
 	for (int i = 0; i < EBTOP_PROBES; i++)
-		probe_programs(&session->set.probes[i], &session->program_rows);
+		probe_programs(&session->set.probes[i], i, &session->program_rows);
 	*ret = buffer_table(&session->program_rows);
 }
 
@@ -325,9 +305,7 @@ int ebtop_stream(ebtop_session *session, struct ebtop_snapshot *ret, struct ebto
 	if (drained < 0 && drained != -ENOBUFS)
 		return error_set(err, drained, "events", "cannot read the ring buffer: %s",
 				 strerror(-drained));
-	session->machine.missed_calls = probeset_missed_calls(&session->set);
-	session->machine.missed_requests = probeset_missed_requests(&session->set);
-	session->machine.missed_syscalls = probeset_missed_syscalls(&session->set);
+	probeset_losses(&session->set, session->machine.missed);
 	machine_pack_losses(&session->machine, &session->accounts, &session->events,
 			    &session->maps);
 	ret->system = (struct ebtop_table){ &session->machine.system, 1,
@@ -442,37 +420,6 @@ static void hold_stats(struct ebtop_session *session, int wanted)
 	}
 }
 
-/* Programs of sched take them: their cost is told apart, and is in the sum once. */
-static void tell_stacks_apart(struct ebtop_session *session, struct ebtop_probe_row *stacks,
-			      struct ebtop_probe_row *sched)
-{
-	struct ebtop_stack_cost now, last = session->stack_cost;
-
-	if (maps_stack_cost(&session->maps, &now))
-		return;
-	session->stack_cost = now;
-	if (!stacks->stats || !sched->stats)
-		return;
-	stacks->runs = now.runs - last.runs;
-	stacks->run_ns = now.run_ns - last.run_ns;
-	sched->run_ns -= stacks->run_ns < sched->run_ns ? stacks->run_ns : sched->run_ns;
-}
-
-static void pack_probes(struct ebtop_session *session, int wanted)
-{
-	hold_stats(session, wanted);
-	session->probe_rows.count = 0;
-	for (int i = 0; i < EBTOP_PROBES; i++) {
-		struct ebtop_probe_row *row = buffer_add(&session->probe_rows);
-
-		if (row)
-			probe_row(&session->set.probes[i], session->stats_held, row);
-	}
-	if (session->probe_rows.count == EBTOP_PROBES)
-		tell_stacks_apart(session, buffer_at(&session->probe_rows, EBTOP_STACKS),
-				  buffer_at(&session->probe_rows, EBTOP_SCHED));
-}
-
 static void give(struct ebtop_session *session, struct ebtop_snapshot *ret)
 {
 	ret->system = (struct ebtop_table){ &session->machine.system, 1,
@@ -483,10 +430,7 @@ static void give(struct ebtop_session *session, struct ebtop_snapshot *ret)
 	ret->events = buffer_table(&session->events.rows);
 	ret->text = buffer_table(&session->events.text);
 	ret->probes = buffer_table(&session->probe_rows);
-	ret->syscalls = buffer_table(&session->set.syscalls.rows);
-	ret->disks = session->accounts.disks ? buffer_table(&session->set.disks.rows) :
-					       (struct ebtop_table){ 0 };
-	ret->connections = buffer_table(&session->set.connections.rows);
+	probeset_pack(&session->set, ret);
 	ret->looked_at = session->looked_at;
 	session->files.count = session->waits.rows.count = 0;
 	if (session->looked_at) {
@@ -499,7 +443,6 @@ static void give(struct ebtop_session *session, struct ebtop_snapshot *ret)
 	fullness_list(&session->fullness, &session->maps, &session->accounts, &session->events,
 		      &session->waits);
 	ret->fullness = buffer_table(&session->fullness);
-	ret->window_ns = session->set.syscalls.window_ns;
 	ret->filter = session->accounts.filter;
 }
 
@@ -599,34 +542,24 @@ int ebtop_refresh(ebtop_session *session, __u32 flags, struct ebtop_snapshot *re
 	accounts->new_stacks = 0;
 	accounts_find_ended(accounts);
 	events_ready(&session->events, accounts->now_ns);
-	if (accounts->disks)
-		accounts_disks(accounts);
-	if (accounts->connections)
-		accounts_connections(accounts);
+	probeset_charge(&session->set, accounts);
 	accounts_settle(accounts);
-	if (accounts->disks)
-		disks_refresh(accounts->disks, !!(flags & EBTOP_CUMULATIVE));
-	if (accounts->syscalls)
-		syscalls_refresh(accounts->syscalls, &session->config, accounts->now_ns,
-				 flags >> EBTOP_WINDOW_SHIFT & 3);
-	if (accounts->connections)
-		connections_pack(accounts->connections, accounts->now_ns);
+	probeset_settle(&session->set, accounts, flags);
 	rows_pack(&session->rows, accounts, &session->events, flags);
-	session->machine.missed_calls = probeset_missed_calls(&session->set);
-	session->machine.missed_requests = probeset_missed_requests(&session->set);
-	session->machine.missed_syscalls = probeset_missed_syscalls(&session->set);
+	probeset_losses(&session->set, session->machine.missed);
 	machine_pack(&session->machine, accounts, &session->events, &session->rows, &session->maps);
-	pack_probes(session, !!(flags & EBTOP_WANT_COST));
+	hold_stats(session, !!(flags & EBTOP_WANT_COST));
+	probeset_rows(&session->set, session->stats_held, &session->probe_rows);
 	give(session, ret);
 	session->events.handed_out = session->events.rows.count;
 	session->handed_out = 1;
 	give_memory_back(session);
 	accounts_next(accounts);
 	accounts->before_boot_ns = boot;
-	if (flags & EBTOP_RESET)
+	if (flags & EBTOP_RESET) {
 		accounts_reset(accounts);
-	if (flags & EBTOP_RESET && accounts->syscalls)
-		syscalls_reset(accounts->syscalls, accounts->now_ns);
+		probeset_reset(&session->set, accounts);
+	}
 	ret->took_ns = clock_ns(CLOCK_MONOTONIC) - ret->taken_ns;
 	return 0;
 }

@@ -75,6 +75,20 @@ def test_without_a_map_it_reads_proc_and_says_so(
         assert reason in probe["reason"] and help in probe["help"]
 
 
+@pytest.mark.parametrize("name", ["file_slots", "file_counts", "mem_slots", "syscall_slots"])
+def test_without_a_place_to_count_in_its_probes_alone_know_nothing(name: str) -> None:
+    wanted = "sched,life,tasks,syscall,open,vfs,mem"
+    found = sample(refusing({name: errno.ENOMEM}, *JSON, "--probes", wanted))
+    assert found["source"] == "bpf"
+    states = {probe["name"]: probe["state"] for probe in found["probes"]}
+    failed = {"mem_slots": {"mem"}, "syscall_slots": {"syscall", "vfs", "mem"}}
+    assert {n for n in wanted.split(",") if states[n] == "failed"} >= failed.get(name, {"vfs"})
+    mine = next(row for row in found["processes"] if row["pid"] == os.getpid())
+    assert mine["oncpu_ns"] is not None and mine["threads"] >= 1
+    unknown = {"mem_slots": "allocated_bytes", "syscall_slots": "syscalls"}
+    assert mine[unknown.get(name, "opens")] is None
+
+
 @pytest.mark.parametrize("program", ["wakeup_btf", "exit_btf"])
 def test_without_a_tracepoint_only_its_own_values_are_unknown(program: str) -> None:
     gone = {program: errno.ESRCH}
@@ -148,7 +162,7 @@ def test_statistics_that_may_not_be_switched_on_are_unknown() -> None:
 
 def test_task_storage_is_not_needed() -> None:
     """5.10 has none for tracing: the maps are of types that it has, whatever the kernel."""
-    sources = [*TREE.glob("bpf/*.[ch]"), *TREE.glob("csrc/*.[ch]")]
+    sources = [*TREE.glob("bpf/*.[ch]"), *TREE.glob("csrc/*.[ch]"), *TREE.glob("csrc/probes/*.[ch]")]
     types = {t for path in sources for t in re.findall(r"BPF_MAP_TYPE_(\w+)", path.read_text())}
     assert {"ARRAY", "RINGBUF"} <= types
     assert types <= {"ARRAY", "PERCPU_ARRAY", "HASH", "LRU_HASH", "RINGBUF"}

@@ -160,7 +160,8 @@ def test_a_kernel_that_only_talks_is_no_failure(line: str) -> None:
 def test_every_program_of_the_sources_is_known() -> None:
     found = programs.declared(TESTS.parent / "bpf")
     assert Program("sched", "switch_btf") in found
-    table = (TESTS.parent / "csrc" / "probes.c").read_text()
+    probes = (TESTS.parent / "csrc" / "probes").glob("*.c")
+    table = "".join(path.read_text() for path in probes)
     assert [program for program in found if f'"{program.name}"' not in table] == []
     assert {program.hook for program in found if program.object == "tasks"} == {"iter/task"}
 

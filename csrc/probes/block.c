@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the constants of the probe block and the sizes of its maps. What the kernel's tracepoints look
- * like is asked of BTF, for a change of theirs was carried back to older kernels.
+ * Owns the probe block: requests to disks. Its constants and the sizes of its maps depend on the machine;
+ * what the kernel's tracepoints look like is asked of BTF, for a change of theirs was carried back to
+ * older kernels.
  */
 #include <string.h>
 
@@ -10,7 +11,7 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
-#include "block.h"
+#include "probeset.h"
 #include "skel/block.skel.h"
 
 /* Requests that are under way at once, or whose notes are kept for the next time. */
@@ -97,8 +98,8 @@ static void size_map(struct bpf_object *object, const char *name, __u32 entries)
 		bpf_map__set_max_entries(map, entries);
 }
 
-void block_prepare(struct bpf_object *object, const struct maps *maps,
-		   const struct ebtop_settings *settings)
+static void prepare(struct bpf_object *object, const struct maps *maps,
+		    const struct ebtop_settings *settings)
 {
 	__u32 shards = maps->shards < SHARDS_MAX ? maps->shards : SHARDS_MAX;
 	__u32 notes = maps->little_memory ? NOTES_LITTLE : NOTES_MAX;
@@ -123,3 +124,83 @@ void block_prepare(struct bpf_object *object, const struct maps *maps,
 	constants->cfg_notes_kept = notes / 2;
 	constants->cfg_bios_kept = bios / 2;
 }
+
+static int opened(struct probeset *set)
+{
+	const struct probe *probe = &set->probes[EBTOP_BLOCK];
+	int ret = disks_open(&set->disks, probe->object);
+
+	if (!ret)
+		set->disks.tells_dirtiers = !probe->variant->lacks;
+	return ret;
+}
+
+static void close_disks(struct probeset *set)
+{
+	disks_close(&set->disks);
+}
+
+static void account(struct probeset *set, struct accounts *accounts)
+{
+	accounts->disks = probeset_has(set, EBTOP_BLOCK) ? &set->disks : NULL;
+}
+
+static void charge(struct accounts *accounts)
+{
+	if (accounts->disks)
+		accounts_disks(accounts);
+}
+
+static void settle(struct probeset *set, struct accounts *accounts, __u32 refresh_flags)
+{
+	(void)set;
+	if (accounts->disks)
+		disks_refresh(accounts->disks, !!(refresh_flags & EBTOP_CUMULATIVE));
+}
+
+static void reset(struct accounts *accounts)
+{
+	if (accounts->disks)
+		disks_reset(accounts->disks);
+}
+
+static void pack(struct probeset *set, struct ebtop_snapshot *ret)
+{
+	ret->disks = buffer_table(&set->disks.rows);
+}
+
+static __u64 missed(const struct probeset *set)
+{
+	return probe_missed(&set->probes[EBTOP_BLOCK]);
+}
+
+/* Before Linux 6.5 no start is told, and before 5.16 pages get dirty, not folios. */
+const struct probe_ops block_probe = {
+	.name = "block",
+	.elf_bytes = block_bpf__elf_bytes,
+	.prepare = prepare,
+	.variants = {
+		{ { "complete_btf", "inode_till_btf", "inode_from_btf", "dirty_btf", "merge_btf",
+		    "before_btf", "behind_btf", "start_btf", "issue_btf" } },
+		{ { "complete_btf", "inode_till_btf", "inode_from_btf", "dirty_btf", "before_btf",
+		    "behind_btf", "new_btf", "issue_btf" } },
+		{ { "complete_btf", "inode_till_btf", "inode_from_btf", "dirty_page_btf",
+		    "before_btf", "behind_btf", "new_btf", "issue_btf" } },
+		{ { "complete_btf", "before_btf", "behind_btf", "new_btf", "issue_btf" },
+		  "who changed the pages that are written back" },
+	},
+	.on_demand = 1,
+	.open_rank = 10,
+	.load_rank = 2,
+	.needs_sched = 1,
+	.no_memory = "no memory for the counts of disk requests",
+	.opened = opened,
+	.close = close_disks,
+	.account = account,
+	.charge = charge,
+	.settle = settle,
+	.reset = reset,
+	.pack = pack,
+	.missed = missed,
+	.missed_as = EBTOP_LOST_DISK_REQUESTS,
+};
