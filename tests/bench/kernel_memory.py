@@ -25,7 +25,7 @@ THREADS = 65_536
 PIDS_PER_PAGE = 16
 SYSCALL_NUMBERS = 1024
 NOTES, DISK_OWNERS, DISKS = 16384, 2048, 256
-"""As in csrc/block.c and bpf/abi.h."""
+"""As in csrc/probes/block.c and bpf/abi.h."""
 CONNECTIONS, STACKS, FILES = 65_536, 4_096, 512
 """As in csrc/maps.c."""
 TCP_MAPS = ("connections", "tcp_slots")
