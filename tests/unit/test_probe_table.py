@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 
 import pytest
-
 from ebtop._core import ffi
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,7 +52,7 @@ def test_no_two_probes_have_one_rank(what: str) -> None:
 
 def test_carriers_are_opened_after_those_that_they_carry() -> None:
     carried = {name: field(name, "carrier") for name in NAMES if field(name, "carrier") != "0"}
-    assert carried == {name: "BIT(EBTOP_SYSCALL)" for name in ("open", "vfs", "mem")} | {
+    assert carried == dict.fromkeys(("open", "vfs", "mem"), "BIT(EBTOP_SYSCALL)") | {
         "stacks": "BIT(EBTOP_SCHED)"
     }
     last = int(field("syscall", "open_rank"))
