@@ -20,7 +20,8 @@ struct machine {
 	__u64 idle_switches;                  /* in all, at the last refresh */
 	__u64 lost[EBTOP_LOSSES];             /* in all, at the last refresh */
 	__u64 lost_rows;
-	__u64 missed[EBTOP_LOSSES]; /* in all: what probes were not told of, as the session has it */
+	__u64 missed
+		[EBTOP_LOSSES]; /* in all: what probes were not told of, as the session has it */
 };
 
 int machine_open(struct machine *machine, const struct maps *maps);

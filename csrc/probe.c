@@ -69,7 +69,7 @@ static struct bpf_link *attach_program(const struct probe *probe, struct bpf_pro
 	if (errno)
 		return NULL;
 	return probe->ops->hooks_by_name ? attach_by_name(program, settings->hook.function) :
-					    bpf_program__attach(program);
+					   bpf_program__attach(program);
 }
 
 static int is_unattached(const struct probe_variant *variant, const char *program)
@@ -149,7 +149,7 @@ static int load(struct probe *probe, const struct probe_variant *variant, int ve
 		ask_verifier(probe->object, variant, logs);
 	/* a function that is named at run time may be in a module */
 	ret = probe->ops->hooks_by_name ? bpf_object__load(probe->object) :
-					   kernelbtf_load(probe->object);
+					  kernelbtf_load(probe->object);
 	if (logs)
 		hear_verifier(probe, logs);
 	free(logs);

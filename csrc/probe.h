@@ -55,10 +55,10 @@ struct probe_ops {
 	struct probe_variant variants[PROBE_VARIANTS_MAX + 1]; /* best first */
 
 	/* ---- its place among the others ---- */
-	int on_demand;       /* it comes and goes; the others stay from the beginning to the end */
-	int open_rank;       /* probes are opened in this order; 0: the one it is a part of does that */
-	int load_rank;       /* and loaded, several at once, in this: dearest first; 0: never so */
-	int needs_sched;     /* its counts lie beside the slots of threads */
+	int on_demand;   /* it comes and goes; the others stay from the beginning to the end */
+	int open_rank;   /* probes are opened in this order; 0: the one it is a part of does that */
+	int load_rank;   /* and loaded, several at once, in this: dearest first; 0: never so */
+	int needs_sched; /* its counts lie beside the slots of threads */
 	int outlasts_detach; /* it goes on when events are no longer made */
 	__u32 part_of;       /* the probe that opens and closes this one, 1 << enum ebtop_probe */
 	/* Likewise the one whose programs count for it where no function can be hooked. */

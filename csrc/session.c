@@ -56,8 +56,8 @@ struct ebtop_session {
 	struct probeset set;
 	struct buffer watched; /* struct watch_entry: what accounts.watch was */
 	struct buffer probe_rows, program_rows;
-	struct buffer files;                /* struct ebtop_file_row */
-	__u32 looked_at; /* the process whose waits are counted by stack and bytes by file */
+	struct buffer files; /* struct ebtop_file_row */
+	__u32 looked_at;     /* the process whose waits are counted by stack and bytes by file */
 	struct machine machine;
 	struct buffer fullness; /* struct ebtop_fullness_row */
 	__u64 last_pass_ns, pass_took_ns;

@@ -13,8 +13,7 @@
 #include "error.h"
 
 /* What the evidence of waits is made of; sched and tasks both have it. */
-static inline void set_waits(const volatile unsigned char *waits,
-			     const volatile __u64 *thread_size,
+static inline void set_waits(const volatile unsigned char *waits, const volatile __u64 *thread_size,
 			     const struct ebtop_settings *settings)
 {
 	memcpy((void *)waits, settings->waits, sizeof(settings->waits));

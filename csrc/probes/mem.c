@@ -33,7 +33,8 @@ static void join(struct probeset *set, const struct probe *through)
 	if ((lacks = strstr(probe->hook, " (")))
 		*lacks = '\0';
 	if (probe->state == EBTOP_PROBE_ON && !can_read_mm(through))
-		probe_refuse(probe, EBTOP_PROBE_UNSUPPORTED, "how much is mapped cannot be read here");
+		probe_refuse(probe, EBTOP_PROBE_UNSUPPORTED,
+			     "how much is mapped cannot be read here");
 }
 
 static __u32 collects(const struct probeset *set, int through_carrier)

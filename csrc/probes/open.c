@@ -28,8 +28,7 @@ static void join(struct probeset *set, const struct probe *through)
 
 static __u32 collects(const struct probeset *set, int through_carrier)
 {
-	return EBTOP_COLLECT_OPENS |
-	       (set->settings.directories ? EBTOP_COLLECT_DIRECTORIES : 0) |
+	return EBTOP_COLLECT_OPENS | (set->settings.directories ? EBTOP_COLLECT_DIRECTORIES : 0) |
 	       (through_carrier ? EBTOP_COLLECT_OPENS_BY_SYSCALLS : 0);
 }
 
