@@ -14,8 +14,6 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from itertools import product
 from pathlib import Path
 from typing import Any, Callable
 
@@ -33,7 +31,6 @@ from ebtop.session import Session, variants
 from ebtop.snapshot import Filter, Program, Snapshot
 
 MOST_INSTRUCTIONS = 100_000
-MOST_REFUSED = 6
 HOOK = Hook("do_sys_openat2", (Param(), Param(text=True)), RAW_RESULT, slots=3, returns=True)
 LATER = {"start_btf", "merge_btf", "dirty_btf", "dirty_page_btf", "ring_btf", "sent_btf",
          "victim_btf", "victim_pid_btf"}  # fmt: skip
@@ -363,20 +360,15 @@ def test_variant_counts_known_work(
         results.proven(probe, program.name, program.instructions)
 
 
-def telling(probe: str) -> list[str]:
-    """Programs to refuse. Of many that are in the same variants, one stands for the others."""
+def refusals(probe: str) -> list[tuple[str, ...]]:
+    """Each program alone, and few for each set of variants that can be left without them."""
     found = sorted({p for variant in variants(probe) for p in variant})
-    if len(found) <= MOST_REFUSED:
-        return found
-    within = {p: tuple(p in variant for variant in variants(probe)) for p in found}
-    return list({where: p for p, where in within.items()}.values())
-
-
-def refusals() -> Iterator[tuple[str, tuple[str, ...]]]:
-    for probe in PROBES:
-        programs = telling(probe)
-        for chosen in product((False, True), repeat=len(programs)):
-            yield probe, tuple(p for p, refused in zip(programs, chosen) if refused)
+    within = {p: {n for n, v in enumerate(variants(probe)) if p in v} for p in found}
+    leaving: dict[frozenset[int], tuple[str, ...]] = {frozenset(): ()}
+    for program in found:  # by the variants that are gone
+        for gone, refused in list(leaving.items()):
+            leaving.setdefault(gone | within[program], (*refused, program))
+    return list(dict.fromkeys([*leaving.values(), *((p,) for p in found)]))
 
 
 @pytest.mark.parametrize("probe", PROBES)
@@ -391,7 +383,7 @@ def test_the_best_variant_of_those_not_refused_is_chosen(
         session, programs, _ = opened_with(probe)
         session.close()
         possible += [variant] if {p.name for p in programs} == set(variant) else []
-    for _, refused in (case for case in refusals() if case[0] == probe):
+    for refused in refusals(probe):
         monkeypatch.setenv("EBTOP_FAIL", refusing(list(refused)))
         session, programs, _ = opened_with(probe)
         session.close()
