@@ -119,19 +119,22 @@ def _unmappable(program: bytes) -> bytes:
 @pytest.mark.parametrize("leader", ["pause", "end"])
 def test_one_that_was_there_before_loses_nothing(file: str, leader: str) -> None:
     """The session begins while the thread burns: it may never have switched before its exec."""
-    # the emulator takes seconds to begin a session
-    pid = begin("1", "1500" if not EMULATED else "6000", "2", leader, file)
-    with Session() as session:
-        least = _charged_ns(pid)
-        session.refresh()
-        most = _charged_ns(pid)
-        process, _, _ = sums(session, pid, 0.1)
-        _, usage = ended(pid)
-    truth = usage.ru_utime + usage.ru_stime
+    for ms in (1500, 6000, 24000):
+        pid = begin("1", str(ms), "2", leader, file)
+        with Session() as session:
+            least = _charged_ns(pid)
+            session.refresh()
+            most = _charged_ns(pid)
+            process, _, _ = sums(session, pid, 0.1)
+            _, usage = ended(pid)
+        truth = usage.ru_utime + usage.ru_stime
+        # where beginning a session takes as long as all the burning it proves nothing
+        if truth - most / 1e9 > 1.5:
+            break
     # what it was charged is brought up to date at ticks
     tick = 0.02 if not EMULATED else 0.1
     assert truth - most / 1e9 - tick <= process["oncpu_ns"] / 1e9 <= truth - least / 1e9 + tick
-    assert process["oncpu_ns"] > 1.5e9
+    assert process["oncpu_ns"] > 1.4e9
 
 
 def _charged_ns(pid: int) -> int:
