@@ -1,22 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """Owns what `--once`, `-b` and `--json` put together: source, command lines and one form of text.
 
-The loop is sampling.py's, the forms are batch.py's, jsonlines.py's and views.frame's.
+The loop is sampling.py's, the forms are stills.py's and jsonlines.py's.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from ebtop import privilege
-from ebtop.arguments import MOST_SIDE
 from ebtop.chosen import row_filter
 from ebtop.cmdline import CommandLines
 from ebtop.fullness import Warner
 from ebtop.options import Options
-from ebtop.output import locale_is_utf8, say, wants_color
+from ebtop.output import say
 from ebtop.probes import DEFAULT
 from ebtop.refresh import Refresher
 from ebtop.sampling import run
@@ -26,10 +23,6 @@ from ebtop.snapshot import Request, Snapshot
 from ebtop.sources import Source
 from ebtop.statedump import StateDump
 
-if TYPE_CHECKING:
-    from ebtop.viewstate import ViewState
-
-_DEFAULT_SIZE = (120, 40)
 Emit = Callable[[Snapshot], str]
 
 
@@ -59,20 +52,8 @@ def write_samples(source: Source, options: Options, signals: Signals) -> None:
             say(about)
 
     iterations = 1 if options.command == "once" else options.iterations
-    emit = _EMITTERS[options.command](options, lines)
+    emit = (_json if options.command == "json" else _pictures)(options, lines)
     run(source, options.delay_s, iterations, refresh, emit, signals, drop_privileges)
-
-
-def _batch(options: Options, lines: CommandLines) -> Emit:
-    from ebtop.batch import batch_text
-
-    state = _state(options)
-
-    def emit(snapshot: Snapshot) -> str:
-        lines.read(snapshot)
-        return batch_text(snapshot, state, lines.lines, options.limit)
-
-    return emit
 
 
 def _json(options: Options, lines: CommandLines) -> Emit:
@@ -93,40 +74,7 @@ def _json(options: Options, lines: CommandLines) -> Emit:
     return emit
 
 
-def _once(options: Options, lines: CommandLines) -> Emit:
-    from ebtop.eventlog import EventLog
-    from ebtop.views.frame import frame_text, render
+def _pictures(options: Options, lines: CommandLines) -> Emit:
+    from ebtop import stills
 
-    state, log = _state(options), EventLog()
-    width, height = options.size or _terminal_size()
-
-    def emit(snapshot: Snapshot) -> str:
-        log.absorb(snapshot)
-        lines.read(snapshot)
-        frame = render(snapshot, state, width, height, log.lines, log.totals, lines.lines)
-        return frame_text(frame)
-
-    return emit
-
-
-def _state(options: Options) -> ViewState:
-    from ebtop.viewstate import initial_state
-
-    return initial_state(options, not locale_is_utf8(), wants_color(options.color))
-
-
-def _terminal_size() -> tuple[int, int]:
-    try:
-        size = os.get_terminal_size(1)
-    except OSError:
-        return _DEFAULT_SIZE
-    if not size.columns or not size.lines:
-        return _DEFAULT_SIZE
-    return min(size.columns, MOST_SIDE), min(size.lines, MOST_SIDE)
-
-
-_EMITTERS: dict[str, Callable[[Options, CommandLines], Emit]] = {
-    "once": _once,
-    "batch": _batch,
-    "json": _json,
-}
+    return (stills.once if options.command == "once" else stills.batch)(options, lines)
