@@ -7,6 +7,7 @@ What a key does is `keys.py`'s; the footer only names the most useful ones.
 from __future__ import annotations
 
 from ebtop import units
+from ebtop.columns import SETS, as_in
 from ebtop.filters import FILTER_HELP, RowFilter
 from ebtop.layout import EXITED
 from ebtop.probes import STANDING
@@ -38,7 +39,7 @@ def status_line(snapshot: Snapshot, state: ViewState, width: int) -> Line:
     if state.message is not None:
         return _message(state)
     shown = (*_filter(state.filter, snapshot, state), *_kernel_filter(snapshot, state))
-    return (*_modes(state), *shown, *_probes(snapshot, state))
+    return (*_modes(state), *shown, *_columns_off(snapshot, state), *_probes(snapshot, state))
 
 
 def _message(state: ViewState) -> Line:
@@ -127,6 +128,18 @@ def _pid(pid: int, snapshot: Snapshot) -> str:
         return f"{pid} (no such process)"
     ended = snapshot.processes.column("flags")[pids.index(pid)] & EXITED
     return f"{pid} (ended)" if ended else str(pid)
+
+
+def _columns_off(snapshot: Snapshot, state: ViewState) -> Line:
+    """The columns of the table that show `-` since the user keeps their probe off."""
+    if snapshot.source != "bpf":
+        return ()
+    off: dict[str, list[str]] = {}
+    for column in as_in(SETS[state.column_set % len(SETS)], snapshot):
+        if column.probe in state.probes_off:
+            off.setdefault(column.probe, []).append(column.heading(state.ascii))
+    texts = (f"  {' '.join(titles)} off (probe {name})" for name, titles in off.items())
+    return tuple(Span(text, Style.NOTICE) for text in texts)
 
 
 def _probes(snapshot: Snapshot, state: ViewState) -> Line:

@@ -174,6 +174,7 @@ SCREENS = (
     Screen("filter-nothing", (80, 24), ViewState(filter=Filter.parse("nobody-has-this"))),
     Screen("filter-port", (100, 24), ViewState(filter=Filter.parse("port=80 nginx"))),
     Screen("sort-rss-reverse", (100, 24), ViewState(sort="rss", reverse=True)),
+    Screen("file-columns", (120, 24), ViewState(column_set=4)),
     Screen("second-columns", (120, 24), ViewState(column_set=1)),
     Screen("help", (80, 40), ViewState(help_open=True)),
     Screen("help-end", (80, 24), ViewState(help_open=True, move=TO_THE_END)),
