@@ -60,6 +60,12 @@ struct ebtop_prototype {
 	struct ebtop_param param[EBTOP_CALL_ARGS];
 };
 
+/* Beside the probes: what they log. Slow are system calls and disk requests. */
+enum ebtop_log {
+	EBTOP_LOG_ALLOCATIONS = EBTOP_PROBES,
+	EBTOP_LOG_SLOW,
+};
+
 /* What a session is opened with. */
 struct ebtop_settings {
 	__u32 probes; /* bits 1 << enum ebtop_probe; syscall, open, block bring sched with them */
@@ -185,8 +191,8 @@ struct ebtop_snapshot {
 /* Loads and attaches the probes of `settings`. A probe that cannot run is no error: it is a row of
  * the table of probes. NULL, and *err filled, when nothing can work. */
 ebtop_session *ebtop_open(const struct ebtop_settings *settings, struct ebtop_error *err);
-/* Makes `probes` those that run: loads what is missing, closes what is not named. What cannot be
- * loaded is a row of the table of probes. */
+/* Makes `probes` those that run, bits of enum ebtop_log among them: loads what is missing, closes
+ * what is not named. What cannot be loaded is a row of the table of probes. */
 void ebtop_switch(ebtop_session *session, __u32 probes);
 /* Fills in the names of addresses, which have to be in order. */
 void ebtop_symbols(ebtop_session *session, struct ebtop_symbol *symbols, __u32 count);

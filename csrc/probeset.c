@@ -220,11 +220,16 @@ static void join_carriers(struct probeset *set, __u32 carried)
 
 static void collect(struct probeset *set, __u32 wanted, __u32 carried)
 {
-	__u32 bits = set->settings.slow * EBTOP_COLLECT_SLOW;
+	__u32 bits, slow = set->settings.slow;
 
+	if (wanted & BIT(EBTOP_LOG_SLOW))
+		slow |= 1u << EBTOP_SLOW_SYSCALL | 1u << EBTOP_SLOW_DISK;
+	bits = slow * EBTOP_COLLECT_SLOW;
 	for (int i = 0; i < EBTOP_PROBES; i++)
 		if (wanted & BIT(i) && probe_table[i]->collects)
 			bits |= probe_table[i]->collects(set, !!(carried & BIT(i)));
+	if (wanted & BIT(EBTOP_LOG_ALLOCATIONS) && bits & EBTOP_COLLECT_MEMORY)
+		bits |= EBTOP_COLLECT_ALLOCATIONS;
 	config_collect(set->config, bits);
 }
 

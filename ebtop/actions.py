@@ -16,7 +16,7 @@ from ebtop.errors import UsageError
 from ebtop.filters import RowFilter
 from ebtop.keys import Action
 from ebtop.layout import WINDOWS
-from ebtop.probes import ON_DEMAND
+from ebtop.probes import SWITCHABLE
 from ebtop.snapshot import Snapshot
 from ebtop.syscalltable import BY_NAME as SYSCALL_COLUMNS
 from ebtop.viewstate import (
@@ -214,11 +214,11 @@ def _next_window(state: ViewState) -> ViewState:
 
 
 def _move_in_probes(step: int) -> Callable[[ViewState], ViewState]:
-    return lambda state: state.with_(probes_at=(state.probes_at + step) % len(ON_DEMAND))
+    return lambda state: state.with_(probes_at=(state.probes_at + step) % len(SWITCHABLE))
 
 
 def _switch_probe(state: ViewState) -> ViewState:
-    return state.with_(probes_off=state.probes_off ^ {ON_DEMAND[state.probes_at]})
+    return state.with_(probes_off=state.probes_off ^ {SWITCHABLE[state.probes_at]})
 
 
 def _look_closer(state: ViewState) -> ViewState:

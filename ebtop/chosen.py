@@ -15,6 +15,7 @@ from ebtop.arguments import EXCLUDED_MAX
 from ebtop.errors import UsageError
 from ebtop.filters import RowFilter
 from ebtop.options import Options
+from ebtop.probes import LOGGED_BYTES, SLOW_NS
 from ebtop.snapshot import Filter
 from ebtop.syscallnames import selected
 from ebtop.text import displayable
@@ -73,8 +74,9 @@ def kernel_filter(options: Options) -> Filter:
         uid=uid_of(options.user),
         descendants=options.descendants,
         min_latency_ns=options.min_latency_ns,
-        min_bytes=options.min_bytes,
-        slow_ns=options.slow_ns,
+        # of the dashboard, what its logs begin with
+        min_bytes=LOGGED_BYTES if options.command == "dashboard" else options.min_bytes,
+        slow_ns=SLOW_NS if options.command == "dashboard" else options.slow_ns,
         port=options.port or 0,
         excluded=_excluded(options),
         calls=selected(options.syscalls),

@@ -14,10 +14,13 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from ebtop.layout import EVENT_TYPES
+from ebtop.slowlines import is_idle
 from ebtop.snapshot import Snapshot
 
 KEPT_LINES = 1000
-LOGGED = ("exec", "exit", "open", "signal", "oom", "tcp", "mem")
+LOGGED = ("exec", "exit", "open", "signal", "oom", "tcp", "mem", "slow")
+_LOGGED_ALONE = ("mem", "slow")
+"""Of these only what is logged is counted."""
 _EVENTS_LOST = ("ring_buffer", "event_rows", "forks")
 
 
@@ -101,16 +104,25 @@ class EventLog:
         for name, lines in self._by_type.items():
             number = EVENT_TYPES.index(name)
             rows = [index for index, kind in enumerate(types) if kind == number]
+            if name == "slow":
+                rows = [index for index in rows if not is_idle(_text(snapshot, index))]
+            if rows and name in _LOGGED_ALONE:
+                self._counts[name] = (self._counts[name] or 0) + len(rows)
             lines.extend(_line(snapshot, name, index) for index in rows[-self._kept :])
         self.lines = tuple(heapq.merge(*self._by_type.values(), key=attrgetter("time")))
+
+
+def _text(snapshot: Snapshot, index: int) -> bytes:
+    row = snapshot.events.row(index)
+    return snapshot.text[row["text"] : row["text"] + row["text_bytes"]]
 
 
 def _line(snapshot: Snapshot, name: str, index: int) -> EventLine:
     row = snapshot.events.row(index)
     when = snapshot.time - (snapshot.taken_ns - row["time_ns"]) / 1e9
-    text = snapshot.text[row["text"] : row["text"] + row["text_bytes"]]
     return EventLine(
-        when, name, row["pid"], row["ppid"], row["uid"], row["comm"], text, row["exit_code"],
+        when, name, row["pid"], row["ppid"], row["uid"], row["comm"],
+        _text(snapshot, index), row["exit_code"],
         row["duration_ns"], row["result"], row["marks"], row["target"], row["open_flags"],
         row["allocated_bytes"], row["freed_bytes"],
     )  # fmt: skip

@@ -128,11 +128,34 @@ SIGNALS = Probe(
 PROBES = (SCHED, LIFE, TASKS, SYSCALL, OPEN, KFUNC, BLOCK, VFS, TCP, SOCKETS, STACKS, MEM, SIGNALS)
 BY_NAME = {probe.name: probe for probe in PROBES}
 
+
+class Log(NamedTuple):
+    """A log of events in the dashboard's panel 4 that is no probe of its own; off at first."""
+
+    name: str
+    needs: tuple[str, ...]
+    """The probes that tell."""
+    menu: str
+
+
+LOGS = (
+    Log("allocations", (MEM.name,), "to log calls that map or unmap 1 MiB and more, in panel 4"),
+    Log("slow", (SYSCALL.name, BLOCK.name),
+        "to log system calls and disk requests of 10 ms and more, in panel 4; not those that wait"
+        " to be told"),
+)  # fmt: skip
+"""In the order of enum ebtop_log: their bits are those after the probes'."""
+SLOW_NS, LOGGED_BYTES = 10_000_000, 1 << 20
+"""What the dashboard logs is as slow, or as large, at least."""
+
 NAMES = tuple(BY_NAME)
 DEFAULT = tuple(probe.name for probe in PROBES if probe.default)
 ON_DEMAND = tuple(probe.name for probe in PROBES if probe.on_demand)
 STANDING = tuple(probe.name for probe in PROBES if probe.default and not probe.on_demand)
 """All accounts of processes lean on these: they run all the time, and are never shed."""
+LOG_NAMES = tuple(log.name for log in LOGS)
+SWITCHABLE = (*ON_DEMAND, *LOG_NAMES)
+"""What the user of the dashboard can switch."""
 CHOOSABLE = tuple(probe.name for probe in PROBES if probe.default or probe.on_demand)
 """What `--probes` can name: not what needs a function, nor what comes with another."""
 STREAMS = frozenset(command for probe in PROBES for command in probe.commands)
@@ -146,6 +169,12 @@ def for_sights(panel: int, sights: Iterable[str]) -> frozenset[str]:
         probe.name for probe in PROBES
         if (panel and probe.panel == panel) or not seen.isdisjoint(probe.sights)
     )  # fmt: skip
+
+
+def for_logs(off: frozenset[str]) -> frozenset[str]:
+    """The logs that are not off, and the probes that they need."""
+    wanted = [log for log in LOGS if log.name not in off]
+    return frozenset(name for log in wanted for name in (log.name, *log.needs))
 
 
 def for_stream(command: str, kinds: Iterable[str] = ()) -> tuple[tuple[str, ...], frozenset[str]]:

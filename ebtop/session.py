@@ -41,7 +41,19 @@ from ebtop.layout import (
 )
 from ebtop.native import check
 from ebtop.netstat import ListenCounts
-from ebtop.probes import BLOCK, DEFAULT, MEM, NAMES, OPEN, SCHED, SIGNALS, TCP, VFS, Probe
+from ebtop.probes import (
+    BLOCK,
+    DEFAULT,
+    LOG_NAMES,
+    MEM,
+    NAMES,
+    OPEN,
+    SCHED,
+    SIGNALS,
+    TCP,
+    VFS,
+    Probe,
+)
 from ebtop.probes import SYSCALL as SYSCALL_PROBE
 from ebtop.prototype import Hook, Param, Prototype
 from ebtop.room import Room, choose
@@ -65,11 +77,11 @@ _NAMES_NS = 5_000_000_000
 def _probe_bits(names: Optional[Iterable[str]]) -> int:
     if names is None:
         names = DEFAULT
-    bits = 0
+    bits, switches = 0, (*NAMES, *LOG_NAMES)
     for name in names:
-        if name not in NAMES:
+        if name not in switches:
             raise UsageError(f"unknown probe {name!r}; there are: {', '.join(NAMES)}")
-        bits |= 1 << NAMES.index(name)
+        bits |= 1 << switches.index(name)
     return bits
 
 
@@ -184,7 +196,8 @@ class Session:
         return int(count)
 
     def switch(self, probes: Iterable[str]) -> None:
-        """Makes these run of the probes that may come and go; the others stay as they are."""
+        """Makes these run of the probes that may come and go, and these logs; the others stay as
+        they are."""
         lib.ebtop_switch(self._handle, _probe_bits(probes))
 
     def look_at(self, pid: int) -> None:

@@ -14,7 +14,7 @@ from ebtop.errornames import error_name
 from ebtop.layout import FILE_PART_BYTES, SLOW, SLOW_ABOUT, SLOW_KINDS
 from ebtop.syscallnames import COMPAT, name_of
 from ebtop.text import data_text, displayable
-from ebtop.waitreasons import REASONS
+from ebtop.waitreasons import CALLS, REASONS
 
 Row = dict[str, Any]
 _GROUPS = ("read", "write", "discard")
@@ -58,6 +58,17 @@ def text_slow(row: Row, text: bytes, ascii: bool) -> str:
     if kind == "disk":
         parts.append(f"{slow['bytes']} bytes")
     return " ".join(part for part in parts if part)
+
+
+def is_idle(text: bytes) -> bool:
+    """A call that is made to wait until something happens: it says nothing that it took long."""
+    if len(text) != SLOW.stride:  # there was no room for all of it
+        return False
+    slow = SLOW.unpack(text, 0)
+    return SLOW_KINDS[slow["kind"]] == "syscall" and _name(slow) in _IDLE
+
+
+_IDLE = frozenset(" ".join(CALLS[why] for why in ("condition", "sleep", "poll")).split())
 
 
 def _unpacked(row: Row, text: bytes) -> Row:

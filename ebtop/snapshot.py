@@ -7,7 +7,7 @@ world (comm, args) stay bytes here; `text.py` makes them displayable.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Optional
 
 from ebtop.layout import WINDOWS, Table
@@ -177,7 +177,8 @@ class Filter:
     """Which process `pid` is, where that is known: one that gets the number later is another."""
 
     def __bool__(self) -> bool:
-        return self != EVERYONE
+        """Whether it leaves anything out of what is counted: a log's threshold does not."""
+        return replace(self, min_bytes=0, slow_ns=0) != EVERYONE
 
     def is_another(self, pid: int, start_ns: int) -> bool:
         """It has the number of the process that is named, and is not it."""

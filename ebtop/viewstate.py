@@ -18,7 +18,7 @@ from ebtop.layout import WINDOWS
 from ebtop.model import Identity, RowQuery
 from ebtop.options import Options
 from ebtop.pace import Pace
-from ebtop.probes import ON_DEMAND, PROBES
+from ebtop.probes import LOG_NAMES, PROBES, SWITCHABLE
 from ebtop.snapshot import Request
 
 PROCESSES, SYSCALLS, CONNECTIONS, EVENTS, DISKS = (1, 2, 3, 4, 5)
@@ -67,7 +67,9 @@ class ViewState:
     port_names: bool = False
     """Well-known ports by their names."""
     window: str = WINDOWS[0]
-    probes_off: frozenset[str] = frozenset(probe.name for probe in PROBES if probe.off_at_first)
+    probes_off: frozenset[str] = frozenset(
+        (*(probe.name for probe in PROBES if probe.off_at_first), *LOG_NAMES)
+    )
     """Those on demand that do not run even where they are shown."""
     looked_at: tuple[int, int] | None = None
     """(pid, start_ns) of the process that is shown by itself, in place of the panels."""
@@ -119,7 +121,7 @@ def initial_state(options: Options, ascii: bool, color: bool) -> ViewState:
         cumulative=options.cumulative,
         threads=options.threads,
         tree=options.tree,
-        probes_off=frozenset(ON_DEMAND).difference(wanted),
+        probes_off=frozenset(SWITCHABLE).difference(wanted),
         ascii=options.ascii or ascii,
         color=color,
     )

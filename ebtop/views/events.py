@@ -16,8 +16,9 @@ from ebtop.columns import SHOWN_BYTES, exit_status
 from ebtop.connectiontable import close_reason, counted, place
 from ebtop.eventlines import signal_name
 from ebtop.eventlog import EventLine, EventTotals
-from ebtop.layout import CONNECTION, SIGNAL_IGNORED, TEXT_CUT, TEXT_UNREAD
+from ebtop.layout import CONNECTION, SIGNAL_IGNORED, SLOW, TEXT_CUT, TEXT_UNREAD
 from ebtop.probes import OPEN
+from ebtop.slowlines import text_slow
 from ebtop.snapshot import Snapshot
 from ebtop.text import displayable, fit
 from ebtop.units import UNKNOWN
@@ -27,10 +28,13 @@ from ebtop.views.missing import SWITCHED_OFF, why_missing
 from ebtop.views.panels import title
 from ebtop.viewstate import EVENTS, ViewState
 
-_COUNTED = ("fork", "exec", "exit", "open", "signal", "oom")
+_COUNTED = ("fork", "exec", "exit", "open", "signal", "oom", "mem", "slow")
 """Those whose number the header of the panel tells, where it is known."""
-_SOMETIMES = ("signal", "oom")
+_SOMETIMES = ("signal", "oom", "mem", "slow")
 """Of those, what is not mentioned where it is not known."""
+
+
+_NO_UID = (1 << 32) - 1
 
 
 def events_panel(
@@ -71,7 +75,7 @@ def _counts(totals: EventTotals, snapshot: Snapshot, state: ViewState) -> Line:
         spans.append(Span("  no events from this source", Style.DIM))
     else:
         why = why_missing(OPEN, snapshot, state)
-        said = "  s: log opens" if why == SWITCHED_OFF else f"  opens {why}"
+        said = "  s: log more" if why == SWITCHED_OFF else f"  opens {why}"
         spans += [Span(said, Style.DIM)] if why else []
     return tuple(spans)
 
@@ -92,7 +96,9 @@ def _event_line(event: EventLine, snapshot: Snapshot, state: ViewState) -> Line:
     clock = time.strftime("%H:%M:%S", time.localtime(event.time))
     clock += f".{int(event.time % 1 * 1000):03d}"
     name = snapshot.users.get(event.uid)
-    user = str(event.uid) if name is None else fit(displayable(name, state.ascii), 9)
+    user = UNKNOWN if event.uid == _NO_UID else str(event.uid)
+    if name is not None:
+        user = fit(displayable(name, state.ascii), 9)
     pid = f"{event.pid:>7}" if event.pid else f"{UNKNOWN:>7}"
     head = f" {clock} {event.type:<6} {pid} {(user if event.pid else UNKNOWN).ljust(9)} "
     if event.type in _LINES:
@@ -149,6 +155,16 @@ def _mem_line(event: EventLine, head: str, state: ViewState) -> Line:
     return (Span(f"{head}{moved:<8} {comm}"),)
 
 
+def _slow_line(event: EventLine, head: str, state: ViewState) -> Line:
+    """What took long, and how long, on which file or connection."""
+    comm = fit(displayable(event.comm, state.ascii), 15)
+    if len(event.text) != SLOW.stride:
+        return (Span(f"{head}{comm} {units.duration(event.duration_ns)}", Style.WARNING),)
+    whole = {"text": 0, "text_bytes": len(event.text)}
+    said = text_slow(whole, event.text, state.ascii).partition(" ")[2]  # after `slow`
+    return (Span(f"{head}{comm} {said}", Style.WARNING),)
+
+
 def _open_line(event: EventLine, head: str, state: ViewState) -> Line:
     """The descriptor or the error's name, who, and which file; a cut name says so."""
     failed = event.result < 0
@@ -165,6 +181,6 @@ def _open_line(event: EventLine, head: str, state: ViewState) -> Line:
 
 
 _LINES = {"open": _open_line, "signal": _signal_line, "oom": _oom_line, "tcp": _tcp_line,
-          "mem": _mem_line}  # fmt: skip
+          "mem": _mem_line, "slow": _slow_line}  # fmt: skip
 _ENDS = {"reset": Style.WARNING, "timeout": Style.WARNING, "refused": Style.WARNING,
          "unreachable": Style.WARNING}  # fmt: skip

@@ -15,7 +15,7 @@ from ebtop.connectiontable import owners_of_port
 from ebtop.eventlog import EventLine, EventTotals
 from ebtop.filters import port_of
 from ebtop.model import order_rows
-from ebtop.probes import MEMORY, ON_DEMAND, PORT, TIME, for_sights
+from ebtop.probes import MEMORY, PORT, SWITCHABLE, TIME, for_logs, for_sights
 from ebtop.snapshot import Snapshot
 from ebtop.views.closer import closer_look
 from ebtop.views.connections import connections_panel
@@ -138,10 +138,12 @@ def _needs(state: ViewState, shares: _Shares, width: int, snapshot: Snapshot) ->
     if state.filter.port is not None or port_of(state.search) is not None:
         sights.append(PORT)
     needed = set(for_sights(panel, sights))
+    if panel == EVENTS:
+        needed |= for_logs(state.probes_off)
     if shares.table:
         columns = shown_columns(state, width, snapshot)
         needed |= {column.probe for column in (*columns, by_name(state.sort))}
-    return frozenset(needed.intersection(ON_DEMAND) - state.probes_off)
+    return frozenset(needed.intersection(SWITCHABLE) - state.probes_off)
 
 
 def _header_lines(height: int) -> int:

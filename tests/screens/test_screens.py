@@ -143,7 +143,7 @@ MACHINES = {
     "threads": _threads, "big": _big, "calling": _calling, "filtered": _filtered,
     "losing": _losing, "asked": _asked, "denied": _denied, "storing": _storing,
     "disks-denied": _disks_denied,
-    "talking": synthetic.talking, "waiting": synthetic.waiting,
+    "logging": synthetic.logging, "talking": synthetic.talking, "waiting": synthetic.waiting,
     "remembering": synthetic.remembering,
 }  # fmt: skip
 
@@ -266,6 +266,8 @@ SCREENS = (
     Screen("memory-off", (80, 24), _MEMORY),
     Screen("memory-gone", (80, 24), ViewState(looked_at=(5, 1), looked_at_memory=True)),
     Screen("events", (100, 30), ViewState(focus=4)),
+    Screen("events-logged", (100, 30), ViewState(focus=4, probes_off=frozenset()), "logging"),
+    Screen("probes-last", (80, 24), ViewState(probes_open=True, probes_at=9), "calling"),
     Screen("events-small", (40, 10), ViewState(focus=4)),
     Screen("zoom", (80, 24), ViewState(zoom=True)),
     Screen("zoom-events", (80, 24), ViewState(zoom=True, focus=4)),

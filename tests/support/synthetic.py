@@ -37,6 +37,7 @@ from ebtop.layout import (
     RAN,
     ROW,
     SIZES,
+    SLOW,
     SYSCALL,
     TEXT_CUT,
     TEXT_UNREAD,
@@ -293,6 +294,26 @@ def office() -> Snapshot:
         ]
     )
     return replace(snapshot(rows), events=log, text=text)
+
+
+def slow(pid: int, comm: bytes, parts: bytes, **values: Any) -> tuple[dict[str, Any], bytes]:
+    """An event of an operation that took long, and its text."""
+    text = SLOW.pack({"duration_ns": 31 * MS, "about": 2, "parts": parts, **values})
+    return event("slow", pid, comm, text_bytes=len(text), duration_ns=31 * MS), text
+
+
+def logging() -> Snapshot:
+    """The office with all that panel 4 can log: allocations, slow calls and requests."""
+    found = [
+        slow(501, b"python3", b"/etc/hostname", kind=0, call=3, result=-2),
+        slow(501, b"python3", b"", kind=0, call=233, result=0),  # epoll_wait: no news
+        slow(500, b"postgres", b"vda", kind=1, about=4, evidence=1, bytes=16384),
+        slow(500, b"postgres", b"bad\x1b[2Jname", kind=0, call=75, result=0),
+    ]
+    text = b"".join(part for _, part in found)
+    rows = [{**row, "text": index * SLOW.stride} for index, (row, _) in enumerate(found)]
+    rows.append(event("mem", 501, b"python3", allocated_bytes=3 << 20))
+    return replace(office(), events=events(rows), text=text)
 
 
 def calling() -> Snapshot:

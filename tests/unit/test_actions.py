@@ -12,6 +12,7 @@ from ebtop.filters import RowFilter as Filter
 from ebtop.keys import Action
 from ebtop.layout import WINDOWS
 from ebtop.pace import Pace
+from ebtop.probes import LOG_NAMES
 from ebtop.syscalltable import COLUMNS as SYSCALL_COLUMNS
 from ebtop.viewstate import EVENTS, SYSCALLS, ViewState
 
@@ -171,10 +172,12 @@ def test_menu_of_probes_takes_movement_and_space_and_nothing_else() -> None:
     down = apply(state, Action.MOVE_DOWN)
     assert down.probes_at == 1 and down.move == 0
     on = apply(down, Action.TAG)
-    assert on.probes_off == frozenset() and not on.tagged and on.message is None
-    assert apply(on, Action.CHOOSE).probes_off == {"open"}
+    assert on.probes_off == frozenset(LOG_NAMES) and not on.tagged and on.message is None
+    assert apply(on, Action.CHOOSE).probes_off == {"open", *LOG_NAMES}
     off = apply(apply(on, Action.MOVE_UP), Action.CHOOSE)
-    assert off.probes_off == {"syscall"}
+    assert off.probes_off == {"syscall", *LOG_NAMES}
+    last = apply(apply(state, Action.MOVE_UP), Action.TAG)
+    assert last.probes_off == {"open", *LOG_NAMES[:-1]}, "the logs stand below the probes"
     assert apply(on, Action.TOGGLE_PAUSE).paused
     assert not apply(on, Action.GO_BACK).probes_open
     assert not apply(on, Action.TOGGLE_PROBES).probes_open

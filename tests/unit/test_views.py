@@ -208,7 +208,11 @@ def test_every_loss_has_a_name_and_a_full_buffer_has_advice() -> None:
 
 @pytest.mark.parametrize("state, size, probes", [
     (ViewState(), (160, 50), "signals"),
-    (ViewState(probes_off=frozenset()), (160, 50), "open signals"),
+    (ViewState(probes_off=frozenset()), (160, 50),
+     "open signals mem syscall block allocations slow"),
+    (ViewState(probes_off=frozenset({"slow"}), focus=4), (80, 24), "open signals mem allocations"),
+    (ViewState(probes_off=frozenset({"allocations", "block", "open"})), (160, 50),
+     "signals syscall slow"),
     (ViewState(probes_off=frozenset(), zoom=True), (160, 50), ""),
     (ViewState(probes_off=frozenset(), focus=2), (160, 50), "syscall"),
     (ViewState(probes_off=frozenset({"syscall"}), focus=2), (160, 50), ""),
