@@ -113,6 +113,7 @@ class ProcSource:
         self._probes = tuple(probes) if probes is not None else _no_probes(reason)
         self._processes: dict[int, _Task] = {}
         self._threads: dict[int, _Task] = {}
+        self._looked_at = 0
         self._turn = 0
         self._taken_ns: int | None = None
         self._since_ns: int | None = None
@@ -147,7 +148,8 @@ class ProcSource:
         self._wants_connections = TCP.name in probes
 
     def look_at(self, pid: int) -> None:
-        """No waits are seen, nor files."""
+        """Its threads are read too; no waits are seen, nor files."""
+        self._looked_at = pid
 
     def look_at_watched(self) -> None:
         """Likewise."""
@@ -180,13 +182,14 @@ class ProcSource:
         boot_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         self._turn += 1
         self._follow_processes()
-        self._follow_threads() if threads else self._threads.clear()
+        chosen = self._processes if threads else self._only(self._looked_at)
+        self._follow_threads(chosen)
         interval_ns = taken_ns - self._taken_ns if self._taken_ns is not None else 0
         self._taken_ns, self._boot_ns = taken_ns, boot_ns
         if self._since_ns is None:
             self._since_ns = taken_ns
         disks = disk_rows(self._disk_stats.refresh(cumulative, reset))
-        snapshot = self._snapshot(interval_ns, cumulative, threads)
+        snapshot = self._snapshot(interval_ns, cumulative, chosen)
         listening = self._listening.refresh(cumulative, reset)
         system = replace(snapshot.system, listening=listening)
         snapshot = replace(snapshot, system=system, disks=disks)
@@ -224,9 +227,12 @@ class ProcSource:
                     )
                     task.quiet_row = None
 
-    def _follow_threads(self) -> None:
+    def _only(self, pid: int) -> dict[int, _Task]:
+        return {pid: self._processes[pid]} if pid in self._processes else {}
+
+    def _follow_threads(self, chosen: Mapping[int, _Task]) -> None:
         seen: dict[int, _Task] = {}
-        for pid, process in self._processes.items():
+        for pid, process in chosen.items():
             if process.sample.alone:
                 continue
             folder = f"{self._root}/{pid}/task"
@@ -270,7 +276,9 @@ class ProcSource:
 
     # ---- what the snapshot says ----
 
-    def _snapshot(self, interval_ns: int, cumulative: bool, threads: bool) -> Snapshot:
+    def _snapshot(
+        self, interval_ns: int, cumulative: bool, chosen: Mapping[int, _Task]
+    ) -> Snapshot:
         cpus, parts = self._cpu_stat.refresh(self._taken_ns or 0)
         host = read_host(self._root)
         uids = self._uids()
@@ -278,8 +286,8 @@ class ProcSource:
         text = bytearray()
         processes, active = _rows(self._processes.values(), cumulative, text)
         thread_rows = b""
-        if threads:
-            thread_rows = _rows(self._every_thread(), cumulative, text, self._processes)[0]
+        if chosen:
+            thread_rows = _rows(self._every_thread(chosen), cumulative, text, self._processes)[0]
         return Snapshot(
             time=time.time(),
             taken_ns=self._taken_ns or 0,
@@ -309,8 +317,8 @@ class ProcSource:
         rows = with_counts(bytes(snapshot.processes.data), self._connections.counts)
         return replace(snapshot, connections=found, processes=Table(ROW, rows))
 
-    def _every_thread(self) -> Iterator[_Task]:
-        yield from (task for task in self._processes.values() if task.sample.alone)
+    def _every_thread(self, chosen: Mapping[int, _Task]) -> Iterator[_Task]:
+        yield from (task for task in chosen.values() if task.sample.alone)
         yield from self._threads.values()
 
     def _uids(self) -> set[int]:

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,11 @@ def samples_of_work(process: subprocess.Popen[str], **user: Any) -> list[dict[st
         found = [json.loads(viewer.stdout.readline())]
         told(process)
         heard(process, "done")
-        found += [json.loads(viewer.stdout.readline()) for _ in range(3)]
+        done = datetime.now(timezone.utc)
+        # one that began before it was done, and the one after
+        while datetime.fromisoformat(found[-1]["time"].replace("Z", "+00:00")) < done:
+            found.append(json.loads(viewer.stdout.readline()))
+        found.append(json.loads(viewer.stdout.readline()))
         viewer.terminate()
     return found
 

@@ -298,6 +298,21 @@ def test_threads_have_rows_of_their_own(proc):
     assert (rows[70]["oncpu_ns"], rows[70]["runq_wait_ns"]) == (80, 5)
 
 
+def test_of_the_process_that_is_looked_at_threads_are_read_too(proc):
+    for pid in (7, 9):
+        proc.put(pid, threads=2)
+        proc.put_thread(pid, pid)
+        proc.put_thread(pid, pid + 1, syscall="7 0 0 0 0 0 0 0x7ffe00000000 0x7f0000000000")
+    proc.put(20, syscall="0 0 0 0 0 0 0 0x7ffe00000000 0x7f0000000000")
+    source = ProcSource(root=str(proc.root))
+    assert not len(source.refresh().threads)
+    for pid, found in ((7, {7: 0, 8: 8}), (20, {20: 1}), (99, {}), (0, {})):
+        source.look_at(pid)
+        rows = list(source.refresh().threads.rows())
+        assert {row["tid"]: row["call"] for row in rows} == found
+        assert all(row["pid"] == pid for row in rows)
+
+
 def test_cpus_and_switches_of_the_machine(proc, monkeypatch):
     monkeypatch.setattr(cpustat, "_LEAST_NS", 0)
 
