@@ -45,7 +45,8 @@ def exact(place: Place, way: str, *options: str, jobs: int = 1) -> Measured:
             break
     assert told == jobs * SIZE * MIB
     assert counted == pytest.approx(told, rel=0.01)
-    assert not any(found.snapshot.self_cost.lost[name] for name in ("disk_requests", "disk_owners"))
+    lost = found.snapshot.self_cost.lost
+    assert {name: lost[name] for name in ("disk_requests", "disk_owners") if lost[name]} == {}
     return found
 
 
