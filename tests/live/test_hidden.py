@@ -71,6 +71,8 @@ def test_neighbour_of_a_hidden_process_has_its_time_in_every_sample(
     session.refresh()
     after = _ran_ns(process.pid)
     wrong = []
+    # a row is read some time after the snapshot's moment, which an emulator shows
+    apart = 0.01 if not EMULATED else 0.05
     for _ in range(16):
         watch(session, 0.25)
         lower = _ran_ns(process.pid) - after - 2 * TICK_NS
@@ -80,7 +82,7 @@ def test_neighbour_of_a_hidden_process_has_its_time_in_every_sample(
         before, after = lower + after + 2 * TICK_NS, upper + before - 2 * TICK_NS
         whole = row["oncpu_ns"] + row["runq_wait_ns"] + row["offcpu_ns"]
         share = whole / 1e9 / snapshot.interval_s
-        if not lower <= row["oncpu_ns"] <= upper or not 0.99 <= share <= 1.01:
+        if not lower <= row["oncpu_ns"] <= upper or abs(share - 1) > apart:
             wrong.append((lower, row["oncpu_ns"], upper, share))
     process.kill()
     process.wait()
