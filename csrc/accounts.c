@@ -29,13 +29,20 @@ int accounts_open(struct accounts *accounts, struct slots *slots)
 	return 0;
 }
 
-struct process *accounts_process(struct accounts *accounts, __u32 pid, __u64 start_ns)
+struct process *accounts_find(const struct accounts *accounts, __u32 pid, __u64 start_ns)
 {
 	struct process *process = (void *)hash_find(&accounts->processes, pid, start_ns);
-	struct process_entry *entry;
 
 	if (!process && accounts->hidden && accounts->hidden->list.count)
 		process = hidden_process(accounts->hidden, accounts, pid, start_ns);
+	return process;
+}
+
+struct process *accounts_process(struct accounts *accounts, __u32 pid, __u64 start_ns)
+{
+	struct process *process = accounts_find(accounts, pid, start_ns);
+	struct process_entry *entry;
+
 	if (process)
 		return process;
 	process = calloc(1, sizeof(*process));
@@ -254,8 +261,7 @@ void accounts_unwatch(struct accounts *accounts, const struct buffer *watched)
 {
 	for (size_t i = 0; i < watched->count; i++) {
 		const struct watch_entry *entry = buffer_at(watched, i);
-		struct process *process =
-			(void *)hash_find(&accounts->processes, entry->pid, entry->start_ns);
+		struct process *process = accounts_find(accounts, entry->pid, entry->start_ns);
 
 		if (!process || !(process->flags & PROCESS_ZOMBIE))
 			continue;

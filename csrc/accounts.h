@@ -113,7 +113,9 @@ struct thread {
 	__u32 dead;
 	__u32 wait;            /* enum ebtop_wait: what it waits for if it does not run */
 	__u64 stack, left_cpu; /* these and `call` are as in its last task record */
-	__u32 call, pad;
+	__u32 call;
+	int waited_known;
+	__u64 waited_ns; /* run-queue wait given so far, by /proc's account: of hidden threads */
 	char comm[EBTOP_COMM_BYTES];
 };
 
@@ -260,6 +262,9 @@ void accounts_read_beside(struct accounts *accounts, slot_reader reader);
 /* What happened; slots may come at any time, tasks only between begin and settle. */
 void accounts_slot(struct accounts *accounts, __u32 index, const struct ebtop_slot *slot);
 void accounts_task(struct accounts *accounts, const struct ebtop_task *record);
+/* The faults that a process has had in all, its ended threads included. */
+void accounts_set_faults(const struct accounts *accounts, struct process *process, __u64 minor,
+			 __u64 major);
 void accounts_fork(struct accounts *accounts, const struct ebtop_fork *fork);
 /* The arguments of its last exec; of a kernel thread its whole name. */
 void accounts_set_args(struct process *process, const char *args, __u32 bytes, __u32 cut);
@@ -330,6 +335,8 @@ void accounts_next(struct accounts *accounts);
 void accounts_reset(struct accounts *accounts);
 /* All processes in order of pid. */
 const struct process_entry *accounts_list(struct accounts *accounts, size_t *count);
+/* The entry of that process, NULL: none. */
+struct process *accounts_find(const struct accounts *accounts, __u32 pid, __u64 start_ns);
 /* The youngest with that pid; NULL: none. */
 struct process *accounts_of_pid(struct accounts *accounts, __u32 pid);
 

@@ -65,7 +65,7 @@ static void take_counts(__u64 *interval, __u64 *total, const struct ebtop_disk_c
 /* The process that is charged; NULL: the rest is. */
 static struct process *charged(struct accounts *accounts, const struct ebtop_disk_owner *key)
 {
-	struct process *process = (void *)hash_find(&accounts->processes, key->pid, key->start_ns);
+	struct process *process = accounts_find(accounts, key->pid, key->start_ns);
 
 	if (!process || process->flags & PROCESS_SHOWN)
 		return NULL;
@@ -115,7 +115,7 @@ static int may_go(const struct accounts *accounts, const struct disk_owner *owne
 {
 	__u64 idle_ns = grown(accounts->now_ns, owner->last.last_ns);
 	const struct process *process =
-		(void *)hash_find(&accounts->processes, owner->node.id, owner->node.start_ns);
+		accounts_find(accounts, owner->node.id, owner->node.start_ns);
 
 	if (!process || process->flags & PROCESS_ENDED)
 		return idle_ns > IDLE_NS;
@@ -151,7 +151,7 @@ void accounts_disks(struct accounts *accounts)
 		}
 		/* born since the slots were read: its process will be known next time */
 		if (key->start_ns > accounts->before_boot_ns && accounts->before_boot_ns &&
-		    !hash_find(&accounts->processes, key->pid, key->start_ns))
+		    !accounts_find(accounts, key->pid, key->start_ns))
 			continue;
 		charge(accounts, owner, key, now);
 	}

@@ -84,8 +84,7 @@ void accounts_exit(struct accounts *accounts, const struct ebtop_exit *exit)
 
 int accounts_has_exit(const struct accounts *accounts, const struct ebtop_exit *exit)
 {
-	const struct process *process =
-		(void *)hash_find(&accounts->processes, exit->head.pid, exit->start_ns);
+	const struct process *process = accounts_find(accounts, exit->head.pid, exit->start_ns);
 
 	return process && process->flags & PROCESS_EXIT_EVENT;
 }

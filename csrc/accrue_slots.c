@@ -58,6 +58,9 @@ static __u64 adopt(struct accounts *accounts, struct thread *thread, const struc
 		thread->offcpu_ns = thread->runq_wait_ns = 0;
 		return 0;
 	}
+	/* /proc may not have told how often it had moved */
+	if (thread->process->flags & PROCESS_HIDDEN && !thread->migrations)
+		thread->migrations = slot->migrations;
 	oncpu = grown(at.oncpu_ns, thread->oncpu_ns);
 	explained = oncpu + at.offcpu_ns + at.runq_wait_ns;
 	if (slot->state == EBTOP_SLOT_DEAD)
@@ -145,8 +148,10 @@ static void take_slot(struct accounts *accounts, struct thread *thread, __u32 in
 	add(thread, EBTOP_VOLUNTARY_SWITCHES, voluntary - (voluntary && is_beyond_rusage(slot)));
 	add(thread, EBTOP_INVOLUNTARY_SWITCHES, involuntary);
 	add(thread, EBTOP_MIGRATIONS, grown_low(slot->migrations, thread->migrations));
-	for (int i = 0; i < accounts->reader_count; i++)
-		accounts->readers[i](accounts, thread, index, slot, at.oncpu_ns);
+	/* no other program is run for one that is hidden */
+	if (!(thread->process->flags & PROCESS_HIDDEN))
+		for (int i = 0; i < accounts->reader_count; i++)
+			accounts->readers[i](accounts, thread, index, slot, at.oncpu_ns);
 	set_last(thread, slot, not_behind(at, thread));
 	thread->user_ticks_ns = slot->user_ticks_ns;
 	thread->kernel_ticks_ns = slot->kernel_ticks_ns;

@@ -101,6 +101,15 @@ static void take_faults(struct accounts *accounts, struct thread *thread,
 	thread->major_faults = record->major_faults;
 }
 
+void accounts_set_faults(const struct accounts *accounts, struct process *process, __u64 minor,
+			 __u64 major)
+{
+	process->faults_sum[0] = minor;
+	process->faults_sum[1] = major;
+	if (process->faults_base_pass == accounts->refresh)
+		memcpy(process->faults_last, process->faults_sum, sizeof(process->faults_last));
+}
+
 /* Where there is no slot, the record's own totals are all there is; waits are then unknown. */
 static void take_counts(struct accounts *accounts, struct thread *thread,
 			const struct ebtop_task *record)

@@ -111,7 +111,7 @@ static int visit(void *context, const struct ebtop_connection *before,
 	struct process *process = NULL;
 
 	if (now->pid)
-		process = (void *)hash_find(&accounts->processes, now->pid, now->owner_start_ns);
+		process = accounts_find(accounts, now->pid, now->owner_start_ns);
 	if (!process)
 		return now->pid && accounts->have_sched && now->owner_start_ns;
 	if (now->state == EBTOP_TCP_LISTEN)

@@ -236,8 +236,7 @@ static void take_oom(struct events *events, const struct ebtop_oom *oom)
 /* Who a request is charged to was not current when it was done. */
 static void name_owner(const struct accounts *accounts, struct ebtop_event_row *row, __u64 start_ns)
 {
-	const struct process *process =
-		(const void *)hash_find(&accounts->processes, row->pid, start_ns);
+	const struct process *process = accounts_find(accounts, row->pid, start_ns);
 
 	row->uid = EBTOP_ANY_UID;
 	if (!process)
@@ -451,7 +450,7 @@ size_t events_ready(struct events *events, __u64 now_ns)
 
 		if (row->type != EBTOP_EVENT_EXIT || row->oncpu_ns >= 0)
 			continue;
-		process = (void *)hash_find(&accounts->processes, row->pid, row->start_ns);
+		process = accounts_find(accounts, row->pid, row->start_ns);
 		if (!process)
 			continue;
 		if (process->flags & PROCESS_ENDED) {

@@ -9,7 +9,6 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,9 +17,10 @@
 
 #include <bpf/bpf.h>
 
-#include "accounts.h"
+#include "accrue.h"
 #include "clock.h"
 #include "hidden.h"
+#include "hidden_proc.h"
 
 #define FIRST_PID_NAMESPACE 0xeffffffcu /* PROC_PID_INIT_INO */
 #define LOOK_MIN_NS 2000000000ull
@@ -40,155 +40,6 @@ void hidden_open(struct hidden *hidden)
 void hidden_close(struct hidden *hidden)
 {
 	buffer_free(&hidden->list);
-}
-
-/* ---- files ---- */
-
-/* A small file as text; its length, or -errno. */
-static ssize_t read_text(const char *path, char *text, size_t size)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t got;
-
-	if (fd < 0)
-		return -errno;
-	got = read(fd, text, size - 1);
-	if (got < 0)
-		got = -errno;
-	close(fd);
-	text[got > 0 ? got : 0] = '\0';
-	return got;
-}
-
-static __u64 tick_ns(void)
-{
-	long ticks = sysconf(_SC_CLK_TCK);
-
-	return 1000000000ull / (__u64)(ticks > 0 ? ticks : 100);
-}
-
-#define STAT_FIELDS 22
-enum stat_field { /* from the state on, which is the first after the name */
-		  STAT_PPID = 1,
-		  STAT_FLAGS = 6,
-		  STAT_MINOR = 7,
-		  STAT_MAJOR = 9,
-		  STAT_USER = 11,
-		  STAT_KERNEL = 12,
-		  STAT_THREADS = 17,
-		  STAT_START = 19,
-		  STAT_VIRTUAL = 20,
-		  STAT_RSS = 21,
-};
-
-static __u32 state_of_letter(char letter)
-{
-	switch (letter) {
-	case 'R':
-		return 0;
-	case 'D':
-		return 0x2;
-	case 'T':
-		return 0x4;
-	case 't':
-		return 0x8;
-	case 'Z':
-		return 0x20;
-	case 'X':
-		return 0x10;
-	case 'I':
-		return 0x402;
-	default:
-		return 0x1;
-	}
-}
-
-/* /proc/.../stat; 0, -errno, or -EPROTO when it is not what the kernel writes. */
-static int read_stat(const char *folder, struct ebtop_task *record, __u64 *start_ticks)
-{
-	unsigned long long field[STAT_FIELDS] = { 0 };
-	char path[96], text[1024], *name, *at;
-	ssize_t got;
-	size_t length;
-
-	snprintf(path, sizeof(path), "%s/stat", folder);
-	got = read_text(path, text, sizeof(text));
-	if (got < 0)
-		return (int)got;
-	name = strchr(text, '(');
-	at = strrchr(text, ')');
-	if (!name || !at || at < name || at[1] != ' ' || !at[2])
-		return -EPROTO;
-	length = (size_t)(at - name) - 1;
-	memcpy(record->comm, name + 1,
-	       length < sizeof(record->comm) ? length : sizeof(record->comm) - 1);
-	record->task_state = state_of_letter(at[2]);
-	at += 3;
-	for (int i = 1; i < STAT_FIELDS; i++) {
-		char *end;
-
-		field[i] = strtoull(at, &end, 10);
-		if (end == at)
-			return -EPROTO;
-		at = end;
-	}
-	record->ppid = (__u32)field[STAT_PPID];
-	record->task_flags = (__u32)field[STAT_FLAGS];
-	record->minor_faults = field[STAT_MINOR];
-	record->major_faults = field[STAT_MAJOR];
-	record->user_ticks_ns = field[STAT_USER] * tick_ns();
-	record->kernel_ticks_ns = field[STAT_KERNEL] * tick_ns();
-	record->threads = (__u32)field[STAT_THREADS];
-	record->virtual_pages = field[STAT_VIRTUAL] / (__u64)sysconf(_SC_PAGESIZE);
-	record->rss_pages = (__s64)field[STAT_RSS];
-	*start_ticks = field[STAT_START];
-	return 0;
-}
-
-/* A number of /proc/.../status; `kib`: as pages. 0 where it is not there. */
-static __u64 status_number(const char *text, const char *name, int word, int kib)
-{
-	const char *at = strstr(text, name);
-	char *end;
-	__u64 value = 0;
-
-	if (!at)
-		return 0;
-	at += strlen(name);
-	for (; word >= 0; word--, at = end)
-		value = strtoull(at, &end, 10);
-	return kib ? value * 1024 / (__u64)sysconf(_SC_PAGESIZE) : value;
-}
-
-static void read_status(const char *folder, struct ebtop_task *record)
-{
-	char path[96], text[4096];
-
-	snprintf(path, sizeof(path), "%s/status", folder);
-	if (read_text(path, text, sizeof(text)) <= 0)
-		return;
-	record->uid = (__u32)status_number(text, "\nUid:", 1, 0);
-	record->peak_rss_pages = status_number(text, "\nVmHWM:", 0, 1);
-	record->anon_pages = status_number(text, "\nRssAnon:", 0, 1);
-	record->file_pages = status_number(text, "\nRssFile:", 0, 1);
-	record->shmem_pages = status_number(text, "\nRssShmem:", 0, 1);
-	record->swap_pages = status_number(text, "\nVmSwap:", 0, 1);
-	record->voluntary_switches = status_number(text, "\nvoluntary_ctxt_switches:", 0, 0);
-	record->involuntary_switches = status_number(text, "\nnonvoluntary_ctxt_switches:", 0, 0);
-}
-
-/* Execution time as the scheduler has it; 0, or -errno. */
-static int read_oncpu(__u32 pid, __u32 tid, __u64 *ret)
-{
-	char path[64], text[128], *end;
-	ssize_t got;
-
-	snprintf(path, sizeof(path), "/proc/%u/task/%u/schedstat", pid, tid);
-	got = read_text(path, text, sizeof(text));
-	if (got < 0)
-		return (int)got;
-	*ret = strtoull(text, &end, 10);
-	return end == text ? -EPROTO : 0;
 }
 
 /* ---- who they are ---- */
@@ -222,24 +73,17 @@ void hidden_consider(struct hidden *hidden, const struct process *process)
 
 static int same_start(__u64 exact, __u64 in_ticks)
 {
-	return exact / tick_ns() == in_ticks / tick_ns();
+	return exact / hidden_tick_ns() == in_ticks / hidden_tick_ns();
 }
 
-struct process *hidden_process(struct hidden *hidden, struct accounts *accounts, __u32 pid,
-			       __u64 start_ns)
+struct process *hidden_process(const struct hidden *hidden, const struct accounts *accounts,
+			       __u32 pid, __u64 start_ns)
 {
-	struct watch_entry *entry = entry_of(hidden, pid);
-	struct process *process;
+	const struct watch_entry *entry = entry_of(hidden, pid);
 
 	if (!entry || !same_start(start_ns, entry->start_ns))
 		return NULL;
-	process = (void *)hash_find(&accounts->processes, pid, entry->start_ns);
-	if (!process)
-		return NULL;
-	hash_remove(&accounts->processes, &process->node);
-	process->node.start_ns = entry->start_ns = start_ns;
-	hash_insert(&accounts->processes, &process->node);
-	return process;
+	return (void *)hash_find(&accounts->processes, pid, entry->start_ns);
 }
 
 static struct thread *thread_of(const struct process *process, __u32 tid, __u64 start_ns)
@@ -256,10 +100,12 @@ struct thread *hidden_thread(const struct process *process, const struct thread_
 {
 	struct thread *thread = thread_of(process, identity->tid, identity->start_ns);
 
-	if (!thread || thread->owner)
+	if (!thread || (thread->owner && identity->owner && thread->owner != identity->owner))
 		return NULL;
-	thread->owner = identity->owner;
-	thread->began_ns = identity->began_ns;
+	if (identity->owner) {
+		thread->owner = identity->owner;
+		thread->began_ns = identity->began_ns;
+	}
 	return thread;
 }
 
@@ -279,9 +125,9 @@ static void find(struct hidden *hidden, struct accounts *accounts)
 			continue;
 		snprintf(path, sizeof(path), "/proc/%u", pid);
 		/* whoever began since the tasks were read is not hidden, but young */
-		if (!read_stat(path, &record, &ticks) &&
-		    (ticks + 1) * tick_ns() + LOOK_MIN_NS < began_boot)
-			list_add(hidden, pid, ticks * tick_ns());
+		if (!hidden_read_stat(path, &record, &ticks) &&
+		    (ticks + 1) * hidden_tick_ns() + LOOK_MIN_NS < began_boot)
+			list_add(hidden, pid, ticks * hidden_tick_ns());
 	}
 	if (folder)
 		closedir(folder);
@@ -291,37 +137,86 @@ static void find(struct hidden *hidden, struct accounts *accounts)
 
 /* ---- their records ---- */
 
+/* What its totals are is of no interval: only what comes on top is. */
+static void begin_thread(const char *folder, const struct thread *known, struct ebtop_task *record)
+{
+	record->migrations = known ? known->migrations : 0;
+	if (!known)
+		hidden_read_migrations(folder, &record->migrations);
+}
+
 /* 0, or a negative errno: -ENOENT when it is no more. */
 static int read_thread(struct accounts *accounts, struct process *process, __u32 tid)
 {
 	const __u32 pid = process->node.id;
 	struct ebtop_task record = { .wait = EBTOP_WAIT_OTHER, .rss_pages = -1 };
-	const struct thread *known;
-	char path[64];
+	struct hidden_time time;
+	struct thread *known;
+	char folder[64];
 	__u64 ticks;
 	int ret;
 
-	snprintf(path, sizeof(path), "/proc/%u/task/%u", pid, tid);
-	ret = read_stat(path, &record, &ticks);
+	snprintf(folder, sizeof(folder), "/proc/%u/task/%u", pid, tid);
+	ret = hidden_read_stat(folder, &record, &ticks);
+	if (!ret)
+		ret = hidden_read_status(folder, &record);
+	if (!ret)
+		ret = hidden_read_time(folder, &time);
 	if (ret)
 		return ret == -ESRCH ? -ENOENT : ret;
-	if (tid == pid && !same_start(process->node.start_ns, ticks * tick_ns()))
+	record.start_ns = ticks * hidden_tick_ns();
+	if (tid == pid && !same_start(process->node.start_ns, record.start_ns))
 		return -ENOENT;
+	known = thread_of(process, tid, record.start_ns);
+	if (tid == pid)
+		record.start_ns = process->node.start_ns;
+	else if (known)
+		record.start_ns = known->node.start_ns;
+	record.owner = known ? known->owner : 0;
 	record.pid = pid;
 	record.tid = tid;
-	record.start_ns = ticks * tick_ns();
-	known = thread_of(process, tid, record.start_ns);
-	if (known) {
-		record.start_ns = known->node.start_ns;
-		record.owner = known->owner;
-	}
+	record.oncpu_ns = time.oncpu_ns;
 	record.leader_start_ns = process->node.start_ns;
 	record.dirtied_bytes = record.group_dirtied_bytes = EBTOP_NOT_COUNTED;
 	record.mappings = EBTOP_NOT_COUNTED;
-	read_oncpu(pid, tid, &record.oncpu_ns);
-	read_status(path, &record);
+	begin_thread(folder, known, &record);
+	if (tid == pid && !(process->flags & PROCESS_CGROUP)) {
+		snprintf(folder, sizeof(folder), "/proc/%u", pid);
+		hidden_read_cgroup(folder, &record.cgroup_id);
+	}
 	accounts_task(accounts, &record);
+	known = known ? known : thread_of(process, tid, record.start_ns);
+	if (known && !known->waited_known) {
+		known->waited_ns = time.runq_wait_ns;
+		known->waited_known = time.knows_waits;
+	}
 	return 0;
+}
+
+void hidden_divide_wait(struct hidden *hidden, struct thread *thread)
+{
+	__u64 *counters = thread->sums->interval, whole, waited;
+	struct hidden_time time;
+	char folder[64];
+
+	snprintf(folder, sizeof(folder), "/proc/%u/task/%u", thread->process->node.id,
+		 thread->node.id);
+	if (thread->dead || !hidden->left || hidden_read_time(folder, &time) || !time.knows_waits)
+		return;
+	hidden->left--;
+	if (!thread->waited_known)
+		thread->waited_ns = time.runq_wait_ns;
+	thread->waited_known = 1;
+	whole = counters[EBTOP_OFFCPU_NS] + counters[EBTOP_RUNQ_WAIT_NS];
+	waited = grown(time.runq_wait_ns, thread->waited_ns);
+	/* the wait in progress is in the slot alone, and will be in the kernel's account */
+	if (waited < counters[EBTOP_RUNQ_WAIT_NS])
+		waited = counters[EBTOP_RUNQ_WAIT_NS];
+	if (waited > whole)
+		waited = whole;
+	thread->waited_ns += waited;
+	counters[EBTOP_RUNQ_WAIT_NS] = waited;
+	counters[EBTOP_OFFCPU_NS] = whole - waited;
 }
 
 static void end(struct accounts *accounts, struct process *process)
@@ -332,6 +227,25 @@ static void end(struct accounts *accounts, struct process *process)
 		accounts_bury(accounts, thread);
 	}
 	process->flags |= PROCESS_ENDED;
+}
+
+/* There are more than are read: those that were not are not gone. */
+static void keep_all(const struct accounts *accounts, struct process *process)
+{
+	for (struct thread *thread = process->threads; thread; thread = thread->next)
+		thread->pass = accounts->refresh;
+}
+
+/* Of the process, those of threads that have ended included. */
+static void read_faults(struct accounts *accounts, struct process *process)
+{
+	struct ebtop_task whole = { 0 };
+	char folder[32];
+	__u64 ticks;
+
+	snprintf(folder, sizeof(folder), "/proc/%u", process->node.id);
+	if (!hidden_read_stat(folder, &whole, &ticks))
+		accounts_set_faults(accounts, process, whole.minor_faults, whole.major_faults);
 }
 
 /* `all`: also its other threads; those that do not come then are no more. */
@@ -346,14 +260,20 @@ static int read_process(struct accounts *accounts, struct process *process, int 
 		return -ENOENT;
 	snprintf(path, sizeof(path), "/proc/%u/task", process->node.id);
 	folder = all ? opendir(path) : NULL;
-	while (folder && left-- > 0 && (found = readdir(folder)) != NULL) {
+	while (folder && (found = readdir(folder)) != NULL) {
 		__u32 tid = (__u32)strtoul(found->d_name, NULL, 10);
 
-		if (tid && tid != process->node.id)
-			read_thread(accounts, process, tid);
+		if (!tid || tid == process->node.id)
+			continue;
+		if (left-- <= 0) {
+			keep_all(accounts, process);
+			break;
+		}
+		read_thread(accounts, process, tid);
 	}
 	if (folder)
 		closedir(folder);
+	read_faults(accounts, process);
 	return 0;
 }
 
@@ -399,22 +319,24 @@ void hidden_settle(const struct hidden *hidden, const struct accounts *accounts,
 
 int hidden_left(struct hidden *hidden, struct ebtop_slot *slot)
 {
-	__u64 oncpu;
+	struct hidden_time time;
+	char folder[64];
 	int ret;
 
 	if (!hidden->left)
 		return -EAGAIN;
 	hidden->left--;
-	ret = read_oncpu(slot->pid, slot->tid, &oncpu);
+	snprintf(folder, sizeof(folder), "/proc/%u/task/%u", slot->pid, slot->tid);
+	ret = hidden_read_time(folder, &time);
 	if (ret && ret != -ENOENT && ret != -ESRCH)
 		return -EAGAIN;
 	/* less than before: another thread has that number */
-	if (ret || oncpu < slot->oncpu_ns) {
+	if (ret || time.oncpu_ns < slot->oncpu_ns) {
 		slot->state = EBTOP_SLOT_DEAD;
 		return 0;
 	}
-	slot->since_ns += oncpu - slot->oncpu_ns;
-	slot->oncpu_ns = oncpu;
+	slot->since_ns += time.oncpu_ns - slot->oncpu_ns;
+	slot->oncpu_ns = time.oncpu_ns;
 	slot->state = EBTOP_SLOT_OFF;
 	return 0;
 }

@@ -13,6 +13,7 @@
 
 struct accounts;
 struct process;
+struct thread;
 struct thread_identity;
 
 struct hidden {
@@ -34,10 +35,13 @@ void hidden_read(struct hidden *hidden, struct accounts *accounts, int all);
 void hidden_settle(const struct hidden *hidden, const struct accounts *accounts, int program_fd);
 /* A thread left its CPU unseen: it is off since then, or has ended. 0, or -EAGAIN: not known. */
 int hidden_left(struct hidden *hidden, struct ebtop_slot *slot);
-/* The pid's entry, whose start /proc had told in ticks, is the one with this start; NULL: none is. */
-struct process *hidden_process(struct hidden *hidden, struct accounts *accounts, __u32 pid,
-			       __u64 start_ns);
+/* The process, whose start /proc told in ticks, that exactly began then; NULL: none is. It keeps the start
+ * that it was met with: filters, and whoever reads rows, name it by that. */
+struct process *hidden_process(const struct hidden *hidden, const struct accounts *accounts,
+			       __u32 pid, __u64 start_ns);
 /* Likewise of a thread; that it is this task is then known. */
 struct thread *hidden_thread(const struct process *process, const struct thread_identity *identity);
+/* Divides what a thread was not running: no program saw whether it was put off its CPU, or left it. */
+void hidden_divide_wait(struct hidden *hidden, struct thread *thread);
 
 #endif

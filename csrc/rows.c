@@ -68,6 +68,20 @@ static int knows_threads(const struct accounts *accounts, const struct process *
 	       (process->born && accounts->have_sched && accounts->have_life);
 }
 
+/* By probes other than those of the scheduler: no program is run for one that is hidden. */
+static int is_counted(const struct process *process)
+{
+	return process->flags & PROCESS_ACCOUNTED &&
+	       !(process->flags & (PROCESS_UNTRACKED | PROCESS_HIDDEN));
+}
+
+/* That a hidden thread is put off its CPU no program sees: the kernel's own account has to tell. */
+static int knows_queue(const struct process *process)
+{
+	return !(process->flags & PROCESS_HIDDEN) ||
+	       (process->threads && process->threads->waited_known);
+}
+
 static __u64 known_counters(const struct accounts *accounts, const struct process *process,
 			    const __u64 *counters)
 {
@@ -79,14 +93,14 @@ static __u64 known_counters(const struct accounts *accounts, const struct proces
 		if (accounts->have_sched && !(process->flags & PROCESS_UNTRACKED))
 			known |= KNOWN(EBTOP_KNOWN_RUNQ_WAIT) |
 				 (knows_threads(accounts, process) ? WAITS_KNOWN : 0);
+		if (!knows_queue(process))
+			known &= ~KNOWN(EBTOP_KNOWN_RUNQ_WAIT);
 		if (divided * 100 >= counters[EBTOP_ONCPU_NS] * 99)
 			known |= KNOWN(EBTOP_KNOWN_SPLIT);
 	}
-	if (process->flags & PROCESS_ACCOUNTED && !(process->flags & PROCESS_UNTRACKED) &&
-	    accounts_passes(accounts, process))
+	if (is_counted(process) && accounts_passes(accounts, process))
 		known |= known_of_slots(accounts);
-	if (accounts->connections && process->flags & PROCESS_ACCOUNTED &&
-	    !(process->flags & PROCESS_UNTRACKED)) {
+	if (accounts->connections && is_counted(process)) {
 		known |= KNOWN(EBTOP_KNOWN_NET_BYTES) | KNOWN(EBTOP_KNOWN_NET_ERRORS) |
 			 KNOWN(EBTOP_KNOWN_CONNECTS);
 		if (accounts->connections->list_link >= 0)
@@ -198,7 +212,7 @@ static void pack_disks(const struct accounts *accounts, struct ebtop_row *row,
 	int has_any = disks_pack_owner(accounts->disks, process->node.id, process->node.start_ns,
 				       !!(flags & EBTOP_CUMULATIVE), row);
 
-	if (process->task_flags & PF_KTHREAD && !has_any)
+	if ((process->task_flags & PF_KTHREAD || process->flags & PROCESS_HIDDEN) && !has_any)
 		return;
 	row->known |= DISKS_KNOWN;
 	if (accounts->disks->tells_dirtiers)

@@ -382,8 +382,7 @@ static void ask_for_some(struct ebtop_session *session, size_t active)
 	hidden_read(&session->hidden, accounts, 0);
 	for (size_t i = 0; i < session->watched.count; i++) {
 		const struct watch_entry *entry = buffer_at(&session->watched, i);
-		struct process *process =
-			(void *)hash_find(&accounts->processes, entry->pid, entry->start_ns);
+		struct process *process = accounts_find(accounts, entry->pid, entry->start_ns);
 
 		if (process && process->pass != accounts->refresh)
 			tasks_read_process(&session->set.tasks, entry->pid, accounts);
@@ -463,8 +462,16 @@ static void know_named(struct ebtop_session *session)
 	struct ebtop_config *filter = &session->accounts.filter;
 	const struct process *process;
 
-	if (!filter->pid || filter->pid_start_ns)
+	if (!filter->pid)
 		return;
+	if (filter->pid_start_ns) {
+		/* of whoever ends unseen no program says so */
+		process = accounts_find(&session->accounts, filter->pid, filter->pid_start_ns);
+		if (process && (process->flags & (PROCESS_HIDDEN | PROCESS_ENDED)) ==
+				       (PROCESS_HIDDEN | PROCESS_ENDED))
+			session->config.now->pid = EBTOP_NOBODY;
+		return;
+	}
 	process = accounts_of_pid(&session->accounts, filter->pid);
 	if (!process)
 		return;

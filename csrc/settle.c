@@ -160,6 +160,8 @@ void accounts_settle(struct accounts *accounts)
 		struct process *process = thread->process;
 
 		divide(accounts, thread);
+		if (accounts->have_sched && process->flags & PROCESS_HIDDEN)
+			hidden_divide_wait(accounts->hidden, thread);
 		if (accounts->have_sched)
 			accounts_settle_waits(accounts, thread);
 		if (!thread->dead && (thread->slot_state == EBTOP_SLOT_RUNNING ||

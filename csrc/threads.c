@@ -63,7 +63,8 @@ static struct thread *same_task_of(const struct process *process,
 void accounts_change_identity(struct accounts *accounts, struct thread *thread, __u32 tid,
 			      __u64 start_ns)
 {
-	if (thread->node.id == tid && thread->node.start_ns == start_ns)
+	if (thread->node.id == tid &&
+	    (thread->node.start_ns == start_ns || thread->process->flags & PROCESS_HIDDEN))
 		return;
 	hash_remove(&accounts->threads, &thread->node);
 	thread->node.id = tid;
@@ -75,9 +76,12 @@ struct thread *accounts_thread(struct accounts *accounts, struct process *proces
 			       struct thread_identity identity, int *created)
 {
 	struct thread *thread =
-		(void *)hash_find(&accounts->threads, identity.tid, identity.start_ns);
+		process->flags & PROCESS_HIDDEN ? hidden_thread(process, &identity) : NULL;
 
 	*created = 0;
+	if (thread)
+		return thread;
+	thread = (void *)hash_find(&accounts->threads, identity.tid, identity.start_ns);
 	if (thread && (thread->process != process || thread->dead))
 		thread = NULL;
 	if (thread && is_same_task(thread, &identity))
@@ -88,8 +92,6 @@ struct thread *accounts_thread(struct accounts *accounts, struct process *proces
 		accounts_bury(accounts, thread);
 	}
 	thread = identity.tid == process->node.id ? same_task_of(process, &identity) : NULL;
-	if (!thread && process->flags & PROCESS_HIDDEN)
-		thread = hidden_thread(process, &identity);
 	if (thread) {
 		accounts_change_identity(accounts, thread, identity.tid, identity.start_ns);
 		return thread;

@@ -9,20 +9,32 @@ its time.
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 import subprocess
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from bpfmaps import Map, described
 from observe import EMULATED, row_of, start, unexpected, value, watch, workload
 
-from ebtop.layout import EXITED
+from ebtop import jsonlines
+from ebtop.filters import RowFilter as Keep
+from ebtop.layout import EXITED, KNOWN_BIT, Layout
+from ebtop.model import RowQuery
 from ebtop.session import Session
+from ebtop.snapshot import Filter, Snapshot
 
 TICK_NS = 10_000_000
 """The kernel brings the execution time of what runs up to date at each tick."""
 PAGES = 1009
+CONFIG = "ebtop_config"
+CONFIG_LAYOUT = Layout("struct ebtop_config")
+NOBODY = 0xFFFFFFFF
 
 
 def _take_cpu(pid: int, priority: int) -> None:
@@ -30,6 +42,36 @@ def _take_cpu(pid: int, priority: int) -> None:
     for task in os.listdir(f"/proc/{pid}/task"):
         os.sched_setaffinity(int(task), {max(os.sched_getaffinity(0))})
         os.sched_setscheduler(int(task), os.SCHED_FIFO, os.sched_param(priority))
+
+
+@contextmanager
+def hiding(pid: int, monkeypatch: pytest.MonkeyPatch, named: int = 0) -> Iterator[Session]:
+    """A session for which nobody sees that process; a first look at /proc finds it once it is two
+    seconds old."""
+    monkeypatch.setenv("EBTOP_FAIL", f"hide:{pid}")
+    while time.clock_gettime(time.CLOCK_BOOTTIME) - _began_s(pid) < 2.1:
+        time.sleep(0.05)
+    with Session() as session:
+        session.set_filter(Filter(pid=named))
+        session.refresh()
+        yield session
+
+
+def _began_s(pid: int) -> float:
+    words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(words[19]) / os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def busy(spin_ms: int, sleep_ms: int) -> Iterator[subprocess.Popen[str]]:
+    pipe = subprocess.PIPE
+    command = [workload("hidden"), str(spin_ms), str(sleep_ms), str(PAGES)]
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture
@@ -149,3 +191,137 @@ def test_hidden_process_ends_and_so_do_its_threads(
     assert all(row["flags"] & EXITED for row in rows) and len(rows) == 1
     watch(session, 0.25)
     assert not [r for r in session.refresh().processes.rows() if r["pid"] == hidden.pid]
+
+
+NEVER_TOLD = (
+    "syscalls", "syscall_ns", "file_read_bytes", "opens", "net_tx_bytes", "connection_errors",
+    "connections", "connections_opened", "mmap_calls", "disk_read_bytes", "disk_reads",
+    "disk_written_later_bytes", "disk_written_back_bytes",
+)  # fmt: skip
+
+
+def test_what_no_program_counts_of_a_hidden_process_is_unknown(
+    session: Session, hidden: subprocess.Popen[str]
+) -> None:
+    watch(session, 0.5)
+    snapshot = session.refresh(threads=True)
+    rows = [row_of(snapshot, hidden.pid)]
+    rows += [row for row in snapshot.threads.rows() if row["pid"] == hidden.pid]
+    assert len(rows) == 3
+    for row in rows:
+        assert not [name for name in NEVER_TOLD if row["known"] & 1 << KNOWN_BIT[name]]
+        assert all(row["known"] & 1 << KNOWN_BIT[name] for name in ("oncpu_ns", "wait_other_ns"))
+    leader = next(row for row in rows[1:] if row["tid"] == hidden.pid)
+    assert leader["start_ns"] == rows[0]["start_ns"]
+
+
+def _keeps(snapshot: Snapshot, pid: int, **keep: object) -> bool:
+    query = RowQuery(filter=Keep(**keep))  # type: ignore[arg-type]
+    said = json.loads(jsonlines.sample_line(snapshot, query))
+    return any(row["pid"] == pid for row in said["processes"])
+
+
+def test_filters_name_a_hidden_process_before_and_after_it_is_first_met(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with busy(7, 11) as process:
+        time.sleep(0.1)
+        process.send_signal(signal.SIGSTOP)  # so that /proc alone tells of it at first
+        with hiding(process.pid, monkeypatch, named=process.pid) as session:
+            starts = set()
+            for turn in range(4):
+                watch(session, 0.3)
+                snapshot = session.refresh()
+                row = row_of(snapshot, process.pid)
+                starts.add(row["start_ns"])
+                assert bool(row["oncpu_ns"]) == (turn > 0)
+                assert _keeps(snapshot, process.pid)
+                assert _keeps(snapshot, process.pid, pids=frozenset((process.pid,)))
+                assert _keeps(snapshot, process.pid, user="root")
+                assert _keeps(snapshot, process.pid, comm="hidden")
+                assert not _keeps(snapshot, process.pid, comm="visible")
+                process.send_signal(signal.SIGCONT)
+            assert len(starts) == 1
+            for filter, kept in [
+                (Filter(uid=0), True),
+                (Filter(uid=65534), False),
+                (Filter(pid=os.getpid(), descendants=True), True),
+                (Filter(pid=os.getpid()), False),
+                (Filter(excluded=(process.pid,)), False),
+            ]:
+                session.set_filter(filter)
+                watch(session, 0.1)
+                assert _keeps(session.refresh(), process.pid) == kept, filter
+
+
+def test_filter_ends_with_the_hidden_process_that_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    with busy(7, 11) as process:
+        time.sleep(0.1)
+        with hiding(process.pid, monkeypatch, named=process.pid) as session:
+            watch(session, 0.3)
+            assert _keeps(session.refresh(), process.pid)
+            process.kill()
+            process.wait()
+            for _ in range(3):
+                watch(session, 0.2)
+                session.refresh()
+            found = [one for one in map(Map, sorted(described(os.getpid()))) if one.name == CONFIG]
+            # what passes the filter from now on, be it the next process of that number
+            assert CONFIG_LAYOUT.column(found[-1].lookup(0), "pid")[0] == NOBODY
+            for one in found:
+                one.close()
+
+
+def test_first_interval_of_a_hidden_process_has_no_totals(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpus = sorted(os.sched_getaffinity(0))
+    with busy(7, 2) as process:
+        time.sleep(0.1)
+        tasks = [int(task) for task in os.listdir(f"/proc/{process.pid}/task")]
+        for turn in range(200):
+            for task in tasks:
+                os.sched_setaffinity(task, {cpus[turn % len(cpus)]})
+            time.sleep(0.003)
+        process.send_signal(signal.SIGSTOP)
+        with hiding(process.pid, monkeypatch) as session:
+            process.send_signal(signal.SIGCONT)
+            for _ in range(10):
+                watch(session, 0.25)
+                snapshot = session.refresh(threads=True)
+                rows = [row_of(snapshot, process.pid)]
+                rows += [row for row in snapshot.threads.rows() if row["pid"] == process.pid]
+                assert len(rows) == 3
+                for row in rows:
+                    # all are on one CPU, of which the neighbours take their share
+                    assert row["migrations"] <= 3
+                    assert row["minor_faults"] + row["major_faults"] <= 50
+                    assert row["oncpu_ns"] <= 1.1e9 * snapshot.interval_s
+                    turns = row["voluntary_switches"]
+                    assert turns <= 10 + snapshot.interval_s / 0.009
+
+
+def test_hidden_process_that_waits_for_its_cpu_is_in_the_run_queue(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with busy(500, 1) as process:
+        rival = start("spin", "60000")
+        for task in [*os.listdir(f"/proc/{process.pid}/task"), str(rival.pid)]:
+            os.sched_setaffinity(int(task), {max(os.sched_getaffinity(0))})
+        with hiding(process.pid, monkeypatch) as session:
+            first = _waited_ns(process.pid)
+            session.refresh()
+            second, waited, lived = _waited_ns(process.pid), 0, 0
+            for _ in range(8):
+                watch(session, 0.25)
+                third = _waited_ns(process.pid)
+                row = row_of(session.refresh(), process.pid)
+                waited, lived = waited + row["runq_wait_ns"], lived + row["lifetime_ns"]
+            fourth = _waited_ns(process.pid)
+        rival.kill()
+        rival.wait()
+    assert waited > lived / 8  # of two threads one always waits for something else
+    assert third - second - TICK_NS <= waited <= fourth - first + TICK_NS
+
+
+def _waited_ns(pid: int) -> int:
+    files = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(file.read_text().split()[1]) for file in files)
