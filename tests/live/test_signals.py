@@ -15,7 +15,9 @@ from pathlib import Path
 
 import pytest
 from following import Event, Follower, lost
-from observe import allowed
+from observe import allowed, opened
+
+from ebtop.session import prototype
 
 SENDER = """
 import os, signal, sys
@@ -212,3 +214,13 @@ for thread in threads: thread.join()
         assert process.wait() == 0
         events = follower.end()
     assert sent(events, process.pid) == []
+
+
+def test_a_pointer_to_a_victim_is_not_taken_for_its_pid(monkeypatch: pytest.MonkeyPatch) -> None:
+    hook = prototype("__traceiter_mark_victim", None)
+    assert hook is not None
+    monkeypatch.setenv("EBTOP_FAIL", "victim_btf:22")
+    with opened(["signals"]) as session:
+        names = {program.name for program in session.programs()}
+    assert "signal_btf" in names and "victim_btf" not in names
+    assert ("victim_pid_btf" in names) != hook.params[1].pointer
