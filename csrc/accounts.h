@@ -107,7 +107,8 @@ struct thread {
 	struct thread_memory *memory;
 	struct thread_waits *waits;
 	__u64 ended_ns; /* 0: it lives, or its end was not seen */
-	__u64 divided;  /* the refresh whose kernel time is counted, not sampled */
+	__u64 divided;  /* the refresh whose calls were all watched */
+	__u64 counted;  /* 1: some interval's kernel time was counted, not sampled */
 	__u32 task_state;
 	__u32 slot_state; /* enum ebtop_slot_state; FREE when it has no slot */
 	__u32 dead;

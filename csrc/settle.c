@@ -44,6 +44,19 @@ static __u64 kernel_by_ticks(const struct thread *thread, __u64 oncpu)
 	return (__u64)((unsigned __int128)oncpu * kernel / (user + kernel));
 }
 
+/* Its own share, likewise; of an interval without ticks as of its whole life. */
+static __u64 user_by_ticks(const struct thread *thread, __u64 oncpu)
+{
+	__u64 user = grown(thread->user_ticks_ns, thread->divided_user_ticks_ns);
+	__u64 ticks = user + grown(thread->kernel_ticks_ns, thread->divided_kernel_ticks_ns);
+
+	if (!ticks) {
+		user = thread->user_ticks_ns;
+		ticks = user + thread->kernel_ticks_ns;
+	}
+	return ticks ? (__u64)((unsigned __int128)oncpu * user / ticks) : oncpu;
+}
+
 /* Those of a thread that has ended are known with those of its process alone. */
 static __u64 faults_of(const struct accounts *accounts, const struct thread *thread)
 {
@@ -70,18 +83,24 @@ static int faults_count(const struct accounts *accounts, const struct thread *th
 
 /*
  * On a CPU inside system calls is the kernel's time, the rest the thread's own. Page faults are the
- * kernel's too, and nothing tells how long they take: where they count, the ticks say how much the
- * kernel had, if that is more.
+ * kernel's too, and nothing tells how long they take: where they count, the ticks alone decide, as in
+ * the kernel's own account. That takes all time for user time until a tick has met the thread; a
+ * part counted and a part sampled would agree with nobody's.
  */
 static int counted_user_time(const struct accounts *accounts, struct thread *thread, __u64 oncpu,
 			     __u64 inside, __u64 *ret)
 {
-	__u64 kernel = kernel_by_ticks(thread, oncpu);
-	int faults = faults_count(accounts, thread, oncpu, inside, kernel);
-	__u64 ticks = faults ? kernel : 0;
-
-	*ret = grown(oncpu, ticks > inside ? ticks : inside);
-	return !faults;
+	*ret = grown(oncpu, inside);
+	if (!faults_count(accounts, thread, oncpu, inside, kernel_by_ticks(thread, oncpu))) {
+		thread->counted = 1;
+		return 1;
+	}
+	/* what was counted before is more exact than all of its ticks: then they divide this interval */
+	if (thread->counted)
+		*ret = user_by_ticks(thread, oncpu);
+	else if (!sampled_user_time(thread, oncpu, ret))
+		*ret = oncpu;
+	return 0;
 }
 
 static void divide(const struct accounts *accounts, struct thread *thread)

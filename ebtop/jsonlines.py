@@ -48,6 +48,7 @@ from ebtop.layout import (
     CATEGORIES,
     CONN_COUNTED,
     COUNTERS,
+    DIVIDED,
     EXITED,
     FACTS,
     KERNEL,
@@ -94,6 +95,8 @@ PROCESS_KEYS = (
     "allocation_histogram", "memory_hints",
     # what user, kernel, run queue and waits add up to
     "lifetime_ns",
+    # how user and kernel time came about
+    "split",
 )  # fmt: skip
 
 _TEMPLATE = dict.fromkeys(PROCESS_KEYS)
@@ -108,6 +111,7 @@ _MASKED = tuple(
 _DISKS_KNOWN = 1 << KNOWN_BIT["disk_reads"]
 _SYSCALLS_KNOWN = 1 << KNOWN_BIT["syscalls"]
 _WAITS_KNOWN = 1 << KNOWN_BIT["wait_other_ns"]
+_SPLIT_KNOWN = 1 << KNOWN_BIT["user_ns"]
 _ALLOCATED_KNOWN = 1 << KNOWN_BIT["allocated_bytes"]
 _EXIT_KNOWN = 1 << FACTS["exit_code"]
 _UID_KNOWN = 1 << FACTS["uid"]
@@ -295,6 +299,8 @@ def task(
     if known & _WAITS_KNOWN:
         values["wait_ns"] = {reason: row[name] for name, reason in _WAIT_COUNTERS.items()}
     values.update(_now(row, snapshot))
+    if not thread and row["oncpu_ns"] and known & _SPLIT_KNOWN:
+        values["split"] = "counted" if row["flags"] & DIVIDED else "sampled"
     if thread:
         values["tid"] = row["tid"]
         values["thread_comm"] = values["comm"]

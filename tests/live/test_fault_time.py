@@ -12,18 +12,19 @@ from running import ebtop
 
 from ebtop.layout import DIVIDED, EXITED
 
-COUNTS = [(97, 32, 0.05), (19, 200, 0.05), (401, 8, 0.08)]
-"""Children, MiB each, and how far the share of user time may be off: the kernel's own account takes
-all time of a process that no tick has met for user time, which of the smallest is every third."""
+COUNTS = [(97, 32), (19, 200), (401, 8), (401, 1)]
+"""Children, and MiB each. Of the smallest a tick meets every tenth: the others' time is all user
+time in the kernel's own account, which is what sampled figures are to be."""
+APART = 0.05
 
 
 def _fewer(children: int) -> int:
     return children // 8 if EMULATED else children
 
 
-@pytest.mark.parametrize("children, mib, apart", COUNTS)
+@pytest.mark.parametrize("children, mib", COUNTS)
 def test_user_time_of_short_lives_full_of_page_faults_is_that_of_getrusage(
-    children: int, mib: int, apart: float
+    children: int, mib: int
 ) -> None:
     command = [workload("faults"), str(_fewer(children)), str(mib)]
     with opened() as session:
@@ -43,18 +44,18 @@ def test_user_time_of_short_lives_full_of_page_faults_is_that_of_getrusage(
     user_us, kernel_us = map(int, process.stdout.read().split())
     assert lives == _fewer(children)
     assert user_ns / (user_ns + kernel_ns) == pytest.approx(
-        user_us / (user_us + kernel_us), abs=apart
+        user_us / (user_us + kernel_us), abs=APART
     )
     # what the tick decides is not called counted
-    assert counted <= lives / 10
+    assert counted <= 2 + lives / 10  # the rest of a life that ends just after a refresh may be
 
 
 def test_run_says_the_same() -> None:
-    children, mib, apart = COUNTS[0]
+    children, mib = COUNTS[0]
     done = ebtop("run", "--json", "--", workload("faults"), str(_fewer(children)), str(mib))
     lines = (done.stdout + done.stderr).splitlines()
     user_us, kernel_us = next(map(int, line.split()) for line in lines if line[:1].isdigit())
     total = next(json.loads(line) for line in lines if line.startswith(b"{"))["total"]
     assert total["user_ns"] / (total["user_ns"] + total["kernel_ns"]) == pytest.approx(
-        user_us / (user_us + kernel_us), abs=apart
+        user_us / (user_us + kernel_us), abs=APART
     )
