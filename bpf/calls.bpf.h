@@ -9,7 +9,7 @@
 
 #include "ebtop.bpf.h"
 
-/* EBTOP_KIND_* and category by number; from ebtop/syscallnames.py */
+/* EBTOP_KIND_* and category by number; from ebtop/model/syscallnames.py */
 const volatile unsigned char cfg_kinds[EBTOP_SYSCALL_NUMBERS] = {};
 
 static __always_inline bool is_compat_number(__u32 number)

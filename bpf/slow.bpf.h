@@ -11,7 +11,7 @@
 
 #include "path.bpf.h"
 
-/* enum ebtop_call_object by number of the system call; from ebtop/syscallnames.py */
+/* enum ebtop_call_object by number of the system call; from ebtop/model/syscallnames.py */
 const volatile unsigned char cfg_objects[EBTOP_SYSCALL_NUMBERS] = {};
 
 static __always_inline __u32 object_of(__u32 number)

@@ -10,7 +10,7 @@
 
 #include "config.bpf.h"
 
-/* EBTOP_WAIT_* by number of the system call; from ebtop/waitreasons.py */
+/* EBTOP_WAIT_* by number of the system call; from ebtop/model/waitreasons.py */
 const volatile unsigned char cfg_waits[EBTOP_SYSCALL_NUMBERS] = {};
 /* Of a thread's stack in the kernel; where nothing but its size tells where registers are. */
 const volatile __u64 cfg_thread_size = 16384;

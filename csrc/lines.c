@@ -3,7 +3,7 @@
 /*
  * Owns the quick way from open events to lines, for names that need no escape: printable ASCII
  * without quote and backslash, which is what nearly all are. How every other name is written, or
- * a directory's path, is ebtop/text.py's alone: at such an event the lines end, and eventlines.py
+ * a directory's path, is ebtop/text.py's alone: at such an event the lines end, and outputs/eventlines.py
  * writes it.
  */
 #include <fcntl.h>

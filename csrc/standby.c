@@ -29,7 +29,7 @@
 #define AROUND_BYTES 65536ull
 #define DECOYS 2
 #define FDS_CLOSED 64
-#define ABANDONED 125 /* as command.py has it: it was never let go */
+#define ABANDONED 125 /* as commands/run_command.py has it: it was never let go */
 #define PASSED_ON 5
 
 static const int passed_on[PASSED_ON] = { SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGCHLD };

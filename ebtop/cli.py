@@ -12,14 +12,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Optional
 
 from ebtop import __version__
-from ebtop.commandline import parse
 from ebtop.errors import EXIT_FAILED, EXIT_IMPOSSIBLE, EbtopError, Unsupported, UsageError
-from ebtop.options import Options
-from ebtop.output import OutputClosed, fill_standard_fds, locale_is_utf8, say
+from ebtop.options.commandline import parse
+from ebtop.options.options import Options
 from ebtop.probes import ALWAYS, BY_NAME, DEFAULT, STREAMS
+from ebtop.runtime.stdio import OutputClosed, fill_standard_fds, locale_is_utf8, say
 
 if TYPE_CHECKING:
-    from ebtop.sources import Source
+    from ebtop.control.choose import Source
 
 _AT_SECURE = 23
 
@@ -68,42 +68,42 @@ def _is_elevated() -> bool:
         return bool(dict(zip(words[::2], words[1::2]))[_AT_SECURE])
     except (OSError, TypeError, KeyError):
         # as in a process with capabilities of its file; the extension is in nobody's way then
-        from ebtop.native import is_elevated
+        from ebtop.runtime.native import is_elevated
 
         return is_elevated()
 
 
 def _run(options: Options) -> int:
     if options.sudo and os.geteuid() != 0:
-        from ebtop.sources import become_root
+        from ebtop.control.choose import become_root
 
         become_root()
     if options.command != "diff" and not os.path.exists("/proc/self/stat"):
         raise Unsupported("there is no /proc here, which ebtop reads: mount -t proc proc /proc")
     if options.log:
-        from ebtop import log
+        from ebtop.runtime import log
 
         log.begin(options.log, options.log_level)
         log.note("info", f"begins: {options.command}", version=__version__)
     if options.command == "doctor":
-        from ebtop import doctor
+        from ebtop.commands import doctor
 
         return doctor.run(options)
     if options.command == "set":
-        from ebtop import remote
+        from ebtop.commands import set as set_command
 
-        return remote.run(options)
+        return set_command.run(options)
     if options.command == "diff":
-        from ebtop import rundiff
+        from ebtop.commands import diff
 
-        return rundiff.run(options)
+        return diff.run(options)
     if options.command == "selftest":
         return _selftest(options)
     _check_exist(options)
     if options.command == "run":
-        from ebtop import profiling
+        from ebtop.commands import run
 
-        return profiling.run(options)
+        return run.run(options)
     if options.command in STREAMS:
         return _stream(options)
     if options.command == "dashboard":
@@ -118,12 +118,12 @@ def _dashboard(options: Options) -> int:
                 f"standard {name} is not a terminal; without one there are --once, -b and --json"
             )
     # as little as possible: what is imported here stays in the small parent of the dashboard
-    from ebtop import dashboard
+    from ebtop.ui import dashboard
 
     def open_source() -> Source:
-        from ebtop import sources
+        from ebtop.control import choose
 
-        return sources.open_source(_with_standing_probes(options))
+        return choose.open_source(_with_standing_probes(options))
 
     try:
         return dashboard.run(open_source, options)
@@ -145,7 +145,7 @@ def _with_standing_probes(options: Options) -> Options:
 
 def _check_exist(options: Options) -> None:
     """What options name has to exist now, or they are a mistake."""
-    from ebtop.chosen import check_namespace, check_pids, uid_of
+    from ebtop.options.targets import check_namespace, check_pids, uid_of
 
     if options.pids and options.command != "run":  # which then reads /proc
         check_namespace(options.source)
@@ -156,7 +156,7 @@ def _check_exist(options: Options) -> None:
 
 
 def _check_column(name: str) -> None:
-    from ebtop.columns import by_name
+    from ebtop.model.process_table import by_name
 
     try:
         by_name(name)
@@ -166,11 +166,11 @@ def _check_column(name: str) -> None:
 
 def _sample(options: Options) -> int:
     """--once, -b and --json."""
-    from ebtop.signals import Signals
+    from ebtop.runtime.signals import Signals
 
     with Signals() as signals:  # before the source: a signal while it opens must find a handler
-        from ebtop.samples import write_samples
-        from ebtop.sources import note, open_source
+        from ebtop.commands.sample import write_samples
+        from ebtop.control.choose import note, open_source
 
         with signals.at_once():
             source = open_source(options)
@@ -183,29 +183,29 @@ def _sample(options: Options) -> int:
 
 
 def _selftest(options: Options) -> int:
-    from ebtop.signals import Signals
+    from ebtop.runtime.signals import Signals
 
     with Signals() as signals:
-        from ebtop.selftest import command
+        from ebtop.commands.selftest import command
 
         return command.run(options, signals)
 
 
 def _stream(options: Options) -> int:
     """Commands that write what happens, as it happens."""
-    from ebtop.signals import Signals
+    from ebtop.runtime.signals import Signals
 
     with Signals() as signals:  # before the session: a signal while it opens must find a handler
-        from ebtop.statedump import StateDump
+        from ebtop.outputs.statedump import StateDump
 
         options = options.as_ascii(not locale_is_utf8())
         signals.tell_state = StateDump(options).write
         if options.command == "syscalls":
-            from ebtop import reporting
+            from ebtop.commands import syscalls
 
-            reporting.run(options, signals)
+            syscalls.run(options, signals)
         else:
-            from ebtop import streaming
+            from ebtop.commands import stream
 
-            streaming.run(options, signals)
+            stream.run(options, signals)
     return 0

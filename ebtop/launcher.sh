@@ -1,10 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 #
-# Installed as `ebtop`. Starts Python with -I and with an environment of its own, so that neither the
-# current directory nor a variable can put code into root's process: -I alone leaves some variables
-# in force. It calls nothing by a name that PATH could lead astray. The environment that it was
-# started with goes along as data; what becomes of it is ebtop/environment.py's.
+# Installed as `ebtop`. Starts Python with -I and with an environment of its own, so that neither
+# the current directory nor a variable can put code into root's process: -I alone leaves some
+# variables in force. It calls nothing by a name that PATH could lead astray. The environment that
+# it was started with goes along as data; what becomes of it is ebtop/runtime/environment.py's.
 
 # bash, as sh, takes functions from the environment, and these names for them
 unset -f [ echo read 2>/dev/null
@@ -36,8 +36,8 @@ if [ -e "$bin/../pyvenv.cfg" ]; then
 else
 	python=
 	for one in "$bin/python3" /usr/bin/python3 /usr/local/bin/python3 "$bin"/python3.[0-9]*; do
-		if [ -x "$one" ] && /usr/bin/env -i /bin/sh -c 'exec "$0" -I -c "import ebtop"' "$one" 2>/dev/null; then
-			python=$one
+		if [ -x "$one" ] && /usr/bin/env -i /bin/sh -c 'exec "$0" -I -c "import ebtop"' "$one"
+		2>/dev/null; then python=$one
 			break
 		fi
 	done

@@ -2,7 +2,7 @@
 """Owns what Python knows of each probe, as one table: a new probe is a row here, in the order of
 `enum ebtop_probe`, and the columns or the panel that show what it tells.
 
-No other module lists names of probes. Which columns a probe fills, columns.py says.
+No other module lists names of probes. Which columns a probe fills, model/process_table.py says.
 """
 
 from __future__ import annotations

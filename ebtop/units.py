@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """Owns how numbers are written for people: in few cells, with a unit, in ASCII but for the µ.
 
-Machines get plain numbers from `jsonlines.py`; nothing here is ever parsed again.
+Machines get plain numbers from `outputs/sample_json.py`; nothing here is ever parsed again.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from pathlib import Path
 from report import Report, median, ratio, spread
 
 import bpf
-from ebtop.session import Session
+from ebtop.sources.bpf import Session
 
 HERE = Path(__file__).resolve().parent
 PROBES = ("sched", "life", "tasks", "tcp")

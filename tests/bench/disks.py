@@ -22,7 +22,7 @@ from report import Report, median, ratio, spread
 from switch import Times
 
 import bpf
-from ebtop.session import Session
+from ebtop.sources.bpf import Session
 
 ROUNDS = 5
 SECONDS = 2

@@ -15,8 +15,8 @@ from typing import Any
 from report import Report
 
 import bpf
-from ebtop.room import Room
-from ebtop.session import Session
+from ebtop.sources.bpf import Session
+from ebtop.sources.room import Room
 
 CPUS = 128
 PID_MAX = 4_194_304

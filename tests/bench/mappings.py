@@ -15,7 +15,7 @@ from typing import Optional
 
 from report import Report, median, ratio, spread
 
-from ebtop.session import Session
+from ebtop.sources.bpf import Session
 
 ROUNDS = 5
 LOOPS = {"pair": 200_000, "pair, a page touched": 200_000, "getppid": 1_000_000}

@@ -23,7 +23,7 @@ from switch import REPEATS, Times, count
 
 import bpf
 from bpf import PATH
-from ebtop.session import Session
+from ebtop.sources.bpf import Session
 
 HERE = Path(__file__).resolve().parent
 EBTOP = str(Path(sys.executable).with_name("ebtop"))

@@ -14,7 +14,7 @@ from report import Report, median, spread
 from switch import pipe
 
 import bpf
-from ebtop.session import Session
+from ebtop.sources.bpf import Session
 
 ROUNDS = 5
 LOOPS = 100_000

@@ -12,10 +12,10 @@ from machine import processes
 from report import Report, median
 from viewer import SIZE
 
-from ebtop.session import Session
-from ebtop.snapshot import Snapshot
-from ebtop.views.frame import render
-from ebtop.viewstate import ViewState
+from ebtop.model.snapshot import Snapshot
+from ebtop.sources.bpf import Session
+from ebtop.ui.state import ViewState
+from ebtop.ui.views.frame import render
 
 REPEATS = 20
 PAUSE_S = 0.1

@@ -13,7 +13,7 @@ from collections import defaultdict
 from report import Report, median, spread
 
 import bpf
-from ebtop.session import Session
+from ebtop.sources.bpf import Session
 
 REPEATS = 7
 LOOPS = 100_000

@@ -21,7 +21,7 @@ from report import Report, median, ratio, spread
 from switch import Times, count
 
 import bpf
-from ebtop.session import Session
+from ebtop.sources.bpf import Session
 
 REPEATS = 7
 ROUNDS = 5

@@ -17,8 +17,8 @@ import switch
 from report import Report, median, spread
 
 import bpf
-from ebtop.session import Session
-from ebtop.waitreasons import REASONS
+from ebtop.model.waitreasons import REASONS
+from ebtop.sources.bpf import Session
 
 REPEATS = 3
 LOOPS = 50_000

@@ -14,7 +14,7 @@ import pytest
 from observe import opened, row_of, start, unexpected
 from proof import process_of, sampling
 
-from ebtop.eventlog import EventLog
+from ebtop.model.eventlog import EventLog
 
 pytestmark = pytest.mark.setting("plain")
 

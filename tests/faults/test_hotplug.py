@@ -14,9 +14,9 @@ from observe import opened, row_of, start, unexpected, value, watch
 from proof import KERNEL, proves_exact, sampling
 from running import ebtop
 
-from ebtop.host import online_cpus
-from ebtop.layout import COUNTERS
-from ebtop.procparse import CPU_PARTS
+from ebtop.model.layout import COUNTERS
+from ebtop.sources.host import online_cpus
+from ebtop.sources.procparse import CPU_PARTS
 
 pytestmark = pytest.mark.setting("hotplug")
 

@@ -13,8 +13,8 @@ from observe import start, until_done
 from proof import JSON, MEMLOCK_COUNTS, proves_exact
 from running import NOBODY, all_on, command, doctor, ebtop, said, sample, why_not_as_nobody
 
-from ebtop.layout import EXITED
-from ebtop.session import Session
+from ebtop.model.layout import EXITED
+from ebtop.sources.bpf import Session
 
 pytestmark = pytest.mark.setting("plain")
 

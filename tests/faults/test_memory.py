@@ -14,8 +14,8 @@ from observe import opened, row_of, start, value, watch, workload
 from proof import JSON, MEMLOCK_COUNTS, little_memory, proves_exact, sampling
 from running import all_on, command, doctor, said, sample
 
-from ebtop.session import Session
-from ebtop.snapshot import Snapshot
+from ebtop.model.snapshot import Snapshot
+from ebtop.sources.bpf import Session
 
 PAGES = "60000"  # 234 MiB
 

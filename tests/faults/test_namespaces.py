@@ -11,7 +11,7 @@ from observe import is_paused, start, workload
 from proof import JSON, process_of, sampling
 from running import command, doctor, said, sample
 
-from ebtop.sources import PID_NAMESPACE
+from ebtop.control.choose import PID_NAMESPACE
 
 pytestmark = pytest.mark.setting("plain")
 

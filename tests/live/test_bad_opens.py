@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from observe import EMULATED, row_of, watch, workload
 
-from ebtop.layout import EVENT_TYPES, TEXT_UNREAD
-from ebtop.session import Session
+from ebtop.model.layout import EVENT_TYPES, TEXT_UNREAD
+from ebtop.sources.bpf import Session
 
 
 def opened_by(*words: str) -> tuple[int, list[dict[str, Any]], str]:

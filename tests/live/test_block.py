@@ -19,10 +19,10 @@ from fiowork import COUNTS, PROBES
 from observe import allowed, row_of, value
 from requestlog import RequestLog
 
-from ebtop.disktable import values
-from ebtop.jsonlines import sample_line
-from ebtop.session import Session
-from ebtop.snapshot import Snapshot
+from ebtop.model.disk_table import values
+from ebtop.model.snapshot import Snapshot
+from ebtop.outputs.sample_json import sample_line
+from ebtop.sources.bpf import Session
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +222,7 @@ def test_sample_has_the_disks(here: Place) -> None:
 
 
 def test_proc_source_knows_the_disks_of_diskstats(here: Place) -> None:
-    from ebtop.procfs import ProcSource
+    from ebtop.sources.procfs import ProcSource
 
     with ProcSource() as source:
         source.refresh()

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from running import ebtop, sample
 
-from ebtop.cgroups import mount_point
+from ebtop.sources.cgroups import mount_point
 
 HEX = "0123456789abcdef" * 4
 

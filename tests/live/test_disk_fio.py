@@ -16,8 +16,8 @@ from diskwork import Place, looped, place, stat_of
 from fiowork import PROBES, fio, measured, needs_fio, slow
 from observe import value
 
-from ebtop.disktable import values
-from ebtop.session import Session
+from ebtop.model.disk_table import values
+from ebtop.sources.bpf import Session
 
 
 @pytest.fixture(scope="module")

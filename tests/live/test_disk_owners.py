@@ -20,7 +20,7 @@ from diskwork import BLOCK, Place, can_map, looped, mapped, place, scheduled, sc
 from fiowork import PROBES, Measured, measured, needs_fio, slow
 from observe import EMULATED, row_of
 
-from ebtop.session import Session
+from ebtop.sources.bpf import Session
 
 MIB = 1 << 20
 SIZE = 8 if EMULATED else 32

@@ -17,8 +17,8 @@ from diskwork import filesystem, looped, place, untold
 from fiowork import PROBES
 from observe import row_of
 
-from ebtop.session import Session
-from ebtop.snapshot import Snapshot
+from ebtop.model.snapshot import Snapshot
+from ebtop.sources.bpf import Session
 
 MIB = 1 << 20
 

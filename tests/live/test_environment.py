@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from ebtop.probes import CHOOSABLE
 from ebtop.probes import NAMES as PROBES
-from ebtop.session import Session
+from ebtop.sources.bpf import Session
 
 
 def test_environment_is_capable() -> None:

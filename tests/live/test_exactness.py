@@ -22,7 +22,7 @@ from observe import (
     workload,
 )
 
-from ebtop.layout import COUNTERS, EXITED, KERNEL
+from ebtop.model.layout import COUNTERS, EXITED, KERNEL
 
 
 def test_short_lives_of_a_prime_number_are_as_many_rows_with_all_their_time() -> None:

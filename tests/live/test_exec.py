@@ -18,8 +18,8 @@ from following import Event, Follower, lost
 from observe import allowed, watch, workload
 from running import command
 
-from ebtop.layout import EVENT_TYPES
-from ebtop.session import Session
+from ebtop.model.layout import EVENT_TYPES
+from ebtop.sources.bpf import Session
 
 MARK = "/bin/true"
 

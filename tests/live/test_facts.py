@@ -14,7 +14,7 @@ from typing import Any, Iterator
 import pytest
 from observe import opened, row_of, start, until_asleep, until_done, value, watch
 
-from ebtop.cgroups import mount_point
+from ebtop.sources.cgroups import mount_point
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 # since 6.2 the kernel's counters of memory lag by at most a batch a CPU, in three kinds

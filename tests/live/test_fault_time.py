@@ -10,7 +10,7 @@ import pytest
 from observe import EMULATED, opened, watch, workload
 from running import ebtop
 
-from ebtop.layout import DIVIDED, EXITED
+from ebtop.model.layout import DIVIDED, EXITED
 
 COUNTS = [(97, 32), (19, 200), (401, 8), (401, 1)]
 """Children, and MiB each. Of the smallest a tick meets every tenth: the others' time is all user

@@ -16,9 +16,9 @@ import pytest
 from observe import EMULATED, row_of, until_asleep, value, workload
 from running import command
 
-from ebtop.columns import hit_ratio
-from ebtop.session import Session
-from ebtop.snapshot import Snapshot
+from ebtop.model.process_table import hit_ratio
+from ebtop.model.snapshot import Snapshot
+from ebtop.sources.bpf import Session
 
 SIZE = 1009 * 4096 + 17
 """Of the file that is read: a prime number of pages, and some bytes."""

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from observe import EMULATED, until_asleep, watch, workload
 
-from ebtop.callnow import call_now, call_now_ns
-from ebtop.session import Session
-from ebtop.snapshot import Snapshot
+from ebtop.model.callnow import call_now, call_now_ns
+from ebtop.model.snapshot import Snapshot
+from ebtop.sources.bpf import Session
 
 PROBES = ["sched", "life", "tasks", "stacks"]
 SLACK_S = 0.05 if not EMULATED else 1.0

@@ -22,12 +22,12 @@ import pytest
 from bpfmaps import Map, described
 from observe import EMULATED, row_of, start, unexpected, value, watch, workload
 
-from ebtop import jsonlines
-from ebtop.filters import RowFilter as Keep
-from ebtop.layout import EXITED, KNOWN_BIT, Layout
-from ebtop.model import RowQuery
-from ebtop.session import Session
-from ebtop.snapshot import Filter, Snapshot
+from ebtop.model.filters import RowFilter as Keep
+from ebtop.model.layout import EXITED, KNOWN_BIT, Layout
+from ebtop.model.rows import RowQuery
+from ebtop.model.snapshot import Filter, Snapshot
+from ebtop.outputs import sample_json
+from ebtop.sources.bpf import Session
 
 TICK_NS = 10_000_000
 """The kernel brings the execution time of what runs up to date at each tick."""
@@ -217,7 +217,7 @@ def test_what_no_program_counts_of_a_hidden_process_is_unknown(
 
 def _keeps(snapshot: Snapshot, pid: int, **keep: object) -> bool:
     query = RowQuery(filter=Keep(**keep))  # type: ignore[arg-type]
-    said = json.loads(jsonlines.sample_line(snapshot, query))
+    said = json.loads(sample_json.sample_line(snapshot, query))
     return any(row["pid"] == pid for row in said["processes"])
 
 

@@ -16,9 +16,9 @@ import pytest
 from following import Event, Follower, lost
 from running import NOBODY, command, ebtop, said, why_not_as_nobody
 
-from ebtop.kallsyms import read
-from ebtop.prototype import RAW_RESULT, Hook
-from ebtop.session import Session
+from ebtop.model.prototype import RAW_RESULT, Hook
+from ebtop.sources.bpf import Session
+from ebtop.sources.kallsyms import read
 
 OPEN = "do_sys_openat2"
 WORKER = """

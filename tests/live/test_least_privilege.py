@@ -20,8 +20,8 @@ from observe import start, unexpected, until_done
 from running import TREE, command, ebtop, said, sample
 from terminal import Terminal
 
-from ebtop.layout import EXITED
-from ebtop.privilege import bit
+from ebtop.model.layout import EXITED
+from ebtop.runtime.privilege import bit
 
 UID, GID, OTHER = 4711, 4713, 4721
 CALLER = {"SUDO_UID": str(UID), "SUDO_GID": str(GID)}
@@ -345,7 +345,7 @@ def test_dashboard_installed_where_only_root_can_read_it_works(own_tree: str) ->
         (command_line,) = (
             Path(f"/proc/{terminal.process.pid}/cmdline").read_bytes().split(b"\0-S\0")[1:]
         )
-        assert b"keeper.py" in command_line, "the small parent is a bare interpreter"
+        assert b"supervisor.py" in command_line, "the small parent is a bare interpreter"
         for key in "?\x1bH\x1bt\x1bs\x1be\x1bw/nowhere/x\r":
             terminal.type(key)
             terminal.read(0.1)

@@ -12,9 +12,9 @@ import pytest
 from kernelobjects import assert_gone_within_a_second, held
 from observe import fewer, opened, python, row_of, start, until_asleep, watch
 
-from ebtop.session import Session
+from ebtop.sources.bpf import Session
 
-HOLD = "from ebtop.session import Session; s = Session(); print('up', flush=True); input()"
+HOLD = "from ebtop.sources.bpf import Session; s = Session(); print('up', flush=True); input()"
 
 
 def test_nothing_is_left_after_close() -> None:

@@ -14,8 +14,8 @@ from memorygroup import memory_group
 from observe import allowed, row_of, start, until_done, value, workload
 from running import command
 
-from ebtop.room import Room
-from ebtop.session import Session
+from ebtop.sources.bpf import Session
+from ebtop.sources.room import Room
 
 MIB = 1 << 20
 PEAK_MIB = 64

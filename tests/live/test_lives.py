@@ -23,8 +23,8 @@ from observe import (
     workload,
 )
 
-from ebtop.layout import ARGS_CUT, BORN, EVENT_TYPES, EXITED
-from ebtop.snapshot import Snapshot
+from ebtop.model.layout import ARGS_CUT, BORN, EVENT_TYPES, EXITED
+from ebtop.model.snapshot import Snapshot
 
 EXEC, EXIT = EVENT_TYPES.index("exec"), EVENT_TYPES.index("exit")
 

@@ -12,9 +12,9 @@ import time
 import pytest
 from observe import EMULATED, opened, row_of, watch, workload
 
-from ebtop.session import Session
-from ebtop.snapshot import Snapshot
-from ebtop.waitreasons import REASONS
+from ebtop.model.snapshot import Snapshot
+from ebtop.model.waitreasons import REASONS
+from ebtop.sources.bpf import Session
 
 SECONDS = 0.4 if not EMULATED else 2.0
 LOCKS = (

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 import pytest
 from observe import allowed, python, unexpected
 
-from ebtop.eventlog import EventLine, EventLog
-from ebtop.layout import SLOW
+from ebtop.model.eventlog import EventLine, EventLog
+from ebtop.model.layout import SLOW
+from ebtop.model.slowlines import text_slow
+from ebtop.model.snapshot import Filter
 from ebtop.probes import for_logs
-from ebtop.session import Session
-from ebtop.slowlines import text_slow
-from ebtop.snapshot import Filter
+from ebtop.sources.bpf import Session
 
 SLOW_MS, READS, MAPS = 50, 7, 11
 WORKER = f"""

@@ -26,8 +26,8 @@ from observe import (
 )
 
 from ebtop.errors import PermissionDenied, Unsupported
-from ebtop.layout import EXITED
-from ebtop.snapshot import Snapshot
+from ebtop.model.layout import EXITED
+from ebtop.model.snapshot import Snapshot
 
 ACCOUNTING = ("sched", "life", "tasks")
 
@@ -91,7 +91,7 @@ def test_stopped_reader_finds_every_event_delivered_or_lost() -> None:
     """As with SIGSTOP on ebtop: it is stopped while hundreds of processes come and go."""
     code = """if True:
         import select, sys
-        from ebtop.session import Session
+        from ebtop.sources.bpf import Session
         with Session(["life"], events_bytes=1 << 16) as session:
             session.refresh()
             print("up", flush=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from observe import EMULATED, opened, start, watch, workload
 
-from ebtop.procparse import CPU_PARTS, parse_machine
+from ebtop.sources.procparse import CPU_PARTS, parse_machine
 
 READERS = 2
 """Programs that look at the same file: a tick each falls before or after the other's look."""

@@ -19,10 +19,10 @@ from following import Follower
 from observe import EMULATED, fewer, row_of, until_asleep, value, workload
 from running import command
 
-from ebtop.layout import EXITED, NOT_COUNTED
-from ebtop.leaks import LEAST_SPAN_S
-from ebtop.session import Session
-from ebtop.snapshot import Filter
+from ebtop.model.layout import EXITED, NOT_COUNTED
+from ebtop.model.leaks import LEAST_SPAN_S
+from ebtop.model.snapshot import Filter
+from ebtop.sources.bpf import Session
 
 PROBES = ("sched", "life", "tasks", "mem")
 COUNTS = ("mmap_calls", "munmap_calls", "brk_calls", "allocated_bytes", "freed_bytes")

@@ -21,9 +21,9 @@ import pytest
 from observe import EMULATED, opened, row_of, until_asleep, value, watch, workload
 from timeline import Timeline
 
-from ebtop.layout import EXITED
+from ebtop.model.layout import EXITED
+from ebtop.model.snapshot import Snapshot
 from ebtop.probes import DEFAULT
-from ebtop.snapshot import Snapshot
 
 TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 

@@ -14,12 +14,12 @@ from typing import Any
 
 from children import child
 
-from ebtop import jsonlines
-from ebtop.filters import RowFilter as Keep
-from ebtop.layout import EVENT_TYPES
-from ebtop.model import RowQuery
-from ebtop.session import Session
-from ebtop.snapshot import Filter, Snapshot
+from ebtop.model.filters import RowFilter as Keep
+from ebtop.model.layout import EVENT_TYPES
+from ebtop.model.rows import RowQuery
+from ebtop.model.snapshot import Filter, Snapshot
+from ebtop.outputs import sample_json
+from ebtop.sources.bpf import Session
 
 LAST_PID = Path("/proc/sys/kernel/ns_last_pid")
 PROBES = ("sched", "life", "tasks", "open", "tcp", "syscall")
@@ -80,7 +80,7 @@ def opens(times: int) -> Callable[[], None]:
 
 def shown(snapshot: Snapshot, pid: int) -> dict[str, Any]:
     query = RowQuery(filter=Keep(pids=frozenset((pid,))))
-    found: dict[str, Any] = json.loads(jsonlines.sample_line(snapshot, query))
+    found: dict[str, Any] = json.loads(sample_json.sample_line(snapshot, query))
     return found
 
 

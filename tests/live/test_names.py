@@ -15,9 +15,9 @@ import pytest
 from following import Event, Follower
 from observe import opened, row_of, until_done, watch, workload
 
-from ebtop.layout import KERNEL
-from ebtop.session import Session
-from ebtop.snapshot import Snapshot
+from ebtop.model.layout import KERNEL
+from ebtop.model.snapshot import Snapshot
+from ebtop.sources.bpf import Session
 
 
 def python(code: str) -> subprocess.Popen[str]:

@@ -26,10 +26,10 @@ from connecting import PROBES, drain, look, namespace, rows
 from lacking import needs_programs
 from observe import row_of, watch, workload
 
-from ebtop.connectiontable import is_closed
-from ebtop.layout import EXITED
-from ebtop.session import Session
-from ebtop.snapshot import Snapshot
+from ebtop.model.connection_table import is_closed
+from ebtop.model.layout import EXITED
+from ebtop.model.snapshot import Snapshot
+from ebtop.sources.bpf import Session
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET, CLONE_NEWPID = 0x40000000, 0x20000000

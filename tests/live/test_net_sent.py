@@ -16,7 +16,7 @@ import pytest
 from carrying import agrees, connected, datagrams, needs_sends, received, worker
 from connecting import namespace, rows
 
-from ebtop.session import Session
+from ebtop.sources.bpf import Session
 
 MSG_ZEROCOPY, SO_ZEROCOPY, MSG_FASTOPEN = 0x4000000, 60, 0x20000000
 UDP_SEGMENT, TCP_FASTOPEN = 103, 23

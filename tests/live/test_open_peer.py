@@ -12,9 +12,9 @@ from pathlib import Path
 
 from observe import opened
 
-from ebtop.layout import EVENT_TYPES
-from ebtop.session import Session
-from ebtop.snapshot import Filter
+from ebtop.model.layout import EVENT_TYPES
+from ebtop.model.snapshot import Filter
+from ebtop.sources.bpf import Session
 
 OPEN = re.compile(r'^(\d+) +open(?:at\([^,]+, |\()"([^"]*)".* = (-?\d+)')
 RESUMED = re.compile(r"^(\d+) +<\.\.\. open(?:at)? resumed>.* = (-?\d+)")

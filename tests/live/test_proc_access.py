@@ -21,7 +21,7 @@ from diskwork import Place, place
 from observe import until_asleep
 from running import NOBODY, command, why_not_as_nobody
 
-from ebtop.privilege import bit
+from ebtop.runtime.privilege import bit
 
 READS, WRITES, PAGE = 53, 101, 4096
 WORKER = f"""

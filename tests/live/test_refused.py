@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from observe import EMULATED, row_of, unexpected, watch, workload
 
-from ebtop.session import Session
-from ebtop.snapshot import Filter, Snapshot
-from ebtop.syscallnames import MANY, name_in
+from ebtop.model.snapshot import Filter, Snapshot
+from ebtop.model.syscallnames import MANY, name_in
+from ebtop.sources.bpf import Session
 
 REFUSED = {"getppid": (101, 101), "umask": (19, 0), "sync": (17, 17), "getsid": (3, 3),
            "getpgid": (2, 2)}  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 from calling import TEN, calling, histogram, only, table
 from observe import row_of
 
-from ebtop.layout import DIVIDED
+from ebtop.model.layout import DIVIDED
 
 EVERY = 16
 

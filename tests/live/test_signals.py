@@ -17,7 +17,7 @@ import pytest
 from following import Event, Follower, lost
 from observe import allowed, opened
 
-from ebtop.session import prototype
+from ebtop.sources.bpf import prototype
 
 SENDER = """
 import os, signal, sys

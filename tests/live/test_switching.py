@@ -8,8 +8,8 @@ import os
 import pytest
 from observe import row_of, value
 
-from ebtop.session import Session
-from ebtop.snapshot import Snapshot
+from ebtop.model.snapshot import Snapshot
+from ebtop.sources.bpf import Session
 
 MANY, FEW = 50_021, 101
 OWN = 2_000

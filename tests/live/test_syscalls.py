@@ -13,9 +13,9 @@ import pytest
 from calling import TEN, calling, histogram, only, table
 from observe import opened, row_of, until_asleep, value, watch
 
-from ebtop import syscallnames
-from ebtop.layout import CATEGORIES, LOG2_BUCKETS
-from ebtop.snapshot import Filter
+from ebtop.model import syscallnames
+from ebtop.model.layout import CATEGORIES, LOG2_BUCKETS
+from ebtop.model.snapshot import Filter
 
 
 def test_ten_calls_are_exact_of_the_process_and_of_the_machine() -> None:

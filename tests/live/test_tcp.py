@@ -24,10 +24,17 @@ from following import Follower
 from lacking import needs_ipv6, needs_programs
 from observe import fewer, row_of
 
-from ebtop.columns import sent_again_ratio
-from ebtop.connectiontable import LISTEN, address, close_reason, drops, duration_ns, is_closed
-from ebtop.session import Session
-from ebtop.snapshot import Snapshot
+from ebtop.model.connection_table import (
+    LISTEN,
+    address,
+    close_reason,
+    drops,
+    duration_ns,
+    is_closed,
+)
+from ebtop.model.process_table import sent_again_ratio
+from ebtop.model.snapshot import Snapshot
+from ebtop.sources.bpf import Session
 
 
 @pytest.fixture

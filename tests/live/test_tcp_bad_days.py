@@ -21,9 +21,9 @@ from children import child, ended
 from connecting import Row, drain, look, namespace, pair, rows
 from observe import fewer, row_of, watch
 
-from ebtop.connectiontable import LISTEN, close_reason, is_closed
-from ebtop.session import Session
-from ebtop.snapshot import Snapshot
+from ebtop.model.connection_table import LISTEN, close_reason, is_closed
+from ebtop.model.snapshot import Snapshot
+from ebtop.sources.bpf import Session
 
 PROBES = ("sched", "life", "tasks", "tcp")
 KEPT = 4096

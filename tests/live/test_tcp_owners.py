@@ -19,11 +19,11 @@ from children import child
 from connecting import PROBES, Row, look, pair, rows
 from observe import row_of
 
-from ebtop import jsonlines
-from ebtop.connectiontable import is_left
-from ebtop.layout import EXITED
-from ebtop.session import Session
-from ebtop.snapshot import Snapshot
+from ebtop.model.connection_table import is_left
+from ebtop.model.layout import EXITED
+from ebtop.model.snapshot import Snapshot
+from ebtop.outputs import sample_json
+from ebtop.sources.bpf import Session
 
 LAST_PID = Path("/proc/sys/kernel/ns_last_pid")
 IPPROTO_MPTCP = 262
@@ -112,7 +112,7 @@ def comm() -> str:
 
 def json_row(snapshot: Snapshot, end: tuple[int, int]) -> Row:
     (row,) = (r for r in rows(snapshot) if (r["sport"], r["dport"]) == end)
-    return jsonlines.connection(row, snapshot.taken_ns)
+    return sample_json.connection(row, snapshot.taken_ns)
 
 
 def test_what_nobody_has_any_more_is_nobodys(session: Session) -> None:

@@ -21,8 +21,8 @@ from connecting import Row, look, rows
 from lacking import needs_ipv6
 from observe import row_of, workload
 
-from ebtop.session import Session
-from ebtop.snapshot import Snapshot
+from ebtop.model.snapshot import Snapshot
+from ebtop.sources.bpf import Session
 
 WAYS = ("read", "readv", "recv", "recvmsg", "recvmmsg", "waitall", "peek", "trunc", "splice",
         "uring", "uring-read", "uring-splice", "zerocopy")  # fmt: skip

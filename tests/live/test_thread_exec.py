@@ -19,8 +19,8 @@ from following import Follower
 from observe import EMULATED, allowed, opened, watch, workload
 from running import ebtop
 
-from ebtop.layout import COUNTERS
-from ebtop.session import Session
+from ebtop.model.layout import COUNTERS
+from ebtop.sources.bpf import Session
 
 CALLS, LAST_CALLS = 101, 53
 BYTES = 100_003

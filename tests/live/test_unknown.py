@@ -16,7 +16,7 @@ import pytest
 from observe import start, until_done
 from running import doctor, ebtop, said
 
-from ebtop.session import variants
+from ebtop.sources.bpf import variants
 
 ACCOUNTING = ("sched", "life", "tasks")
 SETS = [

@@ -146,7 +146,7 @@ def test_one_kernel_function_is_followed(python):
 @every_invoker
 @pytest.mark.parametrize("source", ["auto", "proc"])
 def test_the_dashboard_answers_every_key(python, invoker, source):
-    from ebtop.keys import KEYS, Action
+    from ebtop.ui.keys import KEYS, Action
 
     named = {"KEY_ENTER": "\r", "KEY_DOWN": "\x1b[B", "KEY_NPAGE": "\x1b[6~", "KEY_END": "\x1b[F"}
     keys = [named.get(key, key) for key, action in KEYS.items() if action is not Action.QUIT]

@@ -22,13 +22,13 @@ import results
 from diskwork import place, read_direct, untold, write_direct
 from observe import named, row_of, start, until_asleep, until_done, value, watch, workload
 
-from ebtop.calllines import unpack
-from ebtop.connectiontable import LISTEN, close_reason, counted, is_closed
-from ebtop.layout import EVENT_TYPES
+from ebtop.commands.calllines import unpack
+from ebtop.model.connection_table import LISTEN, close_reason, counted, is_closed
+from ebtop.model.layout import EVENT_TYPES
+from ebtop.model.prototype import RAW_RESULT, Hook, Param
+from ebtop.model.snapshot import Filter, Program, Snapshot
 from ebtop.probes import NAMES as PROBES
-from ebtop.prototype import RAW_RESULT, Hook, Param
-from ebtop.session import Session, variants
-from ebtop.snapshot import Filter, Program, Snapshot
+from ebtop.sources.bpf import Session, variants
 
 MOST_INSTRUCTIONS = 100_000
 HOOK = Hook("do_sys_openat2", (Param(), Param(text=True)), RAW_RESULT, slots=3, returns=True)
@@ -107,7 +107,7 @@ def syscall_is_right(session: Session, programs: set[str]) -> None:
         with pytest.raises(OSError):
             os.rmdir("/no/such/folder")
     snapshot = session.refresh()
-    from ebtop.syscallnames import name_of
+    from ebtop.model.syscallnames import name_of
 
     assert snapshot.syscalls is not None
     calls = {name_of(row["number"]): row for row in snapshot.syscalls.rows()}

@@ -16,9 +16,9 @@ import pytest
 from diskwork import place
 from observe import EMULATED, opened, row_of, start, until_done, watch, workload
 
-from ebtop.layout import BORN, EXITED
-from ebtop.session import Session
-from ebtop.waitreasons import REASONS
+from ebtop.model.layout import BORN, EXITED
+from ebtop.model.waitreasons import REASONS
+from ebtop.sources.bpf import Session
 
 SECONDS = 1.0 if not EMULATED else 4.0
 ON_TMPFS = Path("/dev/shm")

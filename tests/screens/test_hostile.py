@@ -12,13 +12,13 @@ import pyte
 import pytest
 import synthetic
 
-from ebtop.batch import batch_text
-from ebtop.eventlog import EventLog
-from ebtop.jsonlines import sample_line
-from ebtop.snapshot import Snapshot
-from ebtop.views.frame import Frame, frame_text, render
-from ebtop.views.line import line_cells, line_text
-from ebtop.viewstate import ViewState
+from ebtop.model.eventlog import EventLog
+from ebtop.model.snapshot import Snapshot
+from ebtop.outputs.sample_json import sample_line
+from ebtop.ui.batch import batch_text
+from ebtop.ui.state import ViewState
+from ebtop.ui.views.frame import Frame, frame_text, render
+from ebtop.ui.views.line import line_cells, line_text
 
 NAMES = hostile.names()
 _HEIGHT = len(NAMES) * 2 + 30

@@ -11,15 +11,15 @@ import hostile
 import pytest
 import synthetic
 
-from ebtop import syscallnames
-from ebtop.eventlog import EventLog
-from ebtop.filters import RowFilter as Filter
-from ebtop.pace import Pace
-from ebtop.snapshot import Filter as KernelFilter
-from ebtop.snapshot import ProbeStatus, Snapshot
-from ebtop.views.frame import Frame, frame_text, render
-from ebtop.views.line import line_cells
-from ebtop.viewstate import TO_THE_END, ViewState
+from ebtop.control.pace import Pace
+from ebtop.model import syscallnames
+from ebtop.model.eventlog import EventLog
+from ebtop.model.filters import RowFilter as Filter
+from ebtop.model.snapshot import Filter as KernelFilter
+from ebtop.model.snapshot import ProbeStatus, Snapshot
+from ebtop.ui.state import TO_THE_END, ViewState
+from ebtop.ui.views.frame import Frame, frame_text, render
+from ebtop.ui.views.line import line_cells
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ HARD = (signal.SIGQUIT, signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV)
 TERMS = ("xterm-256color", "linux", "screen", "vt100")
 BREAKS = """
 import sys
-from ebtop import loop
+from ebtop.ui import loop
 from ebtop.cli import main
 def broken(self, took_s):
     {}

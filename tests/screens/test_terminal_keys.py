@@ -122,7 +122,7 @@ def test_panel_of_system_calls_says_that_there_are_none_here() -> None:
 
 
 def test_every_key_of_the_table_is_survived() -> None:
-    from ebtop.keys import KEYS, Action
+    from ebtop.ui.keys import KEYS, Action
 
     escapes = {"KEY_F1": "\x1bOP", "KEY_F3": "\x1bOR", "KEY_UP": "\x1bOA", "KEY_DOWN": "\x1bOB",
                "KEY_NPAGE": "\x1b[6~", "KEY_PPAGE": "\x1b[5~", "KEY_HOME": "\x1bOH",

@@ -14,7 +14,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from ebtop.layout import Layout
+from ebtop.model.layout import Layout
 
 SLOT = Layout("struct ebtop_slot")
 FREE_SLOTS = Layout("struct ebtop_free_slots")

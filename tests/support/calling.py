@@ -10,10 +10,10 @@ from typing import Any
 
 from observe import until_asleep, workload
 
-from ebtop import syscallnames
-from ebtop.layout import LOG2_BUCKETS
-from ebtop.session import Session
-from ebtop.snapshot import Filter, Snapshot
+from ebtop.model import syscallnames
+from ebtop.model.layout import LOG2_BUCKETS
+from ebtop.model.snapshot import Filter, Snapshot
+from ebtop.sources.bpf import Session
 
 TEN = {"getppid": (1009, False), "close": (211, True), "getpgid": (307, False),
        "chdir": (101, True), "umask": (401, False), "kill": (103, True),

@@ -17,8 +17,8 @@ from connecting import look, pair
 from lacking import needs_ipv6
 from observe import row_of
 
-from ebtop.session import Session
-from ebtop.snapshot import Snapshot
+from ebtop.model.snapshot import Snapshot
+from ebtop.sources.bpf import Session
 
 SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
 

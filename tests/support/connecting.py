@@ -16,9 +16,9 @@ import pytest
 from lacking import needs_programs
 from observe import watch
 
-from ebtop.connectiontable import LISTEN
-from ebtop.session import Session
-from ebtop.snapshot import Snapshot
+from ebtop.model.connection_table import LISTEN
+from ebtop.model.snapshot import Snapshot
+from ebtop.sources.bpf import Session
 
 Row = dict[str, Any]
 PROBES = ("sched", "life", "tasks", "tcp")

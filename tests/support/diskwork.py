@@ -24,9 +24,9 @@ import pytest
 from bpfmaps import Map, described
 from observe import EMULATED
 
-from ebtop.diskstats import DiskStat, parse_diskstats
-from ebtop.session import Session
-from ebtop.snapshot import Snapshot
+from ebtop.model.snapshot import Snapshot
+from ebtop.sources.bpf import Session
+from ebtop.sources.diskstats import DiskStat, parse_diskstats
 
 BLOCK = 4096
 _NOTE = struct.Struct("QQQIIIIIII")

@@ -16,10 +16,10 @@ import sys
 import time
 from typing import Any, Callable
 
-from ebtop import privilege
-from ebtop.layout import KNOWN_BIT, Table
+from ebtop.model.layout import KNOWN_BIT, Table
 from ebtop.probes import NAMES as PROBES
-from ebtop.session import Session
+from ebtop.runtime import privilege
+from ebtop.sources.bpf import Session
 
 COMING_AND_GOING = [name for name in PROBES if name != "kfunc"]
 LIBC = ctypes.CDLL(None, use_errno=True)

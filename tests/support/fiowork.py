@@ -16,8 +16,8 @@ import pytest
 from diskwork import Place, Untold, untold
 from observe import EMULATED
 
-from ebtop.session import Session
-from ebtop.snapshot import Snapshot
+from ebtop.model.snapshot import Snapshot
+from ebtop.sources.bpf import Session
 
 PROBES = ["sched", "life", "tasks", "block"]
 COUNTS = ("disk_reads", "disk_read_bytes", "disk_writes", "disk_write_bytes")

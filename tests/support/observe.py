@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Callable, Iterator, Optional
 
-from ebtop.layout import EXITED, KNOWN_BIT
-from ebtop.session import Session
-from ebtop.snapshot import Snapshot
+from ebtop.model.layout import EXITED, KNOWN_BIT
+from ebtop.model.snapshot import Snapshot
+from ebtop.sources.bpf import Session
 
 EMULATED = os.environ.get("EBTOP_VM") == "1"
 """In an emulated machine: counts are as exact as anywhere, but all takes ten times as long."""

@@ -16,9 +16,9 @@ from typing import Any, Optional
 from observe import row_of, start, until_done, value
 from running import command
 
-from ebtop.layout import EXITED
-from ebtop.session import Session
-from ebtop.snapshot import Snapshot
+from ebtop.model.layout import EXITED
+from ebtop.model.snapshot import Snapshot
+from ebtop.sources.bpf import Session
 
 JSON = ("--json", "-n", "1", "-d", "0.2")
 KERNEL = tuple(int(word) for word in os.uname().release.split("-")[0].split(".")[:2])

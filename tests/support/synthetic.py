@@ -12,8 +12,8 @@ from dataclasses import replace
 from ipaddress import ip_address
 from typing import Any
 
-from ebtop.connectiontable import STATES
-from ebtop.layout import (
+from ebtop.model.connection_table import STATES
+from ebtop.model.layout import (
     BORN,
     CONN_CLOSED,
     CONN_COUNTED,
@@ -45,8 +45,8 @@ from ebtop.layout import (
     Table,
     known_mask,
 )
-from ebtop.leaks import Leak, Point
-from ebtop.snapshot import CpuParts, Host, ProbeStatus, SelfCost, Snapshot, System
+from ebtop.model.leaks import Leak, Point
+from ebtop.model.snapshot import CpuParts, Host, ProbeStatus, SelfCost, Snapshot, System
 
 NET = ("net_tx_bytes", "net_rx_bytes", "connections", "connections_opened",
        "connections_accepted", "retransmits", "connection_errors")  # fmt: skip

@@ -18,8 +18,8 @@ from typing import Any, Callable, Optional
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from ebtop.native import drop_privileges
-from ebtop.session import Session
+from ebtop.runtime.native import drop_privileges
+from ebtop.sources.bpf import Session
 
 NOBODY = 65534
 LITTLE = 65536

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns how ebtop/syscalldata.py is made: from the kernel headers of Debian's linux-libc-dev.
+"""Owns how ebtop/model/syscalldata.py is made: from the kernel headers of Debian's linux-libc-dev.
 
     apt-get download linux-libc-dev    # 6.12 or newer: one package with every architecture
-    python3 tests/tools/make_syscalldata.py linux-libc-dev_*.deb > ebtop/syscalldata.py
+    python3 tests/tools/make_syscalldata.py linux-libc-dev_*.deb > ebtop/model/syscalldata.py
 
 Run by hand, when a kernel has got new system calls. What a call is about is not in the headers:
-a new name needs a place in ebtop/syscallcategories.py, and a unit test says so.
+a new name needs a place in ebtop/model/syscallcategories.py, and a unit test says so.
 """
 
 from __future__ import annotations

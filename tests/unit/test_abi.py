@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from ebtop._core import ffi, lib
 
-from ebtop import layout
+from ebtop.model import layout
 
 ROOT = Path(__file__).resolve().parents[2]
 ABI = (ROOT / "bpf" / "abi.h").read_text("ascii")

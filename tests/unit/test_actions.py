@@ -6,15 +6,15 @@ from __future__ import annotations
 import pytest
 from synthetic import crowd
 
-from ebtop.actions import accept_prompt, apply, filter_text, type_key
-from ebtop.columns import SETS
-from ebtop.filters import RowFilter as Filter
-from ebtop.keys import Action
-from ebtop.layout import WINDOWS
-from ebtop.pace import Pace
+from ebtop.control.pace import Pace
+from ebtop.model.filters import RowFilter as Filter
+from ebtop.model.layout import WINDOWS
+from ebtop.model.process_table import SETS
+from ebtop.model.syscall_table import COLUMNS as SYSCALL_COLUMNS
 from ebtop.probes import LOG_NAMES
-from ebtop.syscalltable import COLUMNS as SYSCALL_COLUMNS
-from ebtop.viewstate import EVENTS, SYSCALLS, ViewState
+from ebtop.ui.actions import accept_prompt, apply, filter_text, type_key
+from ebtop.ui.keys import Action
+from ebtop.ui.state import EVENTS, SYSCALLS, ViewState
 
 SOMEBODY = (1, 1000003, 1)
 

@@ -9,7 +9,7 @@ from typing import Callable, Optional
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ebtop.budget import (
+from ebtop.control.budget import (
     CALM_S,
     FIRST_WAIT_S,
     MOST_WAIT_S,

@@ -9,12 +9,12 @@ from typing import Optional
 
 import synthetic
 
-from ebtop.calllines import CallLines
-from ebtop.eventlines import json_event, text_event
-from ebtop.functions import Target
-from ebtop.kallsyms import Symbols
-from ebtop.layout import CALL
-from ebtop.prototype import Hook, Param
+from ebtop.commands.calllines import CallLines
+from ebtop.commands.kprobe import Target
+from ebtop.model.layout import CALL
+from ebtop.model.prototype import Hook, Param
+from ebtop.outputs.eventlines import json_event, text_event
+from ebtop.sources.kallsyms import Symbols
 
 SYMBOLS = Symbols(b"1000 T caller\n2000 t work\n3000 t bpf_prog_x\t[bpf]\n")
 DFD = Param("dfd", 4, signed=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ebtop.cgroups import CgroupPaths, container_of, mount_point
-from ebtop.layout import HIERARCHIES, HIERARCHY_SHIFT
+from ebtop.model.layout import HIERARCHIES, HIERARCHY_SHIFT
+from ebtop.sources.cgroups import CgroupPaths, container_of, mount_point
 
 HEX = b"0123456789abcdef" * 4
 

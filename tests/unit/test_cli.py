@@ -265,6 +265,6 @@ def test_root_does_not_run_in_a_folder_that_others_can_write(copied_tree):
 def test_sudo_is_looked_for_in_fixed_places_only(tmp_path):
     (tmp_path / "sudo").write_text("#!/bin/sh\necho PLANTED\n")
     os.chmod(tmp_path / "sudo", 0o755)
-    from ebtop import sources
+    from ebtop.control import choose
 
-    assert all(path.startswith("/") for path in sources._SUDO_PATHS)
+    assert all(path.startswith("/") for path in choose._SUDO_PATHS)

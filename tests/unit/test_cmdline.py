@@ -12,9 +12,9 @@ import pytest
 import synthetic
 from fakeproc import TICK_NS, FakeProc
 
-from ebtop import cmdline
-from ebtop.cmdline import CommandLines
-from ebtop.layout import EXECED, EXITED, KERNEL, RAN
+from ebtop.model.layout import EXECED, EXITED, KERNEL, RAN
+from ebtop.sources import cmdline
+from ebtop.sources.cmdline import CommandLines
 
 
 @pytest.fixture

@@ -8,10 +8,11 @@ from dataclasses import replace
 import pytest
 import synthetic
 
-from ebtop import columns, units
-from ebtop.columns import COLUMNS, SETS, Context, by_name, fitting
+from ebtop import units
 from ebtop.errors import UsageError
-from ebtop.layout import COUNTERS
+from ebtop.model import process_table
+from ebtop.model.layout import COUNTERS
+from ebtop.model.process_table import COLUMNS, SETS, Context, by_name, fitting
 from ebtop.text import cells
 
 SNAPSHOT = synthetic.office()
@@ -19,7 +20,7 @@ SNAPSHOT = synthetic.office()
 
 def test_names_are_unique_and_every_column_is_in_a_set() -> None:
     assert len({column.name for column in COLUMNS}) == len(COLUMNS)
-    assert {column.name for chosen in SETS for column in chosen} == set(columns.BY_NAME)
+    assert {column.name for chosen in SETS for column in chosen} == set(process_table.BY_NAME)
 
 
 def test_titles_fit_their_columns_and_help_exists() -> None:
@@ -40,7 +41,7 @@ def test_unknown_column_error_names_the_allowed() -> None:
 
 
 @pytest.mark.parametrize("chosen", SETS)
-def test_narrow_screens_keep_pid_cpu_and_command(chosen: tuple[columns.Column, ...]) -> None:
+def test_narrow_screens_keep_pid_cpu_and_command(chosen: tuple[process_table.Column, ...]) -> None:
     for width in range(1, 300):
         names = [column.name for column in fitting(chosen, width)]
         assert names[0] == "pid" and names[-1] == "cmd" and "cpu" in names
@@ -67,35 +68,35 @@ def test_each_unknown_counter_is_a_dash_alone() -> None:
 
 def test_cpu_is_time_on_cpu_by_interval() -> None:
     row = synthetic.table([synthetic.running(5, b"x", 1500)]).row(0)
-    assert columns.cpu_percent(row, 1.0) == pytest.approx(150.0)
-    assert columns.cpu_percent(row, 3.0) == pytest.approx(50.0)
-    assert columns.cpu_percent(row, 0.0) is None
+    assert process_table.cpu_percent(row, 1.0) == pytest.approx(150.0)
+    assert process_table.cpu_percent(row, 3.0) == pytest.approx(50.0)
+    assert process_table.cpu_percent(row, 0.0) is None
 
 
 @pytest.mark.parametrize(("code", "status"), [(0, 0), (3 << 8, 3), (9, 137), (139, 139)])
 def test_exit_status_is_what_a_shell_shows(code: int, status: int) -> None:
-    assert columns.exit_status(code) == status
+    assert process_table.exit_status(code) == status
 
 
 def test_command_line_comes_from_the_process_before_its_exec_event() -> None:
     text = b"??sh\0-c\0true\0"
     row = synthetic.table([synthetic.process(9, b"sh", text=2, text_bytes=11)]).row(0)
     snapshot = synthetic.snapshot([], text=text)
-    assert columns.command(row, Context(snapshot)) == "sh -c true"
+    assert process_table.command(row, Context(snapshot)) == "sh -c true"
     read = {(9, row["start_ns"]): b"renamed\0x\0"}
-    assert columns.command(row, Context(snapshot, read)) == "renamed x"
+    assert process_table.command(row, Context(snapshot, read)) == "renamed x"
 
 
 def test_arguments_that_were_cut_say_so() -> None:
-    given = synthetic.process(9, b"sh", text=0, text_bytes=4, flags=columns.ARGS_CUT)
+    given = synthetic.process(9, b"sh", text=0, text_bytes=4, flags=process_table.ARGS_CUT)
     row = synthetic.table([given]).row(0)
-    assert columns.command(row, Context(synthetic.snapshot([], text=b"sh\0-"))) == "sh - ..."
+    assert process_table.command(row, Context(synthetic.snapshot([], text=b"sh\0-"))) == "sh - ..."
 
 
 def test_what_has_ended_says_how() -> None:
     row = synthetic.table([synthetic.exited(9, b"sh", 9)]).row(0)
-    assert columns.command(row, Context(SNAPSHOT)) == "(signal 9) [sh]"
-    assert columns.state_letter(row) == "X"
+    assert process_table.command(row, Context(SNAPSHOT)) == "(signal 9) [sh]"
+    assert process_table.state_letter(row) == "X"
 
 
 @pytest.mark.parametrize(
@@ -128,7 +129,7 @@ def test_cumulative_cpu_percent_is_of_the_time_since_the_start() -> None:
         SNAPSHOT, cumulative=True, interval_s=0.1, taken_ns=9 * 10**9, since_ns=10**9
     )
     row = {"known": 1, "oncpu_ns": 4 * 10**9}
-    assert columns.cpu_percent(row, snapshot.counted_s) == 50.0
+    assert process_table.cpu_percent(row, snapshot.counted_s) == 50.0
     assert replace(snapshot, cumulative=False).counted_s == 0.1
 
 
@@ -150,10 +151,10 @@ def test_totals_are_sums_and_their_titles_do_not_promise_a_rate(name: str) -> No
     of_bytes = column.field.endswith("_bytes")
     row = synthetic.running(7, b"busy", 100, known=(1 << 64) - 1, **{column.field: 8192})
     snapshot = replace(synthetic.office(), cumulative=True, since_ns=0)
-    (shown,) = columns.as_in((column,), snapshot)
+    (shown,) = process_table.as_in((column,), snapshot)
     assert shown.show(row, Context(snapshot)) == ("8.0K" if of_bytes else "8192")
     assert column.title == shown.title + "/S"
-    assert columns.as_in((column,), synthetic.office()) == (column,)
+    assert process_table.as_in((column,), synthetic.office()) == (column,)
 
 
 def test_no_counter_of_an_interval_is_a_plain_sum_but_for_times_and_shares() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import synthetic
 
-from ebtop.connectiontable import (
+from ebtop.model.connection_table import (
     CLOSE,
     COLUMNS,
     STATES,
@@ -22,12 +22,12 @@ from ebtop.connectiontable import (
     sent_again_percent,
     state_text,
 )
-from ebtop.eventlines import json_event, text_event
-from ebtop.filters import RowFilter as Filter
-from ebtop.filters import port_of
-from ebtop.jsonlines import sample_line
-from ebtop.layout import CONN_CLOSED, CONN_COUNTED, CONNECTION, EVENT, EVENT_TYPES, ffi
-from ebtop.model import RowQuery
+from ebtop.model.filters import RowFilter as Filter
+from ebtop.model.filters import port_of
+from ebtop.model.layout import CONN_CLOSED, CONN_COUNTED, CONNECTION, EVENT, EVENT_TYPES, ffi
+from ebtop.model.rows import RowQuery
+from ebtop.outputs.eventlines import json_event, text_event
+from ebtop.outputs.sample_json import sample_line
 
 
 def connections(text: str = "") -> list[dict[str, Any]]:

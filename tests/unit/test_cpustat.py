@@ -8,9 +8,9 @@ from typing import Optional
 
 import pytest
 
-from ebtop.cpustat import CpuStat
-from ebtop.procparse import CPU_PARTS
-from ebtop.snapshot import CpuParts
+from ebtop.model.snapshot import CpuParts
+from ebtop.sources.cpustat import CpuStat
+from ebtop.sources.procparse import CPU_PARTS
 
 SECOND = 1_000_000_000
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ebtop.diskstats import DiskStat, DiskStats, disk_rows, joined, parse_diskstats
-from ebtop.disktable import values
-from ebtop.layout import DISK, Table
+from ebtop.model.disk_table import values
+from ebtop.model.layout import DISK, Table
+from ebtop.sources.diskstats import DiskStat, DiskStats, disk_rows, joined, parse_diskstats
 
 OLD = b"   8       0 sda 101 3 808 50 53 2 1696 70 1 90 120\n"
 NEW = OLD[:-1] + b" 7 0 56 9 4 11\n"

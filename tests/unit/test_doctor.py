@@ -8,9 +8,9 @@ import json
 import pytest
 from running import NOBODY, asked_for, ebtop, why_not_as_nobody
 
-from ebtop import doctor
+from ebtop.commands import doctor
+from ebtop.model.snapshot import ProbeStatus
 from ebtop.probes import NAMES as PROBES
-from ebtop.snapshot import ProbeStatus
 
 
 def machine(**facts):

@@ -11,7 +11,15 @@ import hostile
 import pytest
 import synthetic
 
-from ebtop.eventlines import (
+from ebtop.model.layout import (
+    EVENT_TYPES,
+    PATH_CUT,
+    PATH_REMOVED,
+    SIGNAL_IGNORED,
+    TEXT_CUT,
+    TEXT_UNREAD,
+)
+from ebtop.outputs.eventlines import (
     arguments,
     error_name,
     json_event,
@@ -19,14 +27,6 @@ from ebtop.eventlines import (
     signal_name,
     text_event,
     text_lost,
-)
-from ebtop.layout import (
-    EVENT_TYPES,
-    PATH_CUT,
-    PATH_REMOVED,
-    SIGNAL_IGNORED,
-    TEXT_CUT,
-    TEXT_UNREAD,
 )
 
 MS = 1_000_000

@@ -8,9 +8,9 @@ import dataclasses
 import pytest
 import synthetic
 
-from ebtop.fullness import Warner, nearly_full, warning
-from ebtop.views.frame import frame_text, render
-from ebtop.viewstate import ViewState
+from ebtop.model.fullness import Warner, nearly_full, warning
+from ebtop.ui.state import ViewState
+from ebtop.ui.views.frame import frame_text, render
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import pytest
 
-from ebtop import functions, kallsyms
-from ebtop.commandline import parse
+from ebtop.commands import kprobe
+from ebtop.commands.kprobe import choose, refusal
 from ebtop.errors import UsageError
-from ebtop.functions import choose, refusal
-from ebtop.kallsyms import Symbols
-from ebtop.options import Options
-from ebtop.prototype import Hook, Param, Prototype
-from ebtop.snapshot import ProbeStatus
+from ebtop.model.prototype import Hook, Param, Prototype
+from ebtop.model.snapshot import ProbeStatus
+from ebtop.options.commandline import parse
+from ebtop.options.options import Options
+from ebtop.sources import kallsyms
+from ebtop.sources.kallsyms import Symbols
 
 SYMBOLS = Symbols(
     b"1000 T vfs_read\n1100 T vfs_write\n1200 t twice\n1300 t twice\n1400 d table\n"
@@ -30,8 +31,8 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, object]]:
         return None if name in ("no_type", "nowhere", "vfs_raed") else KNOWN
 
     monkeypatch.setattr(kallsyms, "read", lambda: SYMBOLS)
-    monkeypatch.setattr(functions, "prototype", prototype)
-    monkeypatch.setattr(functions, "blacklist", lambda: frozenset({b"forbidden"}))
+    monkeypatch.setattr(kprobe, "prototype", prototype)
+    monkeypatch.setattr(kprobe, "blacklist", lambda: frozenset({b"forbidden"}))
     return asked
 
 
@@ -66,7 +67,7 @@ def test_arguments_are_those_that_are_known(kernel: list[tuple[str, object]]) ->
 
 
 def test_a_part_of_a_function_is_hooked_without_types(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(functions, "prototype", lambda name, module: None)
+    monkeypatch.setattr(kprobe, "prototype", lambda name, module: None)
     assert chosen("split.isra.0").params == ()
     assert len(chosen("split.isra.0", args=4).params) == 4
 

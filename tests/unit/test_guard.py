@@ -23,7 +23,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import os, signal, sys, time, tty
-from ebtop import guard
+from ebtop.ui import guard
 line = guard.go_under_guard()
 line.entered(b"<gone>")
 tty.setraw(1)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from ebtop import units
 from ebtop.text import cells
-from ebtop.views.histogram import bar, histogram_lines
-from ebtop.views.line import line_cells, line_text
+from ebtop.ui.views.histogram import bar, histogram_lines
+from ebtop.ui.views.line import line_cells, line_text
 
 
 def buckets(**counts: int) -> list[int]:

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from ebtop import host
+from ebtop.sources import host
 
 
 def test_facts_of_this_machine_are_all_known():

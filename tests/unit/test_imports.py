@@ -11,29 +11,43 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "ebtop"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-VIEWS = sorted((PACKAGE / "views").glob("*.py"))
-PURE_NAMES = "text columns filters model probes units viewstate eventlog batch jsonlines"
-PURE = [PACKAGE / f"{name}.py" for name in PURE_NAMES.split()]
+
+FLOORS = (
+    "", "runtime", "model", "sources", "options", "control", "outputs", "ui", "commands",
+)  # fmt: skip
+"""Folders, the lowest first: each imports from itself and from those before it. The first is the
+package's own files, but for the two that stand above all."""
+TOP = ("cli", "__main__")
+PURE = [
+    # which of them are this machine's, that one asks the machine
+    *sorted({*(PACKAGE / "model").glob("*.py")} - {PACKAGE / "model" / "syscallnames.py"}),
+    *sorted((PACKAGE / "ui" / "views").glob("*.py")),
+    *(PACKAGE / name for name in ("text.py", "units.py", "probes.py", "outputs/sample_json.py",
+                                  "ui/batch.py", "ui/state.py", "ui/actions.py", "ui/keys.py",
+                                  "control/budget.py", "control/pace.py")),
+]  # fmt: skip
 
 OWNERS = {
-    "ebtop._core": {"session.py", "layout.py", "native.py"},
+    "ebtop._core": {"sources/bpf.py", "model/layout.py", "runtime/native.py"},
     "_curses": set[str](),
-    "curses": {"screen.py"},
+    "curses": {"ui/screen.py"},
 }
-LOOPBACK = "selftest/work.py"
+STATE = "ebtop.ui.state"
+"""What the user chose to see: nobody's concern but the dashboard's and its pictures'."""
+LOOPBACK = "commands/selftest/work.py"
 """The one file that opens sockets: to itself, in a process without privileges, when told to."""
 NO_ONE = {"socket", "pickle", "shelve", "marshal", "ctypes", "http", "urllib", "asyncio"}
 NO_VIEW = {
     "os", "sys", "io", "pathlib", "subprocess", "threading", "select", "signal", "shutil", "pwd",
-    "ebtop.session", "ebtop.procfs", "ebtop.host", "ebtop.cmdline", "ebtop.screen", "ebtop.loop",
-    "ebtop.dashboard", "ebtop.cli",
+    *(f"ebtop.sources.{name}" for name in ("bpf", "procfs", "host", "cmdline")),
+    *(f"ebtop.ui.{name}" for name in ("screen", "loop", "dashboard")),
 }  # fmt: skip
 OWN_WORDS = {
     # text that ebtop's own C wrote, and names of keys and capabilities: nobody outside chose it
-    "native.py": {"ffi.string(error.where)", "ffi.string(error.what)"},
-    "session.py": {"ffi.string(text)", "row['reason']", "row['name']", "row['hook']"},
-    "screen.py": {"curses.keyname(code)"},
-    "keeper.py": {"entered[-1]"},
+    "runtime/native.py": {"ffi.string(error.where)", "ffi.string(error.what)"},
+    "sources/bpf.py": {"ffi.string(text)", "row['reason']", "row['name']", "row['hook']"},
+    "ui/screen.py": {"curses.keyname(code)"},
+    "ui/supervisor.py": {"entered[-1]"},
 }  # fmt: skip
 
 
@@ -61,6 +75,50 @@ def name_of(path: Path) -> str:
 every_module = pytest.mark.parametrize("path", MODULES, ids=name_of)
 
 
+def module_of(path: Path) -> str:
+    return "ebtop." + name_of(path)[: -len(".py")].replace("/", ".")
+
+
+NAMES = {module_of(path): path for path in MODULES}
+
+
+def neighbours(path: Path) -> set[str]:
+    """The modules of ebtop that this one imports, wherever in it that stands."""
+    return set(imported(path)) & NAMES.keys() - {module_of(path)}
+
+
+def floor_of(module: str) -> int:
+    folder, _, name = module[len("ebtop.") :].rpartition(".")
+    return len(FLOORS) if not folder and name in TOP else FLOORS.index(folder.split(".")[0])
+
+
+def test_every_folder_has_its_floor_and_its_package_is_empty() -> None:
+    folders = {path.parent for path in MODULES}
+    assert {str(folder.relative_to(PACKAGE)).split("/")[0] for folder in folders} == {
+        ".", *FLOORS[1:]
+    }  # fmt: skip
+    for folder in folders - {PACKAGE}:
+        assert (folder / "__init__.py").read_bytes() == b"", "a start would pay for it"
+
+
+@every_module
+def test_no_import_runs_up(path: Path) -> None:
+    own = floor_of(module_of(path))
+    assert not {module for module in neighbours(path) if floor_of(module) > own}
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    left = {module: neighbours(path) for module, path in NAMES.items()}
+    while ready := {module for module, needed in left.items() if not needed & left.keys()}:
+        left = {module: needed for module, needed in left.items() if module not in ready}
+    assert not left, "these do, or import one that does"
+
+
+@every_module
+def test_only_the_dashboard_knows_the_state_of_a_view(path: Path) -> None:
+    assert STATE not in neighbours(path) or name_of(path).startswith("ui/")
+
+
 @every_module
 def test_only_owners_import_the_extension_and_curses(path: Path) -> None:
     found = set(imported(path))
@@ -75,7 +133,7 @@ def test_nobody_imports_what_can_run_or_reach_others(path: Path) -> None:
     assert not {name.split(".")[0] for name in imported(path)} & NO_ONE - allowed
 
 
-@pytest.mark.parametrize("path", [*VIEWS, *PURE], ids=name_of)
+@pytest.mark.parametrize("path", PURE, ids=name_of)
 def test_views_do_no_io(path: Path) -> None:
     assert not set(imported(path)) & NO_VIEW
     for call in calls(path):

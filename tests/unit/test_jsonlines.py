@@ -9,14 +9,14 @@ from typing import Any
 
 import synthetic
 
-from ebtop.batch import batch_text
-from ebtop.columns import by_name
-from ebtop.filters import RowFilter as Filter
-from ebtop.jsonlines import PROCESS_KEYS, sample_line
-from ebtop.model import RowQuery
-from ebtop.snapshot import Snapshot
-from ebtop.viewstate import ViewState
-from ebtop.waitreasons import REASONS
+from ebtop.model.filters import RowFilter as Filter
+from ebtop.model.process_table import by_name
+from ebtop.model.rows import RowQuery
+from ebtop.model.snapshot import Snapshot
+from ebtop.model.waitreasons import REASONS
+from ebtop.outputs.sample_json import PROCESS_KEYS, sample_line
+from ebtop.ui.batch import batch_text
+from ebtop.ui.state import ViewState
 
 TOP_KEYS = [
     "schema", "type", "time", "interval_s", "source", "system", "self", "probes", "processes",

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from ebtop.actions import _CHANGES
-from ebtop.keys import KEYS, Action
+from ebtop.ui.actions import _CHANGES
+from ebtop.ui.keys import KEYS, Action
 
 OUTSIDE_THE_VIEW = {Action.QUIT, Action.REDRAW, Action.GO_BACK}
 

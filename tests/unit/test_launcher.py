@@ -31,7 +31,7 @@ OF_SHELLS = {
 }  # fmt: skip
 PACKAGE = """
 import json, os, sys
-from ebtop.environment import given
+from ebtop.runtime.environment import given
 strings = given()
 said = {"argv": sys.argv[1:], "names": sorted(os.environ), "flags": sys.flags.isolated,
         "executable": sys.executable, "values": dict(os.environ),
@@ -65,7 +65,8 @@ def start(request: pytest.FixtureRequest, tmp_path: Path) -> Start:
     (home / "bin" / "python3").symlink_to(interpreter())
     (site / "__init__.py").touch()
     (site / "__main__.py").write_text(PACKAGE)
-    shutil.copy(ROOT / "ebtop" / "environment.py", site)
+    (site / "runtime").mkdir()
+    shutil.copy(ROOT / "ebtop" / "runtime" / "environment.py", site / "runtime")
     shell = tmp_path / "sh"
     shell.symlink_to(request.param)
     text = (ROOT / "ebtop" / "launcher.sh").read_text("ascii")
@@ -282,7 +283,8 @@ def test_an_empty_environment_is_known_to_be_empty(start: Start) -> None:
 
 
 def given_by(variables: dict[str, str]) -> Optional[list[str]]:
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from ebtop.environment import given;"
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r});"
+    code += "from ebtop.runtime.environment import given;"
     code += "import json; print(json.dumps(given() and [one.decode('latin-1') for one in given()]))"
     done = subprocess.run(
         [sys.executable, "-I", "-c", code], env=variables, capture_output=True, check=True

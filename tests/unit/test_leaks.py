@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ebtop.leaks import (
+from ebtop.model.leaks import (
     LEAST_SPAN_S,
     MANY_MAPPINGS,
     Point,

@@ -14,19 +14,19 @@ from typing import Any
 import pytest
 import synthetic
 
-from ebtop import log, output
-from ebtop.commandline import parse
 from ebtop.errors import LOG_LEVELS, EbtopError
-from ebtop.options import Options
-from ebtop.signals import Signals
-from ebtop.statedump import StateDump
+from ebtop.options.commandline import parse
+from ebtop.options.options import Options
+from ebtop.outputs.statedump import StateDump
+from ebtop.runtime import log, stdio
+from ebtop.runtime.signals import Signals
 
 
 @pytest.fixture(autouse=True)
 def no_log() -> Iterator[None]:
     yield
     log._current = None
-    output.also_said = None
+    stdio.also_said = None
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -49,7 +49,7 @@ def test_what_is_said_is_in_the_log_too_and_names_are_harmless(
 ) -> None:
     path = tmp_path / "log"
     log.begin(str(path), "warning")
-    output.say("a\x1b[2Jb\nc")
+    stdio.say("a\x1b[2Jb\nc")
     said = capfd.readouterr().err
     assert said.count("\n") == 1 and "\x1b" not in said
     (line,) = lines(path)

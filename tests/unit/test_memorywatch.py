@@ -10,13 +10,13 @@ from typing import Any, Optional
 import pytest
 import synthetic
 
-from ebtop.cgroups import CgroupPaths
-from ebtop.columns import BY_NAME, Context
-from ebtop.layout import EXITED, NOT_COUNTED, RAN, SIZES, Table
-from ebtop.memoryhints import fragments_of, leak_words, size_classes, watch_words
-from ebtop.memorylimits import Limits
-from ebtop.memorywatch import IDLE_S, MemoryWatch
-from ebtop.snapshot import ProbeStatus, Snapshot
+from ebtop.model.layout import EXITED, NOT_COUNTED, RAN, SIZES, Table
+from ebtop.model.memorywatch import IDLE_S, MemoryWatch
+from ebtop.model.process_table import BY_NAME, Context
+from ebtop.model.snapshot import ProbeStatus, Snapshot
+from ebtop.outputs.memoryhints import fragments_of, leak_words, size_classes, watch_words
+from ebtop.sources.cgroups import CgroupPaths
+from ebtop.sources.memorylimits import Limits
 
 MIB = 1 << 20
 MEM = ProbeStatus("mem", "on", "tp_btf/sys_enter", None, 1, 1)

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import synthetic
 
-from ebtop.columns import COLUMNS, Context, by_name
 from ebtop.errors import UsageError
-from ebtop.filters import RowFilter as Filter
-from ebtop.layout import FOLLOWED, RAN, ROW
-from ebtop.model import Order, RowQuery, order_rows
-from ebtop.snapshot import Filter as KernelFilter
-from ebtop.snapshot import Snapshot
+from ebtop.model.filters import RowFilter as Filter
+from ebtop.model.layout import FOLLOWED, RAN, ROW
+from ebtop.model.process_table import COLUMNS, Context, by_name
+from ebtop.model.rows import Order, RowQuery, order_rows
+from ebtop.model.snapshot import Filter as KernelFilter
+from ebtop.model.snapshot import Snapshot
 
 
 def order(snapshot: Snapshot, sort: str = "cpu", **wanted: Any) -> Order:

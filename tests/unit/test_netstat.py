@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ebtop.netstat import ListenCounts, parse_netstat
-from ebtop.snapshot import Listening
+from ebtop.model.snapshot import Listening
+from ebtop.sources.netstat import ListenCounts, parse_netstat
 
 TEXT = b"""TcpExt: SyncookiesSent ListenOverflows ListenDrops TW
 TcpExt: 3 %d %d 9

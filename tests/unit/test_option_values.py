@@ -14,12 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ebtop import cli, commandline, runoptions, subcommands
-from ebtop.arguments import MOST_SIDE
-from ebtop.commandline import parse
+from ebtop import cli
 from ebtop.errors import UsageError
-from ebtop.options import COMMANDS, Options, Parser
-from ebtop.session import ffi
+from ebtop.options import commandline, run, streams
+from ebtop.options.commandline import parse
+from ebtop.options.options import COMMANDS, Options, Parser
+from ebtop.options.values import MOST_SIDE
+from ebtop.sources.bpf import ffi
 
 NASTY = (
     "", "-", "--", "---", "0", "-0", "+1", "1_0", " 1", "1 ", "1\n", "nan", "NaN", "inf", "-inf",
@@ -45,12 +46,12 @@ OFTEN = settings(max_examples=20, deadline=2000)
 
 def parsers() -> Iterator[tuple[str, argparse.ArgumentParser]]:
     yield "", commandline._parser()
-    for command, (describe, _) in subcommands._COMMANDS.items():
+    for command, (describe, _) in streams._COMMANDS.items():
         parser = Parser(prog=command)
         describe(parser)
         yield command, parser
     parser = Parser(prog="run")
-    runoptions._describe(parser)
+    run._describe(parser)
     yield "run", parser
 
 

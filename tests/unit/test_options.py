@@ -7,9 +7,9 @@ import random
 
 import pytest
 
-from ebtop.commandline import NOT_YET, parse
 from ebtop.errors import UsageError
-from ebtop.options import Options
+from ebtop.options.commandline import NOT_YET, parse
+from ebtop.options.options import Options
 
 
 def test_nothing_said_is_the_dashboard():

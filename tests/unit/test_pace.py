@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ebtop.pace import BURST, COSTLY, LOADED, Pace, Signs, clamp, next_pace, with_base
+from ebtop.control.pace import BURST, COSTLY, LOADED, Pace, Signs, clamp, next_pace, with_base
 
 CALM = Signs(events_per_s=10, load1=0.5, cpus=4, refresh_s=0.005)
 PACE = Pace(interval_s=2.0, base_s=2.0, min_s=0.5, max_s=8.0)

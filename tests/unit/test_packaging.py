@@ -81,7 +81,7 @@ def test_install_from_sdist_needs_no_bpf_tools(sdist: Path, tmp_path: Path) -> N
     script = target / "bin" / "ebtop"
     assert script.read_text("ascii").startswith("#!/bin/sh")
     done = subprocess.run(
-        [sys.executable, "-c", "import ebtop, ebtop.session; print(ebtop.__file__)"],
+        [sys.executable, "-c", "import ebtop, ebtop.sources.bpf; print(ebtop.__file__)"],
         env={**os.environ, "PYTHONPATH": str(target)}, cwd=tmp_path,
         check=True, capture_output=True, text=True,
     )  # fmt: skip

@@ -9,8 +9,17 @@ from types import SimpleNamespace
 
 import pytest
 
-from ebtop import privilege
-from ebtop.privilege import NOBODY, User, bit, hides_processes, invoker, is_mapped, kept, obstacle
+from ebtop.runtime import privilege
+from ebtop.runtime.privilege import (
+    NOBODY,
+    User,
+    bit,
+    hides_processes,
+    invoker,
+    is_mapped,
+    kept,
+    obstacle,
+)
 
 ALL = "CapEff:\t000001ffffffffff\n"
 WHOLE = "         0          0 4294967295\n"

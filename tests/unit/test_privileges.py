@@ -12,8 +12,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 EXECS = {
     "guard.py": "as root, before the small parent gives up",
-    "command.py": "the command of run, which becomes its user's own",
-    "sources.py": "sudo, before anything is opened",
+    "run_command.py": "the command of run, which becomes its user's own",
+    "choose.py": "sudo, before anything is opened",
     "work.py": "what selftest counts, as its user's own, with /dev/null alone",
 }
 

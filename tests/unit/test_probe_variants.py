@@ -14,7 +14,7 @@ sys.path.append(str(TESTS / "vm"))
 import programs  # noqa: E402
 
 from ebtop.probes import NAMES as PROBES  # noqa: E402
-from ebtop.session import variants  # noqa: E402
+from ebtop.sources.bpf import variants  # noqa: E402
 
 DECLARED = programs.declared(TESTS.parent / "bpf")
 LONGEST_NAME = 15

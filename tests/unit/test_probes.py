@@ -12,20 +12,20 @@ import pytest
 import synthetic
 
 from ebtop import probes
-from ebtop.columns import COLUMNS
-from ebtop.commandline import parse
-from ebtop.layout import enum_names
-from ebtop.options import COMMANDS
+from ebtop.model.layout import enum_names
+from ebtop.model.process_table import COLUMNS
+from ebtop.model.snapshot import ProbeStatus, Spending
+from ebtop.options.commandline import parse
+from ebtop.options.options import COMMANDS
+from ebtop.options.streams import SLOW_KINDS
 from ebtop.probes import BY_NAME, NAMES, PROBES, Probe
-from ebtop.snapshot import ProbeStatus, Spending
-from ebtop.subcommands import SLOW_KINDS
-from ebtop.views.missing import SWITCHED_OFF, why_missing
-from ebtop.viewstate import ViewState
+from ebtop.ui.state import ViewState
+from ebtop.ui.views.missing import SWITCHED_OFF, why_missing
 
 PACKAGE = Path(__file__).resolve().parents[2] / "ebtop"
 OF_EVENTS = {
-    "eventlog.py", "eventlines.py", "streamlines.py", "settable.py", "subcommands.py", "options.py",
-    "views/events.py",
+    "model/eventlog.py", "outputs/eventlines.py", "commands/streamlines.py", "options/settable.py",
+    "options/streams.py", "options/options.py", "ui/views/events.py",
 }  # fmt: skip
 """These have tables of types of events, or of commands, some of which are called like a probe."""
 

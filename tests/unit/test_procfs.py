@@ -13,11 +13,12 @@ from collections.abc import Iterable
 import pytest
 from fakeproc import TICK_NS, FakeProc
 
-from ebtop import cpustat
-from ebtop.columns import name_of
-from ebtop.layout import BORN, EXITED, KERNEL, KNOWN_BIT, RAN
-from ebtop.procfs import ProcSource
-from ebtop.procparse import (
+from ebtop.model.layout import BORN, EXITED, KERNEL, KNOWN_BIT, RAN
+from ebtop.model.process_table import name_of
+from ebtop.model.syscallnames import COMPAT
+from ebtop.sources import cpustat
+from ebtop.sources.procfs import ProcSource
+from ebtop.sources.procparse import (
     PAGE_BYTES,
     parse_io,
     parse_machine,
@@ -26,7 +27,6 @@ from ebtop.procparse import (
     parse_status,
     parse_syscall,
 )
-from ebtop.syscallnames import COMPAT
 
 
 @pytest.fixture

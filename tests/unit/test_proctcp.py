@@ -10,11 +10,11 @@ import socket
 import pytest
 from fakeproc import TICK_NS, FakeProc
 
-from ebtop import jsonlines
-from ebtop.connectiontable import LISTEN, owners_of_port, place
-from ebtop.layout import KNOWN_BIT, ROW
-from ebtop.procfs import ProcSource
-from ebtop.proctcp import Owner, ProcConnections, parse_lines, with_counts
+from ebtop.model.connection_table import LISTEN, owners_of_port, place
+from ebtop.model.layout import KNOWN_BIT, ROW
+from ebtop.outputs import sample_json
+from ebtop.sources.procfs import ProcSource
+from ebtop.sources.proctcp import Owner, ProcConnections, parse_lines, with_counts
 
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid ...\n"
 LOCAL = "0100007F"
@@ -69,7 +69,7 @@ def test_ends_states_and_owners(proc):
     ]  # fmt: skip
     assert rows[0]["state"] == LISTEN and place(rows[0], "saddr") == "127.0.0.1:80"
     assert rows[2]["comm"] == b"client" and rows[2]["uid"] == 1000
-    shown = jsonlines.connection(rows[2], 0)
+    shown = sample_json.connection(rows[2], 0)
     unknown = ("start_ns", "duration_ns", "tx_bytes", "rx_bytes", "retransmits", "rtt_ns")
     assert {shown[name] for name in (*unknown, "direction", "close_reason")} == {None}
     assert (shown["state"], shown["daddr"], shown["closed"]) == ("ESTABLISHED", "127.0.0.1", False)

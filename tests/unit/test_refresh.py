@@ -9,10 +9,10 @@ from typing import Any
 
 import synthetic
 
+from ebtop.control.refresh import Refresher
+from ebtop.model.snapshot import ProbeStatus, Request, Snapshot
 from ebtop.probes import STANDING
-from ebtop.refresh import Refresher
-from ebtop.snapshot import ProbeStatus, Request, Snapshot
-from ebtop.viewstate import ViewState
+from ebtop.ui.state import ViewState
 
 DEAR = ProbeStatus("block", "on", "tp_btf/block_rq", None, 1, 200_000_000)
 """A fifth of one of two CPUs."""

@@ -7,15 +7,16 @@ import os
 
 import pytest
 
-from ebtop import remote, settable, subcommands
-from ebtop.commandline import parse
+from ebtop.commands import set as set_command
 from ebtop.errors import EbtopError, PermissionDenied, Unsupported, UsageError
-from ebtop.options import COMMANDS
-from ebtop.snapshot import Filter
+from ebtop.model.snapshot import Filter
+from ebtop.options import settable, streams
+from ebtop.options.commandline import parse
+from ebtop.options.options import COMMANDS
 
 
 def asked(*words: str) -> Filter:
-    return remote.asked_for(dict(parse(["set", *words]).changes))
+    return set_command.asked_for(dict(parse(["set", *words]).changes))
 
 
 def test_words_become_a_filter():
@@ -67,29 +68,29 @@ def running(monkeypatch, **by_pid: EbtopError | None) -> list[tuple[int, Filter]
             told.append((pid, wanted))
         return settable.bits("json")
 
-    monkeypatch.setattr(remote, "filter_other", filter_other)
-    monkeypatch.setattr(remote.os, "listdir", lambda _: ["1", "5", "6", "self"])
+    monkeypatch.setattr(set_command, "filter_other", filter_other)
+    monkeypatch.setattr(set_command.os, "listdir", lambda _: ["1", "5", "6", "self"])
     return told
 
 
 def test_the_only_one_is_found(monkeypatch):
     told = running(monkeypatch, p5=None)
-    assert remote.run(parse(["set", "uid=3"])) == 0
+    assert set_command.run(parse(["set", "uid=3"])) == 0
     assert told == [(5, Filter(uid=3))]
 
 
 def test_what_it_does_not_obey_is_refused_and_nothing_is_set(monkeypatch):
     told = running(monkeypatch, p5=None)
     with pytest.raises(UsageError, match="does not filter by min_size; by: pid, user,"):
-        remote.run(parse(["set", "uid=3", "min_size=1M"]))
+        set_command.run(parse(["set", "uid=3", "min_size=1M"]))
     assert told == []
-    assert remote.run(parse(["set", "uid=3", "port=443", "min_latency=1ms"])) == 0
-    assert remote.run(parse(["set", "none"])) == 0
+    assert set_command.run(parse(["set", "uid=3", "port=443", "min_latency=1ms"])) == 0
+    assert set_command.run(parse(["set", "none"])) == 0
 
 
 def test_every_key_is_obeyed_by_some_command_and_has_a_bit():
     assert set(settable.KEYS) == {k for keys in settable.BY_COMMAND.values() for k in keys}
-    assert set(settable.KEYS) | {"uid"} == set(subcommands._KEYS)
+    assert set(settable.KEYS) | {"uid"} == set(streams._KEYS)
     assert set(settable.BY_COMMAND) <= {"dashboard", "once", "batch", "json", *COMMANDS}
     assert settable.bits("exec") == settable.bits("run") == 0
     assert settable.names(settable.bits("mem"))[-1] == "exclude_pid"
@@ -98,24 +99,24 @@ def test_every_key_is_obeyed_by_some_command_and_has_a_bit():
 def test_of_several_one_must_be_named(monkeypatch):
     told = running(monkeypatch, p5=None, p6=None)
     with pytest.raises(UsageError, match=r"--instance PID: 5 .*; 6 "):
-        remote.run(parse(["set", "uid=3"]))
-    assert remote.run(parse(["set", "uid=3", "--instance", "6"])) == 0
+        set_command.run(parse(["set", "uid=3"]))
+    assert set_command.run(parse(["set", "uid=3", "--instance", "6"])) == 0
     assert told == [(6, Filter(uid=3))]
 
 
 def test_none_is_a_failure(monkeypatch):
     running(monkeypatch)
     with pytest.raises(EbtopError, match="no ebtop"):
-        remote.run(parse(["set", "none"]))
+        set_command.run(parse(["set", "none"]))
 
 
 def test_what_is_no_ebtop_is_wrong_usage(monkeypatch):
     running(monkeypatch)
     with pytest.raises(UsageError):
-        remote.run(parse(["set", "none", "--instance", "1"]))
+        set_command.run(parse(["set", "none", "--instance", "1"]))
 
 
 def test_one_of_somebody_else_is_refused(monkeypatch):
     running(monkeypatch, p5=PermissionDenied("not yours"))
     with pytest.raises(PermissionDenied, match="not yours"):
-        remote.run(parse(["set", "none", "--instance", "5"]))
+        set_command.run(parse(["set", "none", "--instance", "5"]))

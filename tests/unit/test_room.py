@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ebtop import headroom, room
 from ebtop.errors import EbtopError
-from ebtop.headroom import Headroom
+from ebtop.sources import headroom, room
+from ebtop.sources.headroom import Headroom
 
 MIB = 1 << 20
 V2 = "30 23 0:26 {base} {mount} rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"

@@ -9,17 +9,17 @@ from dataclasses import replace
 import pytest
 import synthetic
 
-from ebtop.command import find, status_of
-from ebtop.commandline import parse
+from ebtop.commands.diff import as_json, as_text, changes, differences
+from ebtop.commands.diff import run as diff
+from ebtop.commands.run_command import find, status_of
 from ebtop.errors import EbtopError, UsageError
-from ebtop.kintree import KinTree
-from ebtop.layout import CONNECTION, FOLLOWED, KNOWN_BIT, Table
-from ebtop.runcost import RunCost
-from ebtop.rundiff import as_json, as_text, changes, differences
-from ebtop.rundiff import run as diff
-from ebtop.runmachine import cpu_model
-from ebtop.runreport import Run, Usage, json_pieces
-from ebtop.runtext import text_report
+from ebtop.model.layout import CONNECTION, FOLLOWED, KNOWN_BIT, Table
+from ebtop.model.process_tree import KinTree
+from ebtop.model.runcost import RunCost
+from ebtop.options.commandline import parse
+from ebtop.outputs.run_json import Run, Usage, json_pieces
+from ebtop.outputs.runtext import text_report
+from ebtop.sources.machine import cpu_model
 
 MACHINE = {"kernel": "6.1", "cpu_model": "A\x1b[2J", "cpus": 2, "governor": None,
            "cgroup_cpu_max": None, "cgroup_memory_max": None}  # fmt: skip

@@ -10,10 +10,10 @@ from typing import Optional
 
 import pytest
 
-from ebtop import runuser
-from ebtop.commandline import parse
+from ebtop.commands import run_user
 from ebtop.errors import PermissionDenied
-from ebtop.privilege import User
+from ebtop.options.commandline import parse
+from ebtop.runtime.privilege import User
 
 UID, GID = 1000, 1001
 TTY, PTY = 34816, 34817
@@ -102,12 +102,12 @@ def descent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no
             (folder / "status").write_text(f"Name:\tx\nUid:\t{one.uid}\t{one.uid}\t0\t0\n")
             strings = [f"{name}={value}" for name, value in environment(one).items()]
             (folder / "environ").write_text("\0".join([*strings, "A=b", ""]))
-        monkeypatch.setattr(runuser.os, "getpid", lambda: 9 + len(line))
-        monkeypatch.setattr(runuser.os, "geteuid", lambda: 0)
-        monkeypatch.setattr(runuser.privilege, "_group_of", lambda uid: GID)
-        monkeypatch.setattr(runuser.privilege, "obstacle", lambda user: None)
-        monkeypatch.setattr(runuser, "_PROC", str(tmp_path))
-        monkeypatch.setattr(runuser.os, "environ", environment(line[-1]))
+        monkeypatch.setattr(run_user.os, "getpid", lambda: 9 + len(line))
+        monkeypatch.setattr(run_user.os, "geteuid", lambda: 0)
+        monkeypatch.setattr(run_user.privilege, "_group_of", lambda uid: GID)
+        monkeypatch.setattr(run_user.privilege, "obstacle", lambda user: None)
+        monkeypatch.setattr(run_user, "_PROC", str(tmp_path))
+        monkeypatch.setattr(run_user.os, "environ", environment(line[-1]))
 
     return make
 
@@ -116,7 +116,7 @@ def descent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no
 def test_the_user_is_who_called_sudo_or_whoever_we_are(descent, way: str) -> None:  # type: ignore[no-untyped-def]
     line, expected = LINES[way]
     descent(line)
-    user, about = runuser.of_command(parse(ARGUMENTS), ARGUMENTS)
+    user, about = run_user.of_command(parse(ARGUMENTS), ARGUMENTS)
     assert user == (None if expected == OURS else User(UID, GID))
     assert (about is not None) == (expected == SAYS)
     assert about is None or ("--as-root" in about and "called sudo" in about)
@@ -126,36 +126,36 @@ def test_the_user_is_who_called_sudo_or_whoever_we_are(descent, way: str) -> Non
 def test_as_root_it_is_whoever_we_are(descent, way: str) -> None:  # type: ignore[no-untyped-def]
     descent(LINES[way][0])
     options = parse(["run", "--as-root", "--", "id"])
-    assert runuser.of_command(options, ARGUMENTS) == (None, None)
+    assert run_user.of_command(options, ARGUMENTS) == (None, None)
 
 
 def test_who_cannot_become_that_user_refuses(descent, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     descent(LINES["sudo -s"][0])
-    monkeypatch.setattr(runuser.privilege, "obstacle", lambda user: "without CAP_SETUID")
+    monkeypatch.setattr(run_user.privilege, "obstacle", lambda user: "without CAP_SETUID")
     with pytest.raises(PermissionDenied, match="without CAP_SETUID; --as-root runs it as root"):
-        runuser.of_command(parse(ARGUMENTS), ARGUMENTS)
+        run_user.of_command(parse(ARGUMENTS), ARGUMENTS)
     # without a command it is only about whose the files are
-    assert runuser.of_command(parse(["run", "-p", "1"]), []) == (None, None)
+    assert run_user.of_command(parse(["run", "-p", "1"]), []) == (None, None)
 
 
 def test_sudo_uid_alone_decides_nothing(descent, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     descent(LINES["a login as root"][0])
-    monkeypatch.setattr(runuser.os, "environ", {"SUDO_UID": str(UID), "SUDO_GID": str(GID)})
-    assert runuser.of_command(parse(ARGUMENTS), ARGUMENTS) == (None, None)
+    monkeypatch.setattr(run_user.os, "environ", {"SUDO_UID": str(UID), "SUDO_GID": str(GID)})
+    assert run_user.of_command(parse(ARGUMENTS), ARGUMENTS) == (None, None)
 
 
 def test_who_is_not_root_runs_it_as_themselves(descent, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     descent(LINES["sudo ebtop"][0])
-    monkeypatch.setattr(runuser.os, "geteuid", lambda: 1002)
-    assert runuser.of_command(parse(ARGUMENTS), ARGUMENTS) == (None, None)
+    monkeypatch.setattr(run_user.os, "geteuid", lambda: 1002)
+    assert run_user.of_command(parse(ARGUMENTS), ARGUMENTS) == (None, None)
     with pytest.raises(PermissionDenied, match="--as-root takes root"):
-        runuser.of_command(parse(["run", "--as-root", "--", "id"]), ARGUMENTS)
+        run_user.of_command(parse(["run", "--as-root", "--", "id"]), ARGUMENTS)
 
 
 def test_a_proc_that_tells_nothing_is_no_crash(descent, monkeypatch, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     descent(LINES["sudo -s"][0])
-    monkeypatch.setattr(runuser, "_PROC", str(tmp_path / "none"))
-    user, about = runuser.of_command(parse(ARGUMENTS), ARGUMENTS)
+    monkeypatch.setattr(run_user, "_PROC", str(tmp_path / "none"))
+    user, about = run_user.of_command(parse(ARGUMENTS), ARGUMENTS)
     # sudo's marks are there, and nobody else is seen to have them
     assert user == User(UID, GID) and about is not None
     assert os.environ["SUDO_UID"] == str(UID)

@@ -10,11 +10,12 @@ import time
 
 import pytest
 
-from ebtop import output, sampling
+from ebtop.commands import sampling
+from ebtop.commands.sampling import run
 from ebtop.errors import EbtopError
-from ebtop.output import OutputClosed, write_all
-from ebtop.sampling import run
-from ebtop.signals import Signals
+from ebtop.runtime import stdio
+from ebtop.runtime.signals import Signals
+from ebtop.runtime.stdio import OutputClosed, write_all
 
 
 class Source:
@@ -138,5 +139,5 @@ def _read_all(fd):
 
 
 def test_messages_cannot_carry_control_characters(capfd):
-    output.say("a\x1b[2J\nb")
+    stdio.say("a\x1b[2J\nb")
     assert capfd.readouterr().err.count("\n") == 1

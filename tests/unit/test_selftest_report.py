@@ -10,15 +10,15 @@ import os
 import pytest
 import synthetic
 
+from ebtop.commands.selftest import command
+from ebtop.commands.selftest.checks import Check, Seen, checks, constant, own, result_of
+from ebtop.commands.selftest.work import works
+from ebtop.commands.selftest.worker import Worker
 from ebtop.errors import EbtopError
-from ebtop.options import Options
+from ebtop.model.waitreasons import REASONS
+from ebtop.options.options import Options
 from ebtop.probes import SYSCALL
-from ebtop.selftest import command
-from ebtop.selftest.checks import Check, Seen, checks, constant, own, result_of
-from ebtop.selftest.work import works
-from ebtop.selftest.worker import Worker
-from ebtop.signals import Signals
-from ebtop.waitreasons import REASONS
+from ebtop.runtime.signals import Signals
 
 
 def _check(truth: float, share: float = 0.0, least: float = 0.0, metric: str = "calls") -> Check:

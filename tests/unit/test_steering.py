@@ -10,13 +10,13 @@ from typing import Any, Optional
 
 import synthetic
 
-from ebtop.budget import Budget
-from ebtop.jsonlines import sample_line
+from ebtop.control.budget import Budget
+from ebtop.control.probe_control import Steering
+from ebtop.model.snapshot import ProbeStatus, Snapshot
+from ebtop.outputs.sample_json import sample_line
 from ebtop.probes import STANDING
-from ebtop.snapshot import ProbeStatus, Snapshot
-from ebtop.steering import Steering
-from ebtop.views.frame import frame_text, render
-from ebtop.viewstate import ViewState
+from ebtop.ui.state import ViewState
+from ebtop.ui.views.frame import frame_text, render
 
 CALLS = "tp_btf/sys_exit, tp_btf/sys_enter"
 HOOKS = {

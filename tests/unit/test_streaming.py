@@ -9,12 +9,12 @@ import hostile
 import pytest
 import synthetic
 
-from ebtop import streamlines
-from ebtop.chosen import kernel_filter
-from ebtop.commandline import parse
-from ebtop.layout import LOSSES
-from ebtop.snapshot import Stream
-from ebtop.streamlines import Lines, Loss
+from ebtop.commands import streamlines
+from ebtop.commands.streamlines import Lines, Loss
+from ebtop.model.layout import LOSSES
+from ebtop.model.snapshot import Stream
+from ebtop.options.commandline import parse
+from ebtop.options.targets import kernel_filter
 
 
 def stream(*rows: dict[str, object], **lost: int) -> Stream:
@@ -88,7 +88,7 @@ def test_the_kernel_filters_what_it_can():
     assert kernel_filter(parse(["exec", "-p", "5,6"])).pid == 0
 
 
-# ---- the quick way writes what eventlines.py writes ----
+# ---- the quick way writes what outputs/eventlines.py writes ----
 
 NAMES = [
     b"/etc/hostname", b"", b".", b"a b", b"x" * 4095, b'quo"te', b"back\\slash", b"tab\t", b"\x7f",

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import synthetic
 
-from ebtop.snapshot import Snapshot
-from ebtop.summary import Summary
+from ebtop.model.snapshot import Snapshot
+from ebtop.ui.summary import Summary
 
 
 def _sample(seconds: float, percent: float | None, probe_ns: int | None, lost: int = 0) -> Snapshot:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ebtop import syscallnames
-from ebtop.syscallcategories import CATEGORIES
-from ebtop.syscallnames import (
+from ebtop.model import syscallnames
+from ebtop.model.syscallcategories import CATEGORIES
+from ebtop.model.syscallnames import (
     COMPAT,
     NUMBERS,
     category_of,

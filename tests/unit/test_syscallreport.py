@@ -10,11 +10,11 @@ from dataclasses import replace
 import pytest
 import synthetic
 
-from ebtop.commandline import parse
+from ebtop.commands.syscallreport import json_report, text_report
 from ebtop.errors import UsageError
-from ebtop.layout import SYSCALL, Table
-from ebtop.syscallnames import number_of
-from ebtop.syscallreport import json_report, text_report
+from ebtop.model.layout import SYSCALL, Table
+from ebtop.model.syscallnames import number_of
+from ebtop.options.commandline import parse
 
 
 def call(name: str, calls: int, bucket: int, **values: int) -> dict[str, int]:

@@ -8,11 +8,11 @@ import os
 import pytest
 import synthetic
 
-from ebtop import syscallnames
-from ebtop.filters import RowFilter
-from ebtop.snapshot import Filter
-from ebtop.steering import Steering, kernel_filter
-from ebtop.syscalltable import (
+from ebtop.control.probe_control import Steering, kernel_filter
+from ebtop.model import syscallnames
+from ebtop.model.filters import RowFilter
+from ebtop.model.snapshot import Filter
+from ebtop.model.syscall_table import (
     BY_NAME,
     COLUMNS,
     NAME_WIDTH,

@@ -13,11 +13,9 @@ import synthetic
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ebtop.batch import batch_text
-from ebtop.eventlog import KEPT_LINES, EventLine, EventLog, EventTotals
-from ebtop.filters import RowFilter as Filter
-from ebtop.jsonlines import sample_line
-from ebtop.layout import (
+from ebtop.model.eventlog import KEPT_LINES, EventLine, EventLog, EventTotals
+from ebtop.model.filters import RowFilter as Filter
+from ebtop.model.layout import (
     CONN_CLOSED,
     CONN_COUNTED,
     CONNECTION,
@@ -29,13 +27,15 @@ from ebtop.layout import (
     SYSCALL,
     Table,
 )
-from ebtop.model import Identity, RowQuery
+from ebtop.model.rows import Identity, RowQuery
+from ebtop.model.snapshot import Snapshot
+from ebtop.outputs.sample_json import sample_line
 from ebtop.probes import STACKS
-from ebtop.snapshot import Snapshot
-from ebtop.views.frame import Frame, frame_text, render
-from ebtop.views.line import Span, Style, fit_line, line_cells, line_text
-from ebtop.views.losses import CAUSES, advice, lost_text
-from ebtop.viewstate import EVENTS, TO_THE_END, ViewState
+from ebtop.ui.batch import batch_text
+from ebtop.ui.state import EVENTS, TO_THE_END, ViewState
+from ebtop.ui.views.frame import Frame, frame_text, render
+from ebtop.ui.views.line import Span, Style, fit_line, line_cells, line_text
+from ebtop.ui.views.losses import CAUSES, advice, lost_text
 
 CROWD = synthetic.crowd(300, awake=5)
 

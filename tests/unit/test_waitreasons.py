@@ -6,14 +6,14 @@ from __future__ import annotations
 import pytest
 import synthetic
 
-from ebtop import waitreasons
-from ebtop.columns import BY_NAME, Context, wait_bar, wait_shares
-from ebtop.layout import KNOWN_BIT, ffi
-from ebtop.model import RowQuery, order_rows
-from ebtop.syscallnames import number_of
-from ebtop.views.line import Style, line_text
-from ebtop.views.table import wait_spans
-from ebtop.waitreasons import BY_FILE, BY_FUTEX, LETTERS, ON_DISK, REASONS, UNSURE
+from ebtop.model import waitreasons
+from ebtop.model.layout import KNOWN_BIT, ffi
+from ebtop.model.process_table import BY_NAME, Context, wait_bar, wait_shares
+from ebtop.model.rows import RowQuery, order_rows
+from ebtop.model.syscallnames import number_of
+from ebtop.model.waitreasons import BY_FILE, BY_FUTEX, LETTERS, ON_DISK, REASONS, UNSURE
+from ebtop.ui.views.line import Style, line_text
+from ebtop.ui.views.table import wait_spans
 
 
 def test_reasons_are_those_of_the_collector() -> None:

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns the one way that a snapshot takes to samples and to the dashboard: from the source, past the
+budget, to what remembers the intervals before.
+
+When the next is due, and what is shown of it, is the callers' concern. Streams and `run` have no
+budget, and ask their session themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Optional
+
+from ebtop.control.budget import SAMPLED, Budget
+from ebtop.control.choose import Source
+from ebtop.control.probe_control import Steering
+from ebtop.model.memorywatch import MemoryWatch
+from ebtop.model.snapshot import Request, Snapshot
+from ebtop.sources.memorylimits import Limits
+
+
+class Refresher:
+    """One source's snapshots, in order. `running` and `named` are as in Steering."""
+
+    def __init__(
+        self,
+        source: Source,
+        budget_percent: float,
+        running: Optional[Iterable[str]] = None,
+        named: Iterable[str] = (),
+    ) -> None:
+        self._source = source
+        self.steering = Steering(source, Budget(budget_percent, SAMPLED), running, named)
+        self._memory = MemoryWatch(Limits().room)
+        self._listeners: list[Callable[[Snapshot], object]] = []
+
+    def tell(self, listener: Callable[[Snapshot], object]) -> None:
+        """It is called with every snapshot from now on."""
+        self._listeners.append(listener)
+
+    def begin(self, request: Request) -> None:
+        """Begins the first interval; what happened before it is not reported."""
+        self._source.refresh(threads=request.threads, cost=True, cumulative=request.cumulative)
+
+    def refresh(
+        self,
+        request: Request,
+        looked_at: Optional[tuple[int, int]] = None,
+        reset: bool = False,
+    ) -> Snapshot:
+        """Ends the interval. `looked_at` is (pid, start_ns) of a process whose memory is of
+        interest; with `reset` cumulative counting begins anew."""
+        snapshot = self._source.refresh(
+            threads=request.threads,
+            cost=True,
+            cumulative=request.cumulative,
+            reset=reset,
+            window=request.window,
+            functions=request.functions,
+            every=self.steering.every,
+        )
+        self._memory.look_at(looked_at)
+        snapshot = self._memory.watch(self.steering.weigh(snapshot))
+        for listener in self._listeners:
+            listener(snapshot)
+        return snapshot

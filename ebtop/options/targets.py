@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-only OR MIT
+"""Owns what options that choose processes come to: that pids and users exist, their numbers, and
+what of it the kernel can filter by.
+
+It asks the kernel and the user database; what the options may look like is said in values.py.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Optional
+
+from ebtop.errors import UsageError
+from ebtop.model.filters import RowFilter
+from ebtop.model.snapshot import Filter
+from ebtop.model.syscallnames import selected
+from ebtop.options.options import Options
+from ebtop.options.values import EXCLUDED_MAX
+from ebtop.probes import LOGGED_BYTES, SLOW_NS
+from ebtop.sources import host
+from ebtop.text import displayable
+
+
+def check_namespace(source: str, option: str = "argument -p/--pid") -> None:
+    """To the kernel side a pid names a process only where its pids are those seen here."""
+    if source != "proc" and host.in_own_pid_namespace():
+        other = "" if source == "bpf" else "; --source proc goes by those, where a command takes it"
+        raise UsageError(
+            f"{option}: in a pid namespace the kernel's own pids are not those seen here{other}"
+        )
+
+
+def check_pids(pids: tuple[int, ...], option: str = "argument -p/--pid") -> None:
+    """What a filter names has to exist now, or the filter is a mistake."""
+    for pid in pids:
+        try:
+            os.kill(pid, 0)  # asks only; hidepid cannot hide the answer
+        except ProcessLookupError:
+            raise UsageError(f"{option}: there is no process {pid}") from None
+        except PermissionError:
+            pass
+
+
+def uid_of(user: Optional[str], option: str = "argument -u/--user") -> Optional[int]:
+    """The number of a user given by name or number; None for None."""
+    if user is None:
+        return None
+    uid = host.uid_of(user)
+    if uid is None:
+        raise UsageError(f"{option}: there is no user '{displayable(user)}'")
+    return uid
+
+
+def _excluded(options: Options) -> tuple[int, ...]:
+    """Whoever waits for lines of slow operations, waits: not to hear of oneself ends that."""
+    own = os.getpid()
+    if options.command != "slow" or own in options.pids or len(options.excluded) >= EXCLUDED_MAX:
+        return options.excluded
+    return (*options.excluded, own)
+
+
+def row_filter(options: Options) -> RowFilter:
+    """The rows that are to be shown, whoever else is counted."""
+    return RowFilter(
+        frozenset(options.pids), options.user, options.comm, options.port, options.thread_name
+    )
+
+
+def kernel_filter(options: Options) -> Filter:
+    """What the kernel can leave out by itself: one process, one user, short calls."""
+    pids = set(options.pids)
+    return Filter(
+        pid=pids.pop() if len(pids) == 1 else 0,
+        uid=uid_of(options.user),
+        descendants=options.descendants,
+        min_latency_ns=options.min_latency_ns,
+        # of the dashboard, what its logs begin with
+        min_bytes=LOGGED_BYTES if options.command == "dashboard" else options.min_bytes,
+        slow_ns=SLOW_NS if options.command == "dashboard" else options.slow_ns,
+        port=options.port or 0,
+        excluded=_excluded(options),
+        calls=selected(options.syscalls),
+    )
