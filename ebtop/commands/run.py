@@ -32,7 +32,7 @@ from ebtop.runtime.signals import ENDING, Signals
 from ebtop.runtime.stdio import say
 
 if TYPE_CHECKING:
-    from ebtop.model.process_tree import KinTree
+    from ebtop.model.process_tree import ProcessTree
     from ebtop.model.snapshot import Snapshot
     from ebtop.outputs.run_json import Run, Usage
 
@@ -66,12 +66,12 @@ def run(options: Options) -> int:
     signals = _Signals(command.pid if command and command.is_ours else None)
     with signals:
         try:
-            course = _Course(options, files, watched, command, signals, user, limit)
+            session = RunSession(options, files, watched, command, signals, user, limit)
         except BaseException:
             if command:
                 command.abandon()
             raise
-        return course.run()
+        return session.run()
 
 
 class _Signals(Signals):
@@ -106,7 +106,7 @@ def _in_foreground() -> bool:
         os.close(fd)
 
 
-class _Course:
+class RunSession:
     """One run, from the opened source to the report."""
 
     def __init__(
@@ -124,15 +124,15 @@ class _Course:
             self._source = _open_source(options, pid, limit)
         self._source.refresh(cost=True)  # the kernel's statistics take privileges to switch on
         self._drop(user)
-        from ebtop.model.process_tree import KinTree
+        from ebtop.model.process_tree import ProcessTree
         from ebtop.model.runcost import RunCost
 
         about = note(self._source)
         if about:
             say(about)
-        self._tree: KinTree = KinTree(pid)
+        self._tree: ProcessTree = ProcessTree(pid)
         if command:
-            command.stir()
+            command.warm_up()
             # a little more, for what it takes to begin, and for the kernel's coarse counting
             self._tree.floor_rss_bytes = _MARGIN_BYTES + _high_water(
                 read_small(f"/proc/{pid}/status")

@@ -59,7 +59,7 @@ class Command:
         os.close(held)
         os.close(failed)
 
-    def stir(self) -> None:
+    def warm_up(self) -> None:
         """Has it run for a moment, as the process that it is before it begins."""
         with contextlib.suppress(BrokenPipeError):
             os.write(self._go, _LOOK)

@@ -43,7 +43,7 @@ def write_samples(source: Source, options: Options, signals: Signals) -> None:
 
     def refresh() -> Snapshot:
         snapshot = refresher.refresh(request)
-        refresher.steering.run_probes()
+        refresher.probe_control.run_probes()
         return snapshot
 
     def drop_privileges() -> None:

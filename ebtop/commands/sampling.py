@@ -28,7 +28,7 @@ def wait(source: Any, signals: Signals, until: float) -> bool:
         poll.register(1, 0)
     if source.event_fd is not None:
         poller.register(source.event_fd, select.POLLIN)
-    while not signals.asked:
+    while not signals.stop_requested:
         left = until - time.monotonic()
         if left <= 0:
             return False

@@ -13,7 +13,7 @@ from typing import Optional
 
 from ebtop.control.choose import root_command
 from ebtop.errors import EbtopError, PermissionDenied, Unsupported, UsageError
-from ebtop.model.snapshot import Filter
+from ebtop.model.filters import KernelFilter
 from ebtop.model.syscallnames import selected
 from ebtop.options import settable
 from ebtop.options.options import Options
@@ -59,7 +59,7 @@ def _hint() -> str:
     return ", which root lacks here" if privilege.lacking(*_NEEDED) else ""
 
 
-def asked_for(changes: dict[str, str]) -> Filter:
+def asked_for(changes: dict[str, str]) -> KernelFilter:
     """What was typed, once it is known to exist."""
     pid = int(changes.get("pid", "0"))
     if pid:
@@ -69,7 +69,7 @@ def asked_for(changes: dict[str, str]) -> Filter:
     descendants = changes.get("descendants") == "1"
     if descendants and not pid:
         raise UsageError("descendants=1 goes with pid=PID")
-    return Filter(
+    return KernelFilter(
         pid=pid,
         uid=uid_of(user, "user"),
         descendants=descendants,

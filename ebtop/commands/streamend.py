@@ -98,7 +98,7 @@ class End:
     @property
     def came(self) -> bool:
         """A signal, or the last of the processes, or of the readers."""
-        if not self._began and (self._signals.asked or self._waiting.over):
+        if not self._began and (self._signals.stop_requested or self._waiting.over):
             self._session.detach()
             self._began = time.monotonic()
         return self._began > 0

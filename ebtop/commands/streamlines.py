@@ -62,7 +62,7 @@ class Lines:
         self._json = options.json
         self._ascii = options.ascii
         self._left = options.iterations
-        self._wanted = Wanted(options)
+        self._filter = EventFilter(options)
         self._plain = PlainLines(options.json) if options.command == "open" else None
         self.counts_only = False
         """What is made from now on is counted, but has no text."""
@@ -81,7 +81,7 @@ class Lines:
     def of(self, stream: Stream) -> Iterator[Piece]:
         """What to write; the last piece says what was lost up to here."""
         to_epoch_ns = time.time_ns() - time.monotonic_ns()
-        plain = self._plain if self._wanted.all_of_them else None
+        plain = self._plain if self._filter.all_of_them else None
         rows, end = stream.events, len(stream.events)
         if self._left is not None and plain is not None:
             end = min(end, self._left)
@@ -101,7 +101,7 @@ class Lines:
                     continue
             row = rows.row(at)
             at += 1
-            if self._wanted(row):
+            if self._filter(row):
                 made.add(b"" if self.counts_only else self._line(row, stream.text, to_epoch_ns))
                 self._count(1)
             if made.bytes >= _PIECE_BYTES:
@@ -150,7 +150,7 @@ class _Pieces:
             yield Piece(b"".join(lines), len(lines), starts=starts)
 
 
-class Wanted:
+class EventFilter:
     """Which events get a line. Births and ends of processes pass no filter in the kernel."""
 
     def __init__(self, options: Options) -> None:

@@ -44,7 +44,7 @@ def _every(session: Session, waiting: Waiting, signals: Signals, options: Option
     while options.iterations is None or written < options.iterations:
         due = max(due + options.delay_s, time.monotonic())
         _wait(session, waiting, signals, due, refresh=False)
-        if signals.asked or waiting.reader_gone:
+        if signals.stop_requested or waiting.reader_gone:
             return
         _write(session.refresh(), options)
         written += 1
@@ -56,7 +56,7 @@ def _wait(
     session: Session, waiting: Waiting, signals: Signals, until: float, refresh: bool = True
 ) -> None:
     """Until that moment, the end that is asked for, or that of the processes we look at."""
-    while not signals.asked and not waiting.over:
+    while not signals.stop_requested and not waiting.over:
         left = until - time.monotonic()
         if left <= 0:
             return

@@ -13,8 +13,8 @@ from typing import Optional
 
 from ebtop.control.budget import Budget, Look
 from ebtop.control.choose import Source
-from ebtop.model.filters import RowFilter
-from ebtop.model.snapshot import Filter, ProbeStatus, Snapshot, Spending
+from ebtop.model.filters import KernelFilter, RowFilter
+from ebtop.model.snapshot import ProbeStatus, Snapshot, Spending
 from ebtop.probes import STANDING, SYSCALL, rank
 from ebtop.sources.host import uid_of
 
@@ -22,7 +22,7 @@ _CARRIER = SYSCALL.name
 """Where functions cannot be hooked, others count through its programs."""
 
 
-class Steering:
+class ProbeControl:
     """Remembers what runs, so that the source is asked only when that changes.
 
     `running`: of the probes that come and go, those that run already. `named`: those that the user
@@ -64,13 +64,13 @@ class Steering:
             self._looked_at = pid
             self._source.look_at(pid)
 
-    def set_filter(self, wanted: RowFilter, now: Filter) -> None:
+    def set_filter(self, wanted: RowFilter, now: KernelFilter) -> None:
         """What the kernel can tell of the wanted filter holds from the next event on."""
         self._source.set_filter(kernel_filter(wanted, now))
 
     # ---- the budget ----
 
-    def weigh(self, snapshot: Snapshot) -> Snapshot:
+    def apply_budget(self, snapshot: Snapshot) -> Snapshot:
         """Tells the budget what the interval cost; the same snapshot, with what is shed in it.
 
         It is carried out with the next `run_probes`, for loading a probe takes its time.
@@ -164,7 +164,7 @@ def _cost(
     return sum(known) * 100 / machine_ns if len(known) == len(parts) else None
 
 
-def kernel_filter(wanted: RowFilter, now: Filter) -> Filter:
+def kernel_filter(wanted: RowFilter, now: KernelFilter) -> KernelFilter:
     """One pid and one user: the kernel side knows no more. The rest of `now` stays in force."""
     pid = min(wanted.pids) if len(wanted.pids) == 1 else 0
     uid = None if wanted.user is None else uid_of(wanted.user)

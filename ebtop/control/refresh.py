@@ -13,14 +13,14 @@ from typing import Optional
 
 from ebtop.control.budget import SAMPLED, Budget
 from ebtop.control.choose import Source
-from ebtop.control.probe_control import Steering
+from ebtop.control.probe_control import ProbeControl
 from ebtop.model.memorywatch import MemoryWatch
 from ebtop.model.snapshot import Request, Snapshot
 from ebtop.sources.memorylimits import Limits
 
 
 class Refresher:
-    """One source's snapshots, in order. `running` and `named` are as in Steering."""
+    """One source's snapshots, in order. `running` and `named` are as in ProbeControl."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class Refresher:
         named: Iterable[str] = (),
     ) -> None:
         self._source = source
-        self.steering = Steering(source, Budget(budget_percent, SAMPLED), running, named)
+        self.probe_control = ProbeControl(source, Budget(budget_percent, SAMPLED), running, named)
         self._memory = MemoryWatch(Limits().room)
         self._listeners: list[Callable[[Snapshot], object]] = []
 
@@ -57,10 +57,10 @@ class Refresher:
             reset=reset,
             window=request.window,
             functions=request.functions,
-            every=self.steering.every,
+            every=self.probe_control.every,
         )
         self._memory.look_at(looked_at)
-        snapshot = self._memory.watch(self.steering.weigh(snapshot))
+        snapshot = self._memory.watch(self.probe_control.apply_budget(snapshot))
         for listener in self._listeners:
             listener(snapshot)
         return snapshot

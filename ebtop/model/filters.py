@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns the filter of rows: which processes, threads and connections are shown, and how it is typed.
-
-What the kernel side leaves out is snapshot.py's Filter; a row passes both.
+"""Owns the two filters: of rows that are shown, with the way it is typed, and of events that the
+kernel side counts. A row passes both.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Optional
 
 from ebtop.errors import UsageError
 
@@ -48,6 +48,42 @@ class RowFilter:
         port = min(_numbers("port", given["port"]), default=None) if "port" in given else None
         comm = given.get("name") or " ".join(words) or None
         return cls(pids, given.get("user") or None, comm, port, given.get("thread") or None)
+
+
+@dataclass(frozen=True)
+class KernelFilter:
+    """Which events the kernel side counts and reports; what is filtered out costs least.
+
+    `pid` 0 and `uid` None are everyone. `descendants`: also what that process starts from now on.
+    """
+
+    pid: int = 0
+    uid: Optional[int] = None
+    descendants: bool = False
+    min_latency_ns: int = 0
+    min_bytes: int = 0
+    """Of events of memory: what changes less is no event."""
+    slow_ns: int = 0
+    """Of events of slow operations: what took less is none."""
+    port: int = 0
+    """Of events of connections, either end's; 0 is every port."""
+    excluded: tuple[int, ...] = ()
+    """Pids whose events do not count."""
+    calls: tuple[int, ...] = ()
+    """Only these system calls, numbered as in syscallnames.selected(); empty: all."""
+    start_ns: int = field(default=0, compare=False)
+    """Which process `pid` is, where that is known: one that gets the number later is another."""
+
+    def __bool__(self) -> bool:
+        """Whether it leaves anything out of what is counted: a log's threshold does not."""
+        return replace(self, min_bytes=0, slow_ns=0) != EVERYONE
+
+    def is_another(self, pid: int, start_ns: int) -> bool:
+        """It has the number of the process that is named, and is not it."""
+        return bool(self.start_ns and start_ns and pid == self.pid and start_ns != self.start_ns)
+
+
+EVERYONE = KernelFilter()
 
 
 def port_of(search: str) -> int | None:

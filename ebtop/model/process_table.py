@@ -408,9 +408,9 @@ COLUMNS: tuple[Column, ...] = (
         "time neither on a CPU nor waiting for one, summed over threads",
     ),
     _time("runq", "RUNQ-WAIT", 9, "runq_wait_ns", 75, "time ready to run, waiting for a CPU"),
-    _events("vol", "VOL/S", 6, "voluntary_switches", 58, "switches because it went to wait"),
+    _events("vol", "VOL/S", 6, "voluntary_switches", 58, "voluntary context switches"),
     _events(
-        "invol", "INVOL/S", 7, "involuntary_switches", 57, "switches because it was put off"
+        "invol", "INVOL/S", 7, "involuntary_switches", 57, "involuntary context switches"
     ),
     _events("migr", "MIGR/S", 6, "migrations", 40, "moves to another CPU"),
     _time("utime", "USER+", 6, "user_ns", 46, "time in user mode", _SAMPLED),

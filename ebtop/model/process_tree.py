@@ -44,7 +44,7 @@ class Member(NamedTuple):
     """The number of the snapshot."""
 
 
-class KinTree:
+class ProcessTree:
     """The process `pid` and all that descend from it."""
 
     def __init__(self, pid: int) -> None:

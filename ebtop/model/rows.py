@@ -13,10 +13,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ebtop.model.connection_table import owners_of_port
-from ebtop.model.filters import RowFilter
+from ebtop.model.filters import KernelFilter, RowFilter
 from ebtop.model.layout import FOLLOWED, KERNEL, Table
 from ebtop.model.process_table import BY_NAME, Column, Context
-from ebtop.model.snapshot import Filter as KernelFilter
 from ebtop.model.snapshot import Snapshot
 from ebtop.text import raw_bytes
 

@@ -7,9 +7,10 @@ world (comm, args) stay bytes here; `text.py` makes them displayable.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple, Optional
 
+from ebtop.model.filters import EVERYONE, KernelFilter
 from ebtop.model.layout import WINDOWS, Table
 from ebtop.model.leaks import Leak, Point, Watch
 
@@ -153,42 +154,6 @@ class Program:
 
 
 @dataclass(frozen=True)
-class Filter:
-    """Which events the kernel side counts and reports; what is filtered out costs least.
-
-    `pid` 0 and `uid` None are everyone. `descendants`: also what that process starts from now on.
-    """
-
-    pid: int = 0
-    uid: Optional[int] = None
-    descendants: bool = False
-    min_latency_ns: int = 0
-    min_bytes: int = 0
-    """Of events of memory: what changes less is no event."""
-    slow_ns: int = 0
-    """Of events of slow operations: what took less is none."""
-    port: int = 0
-    """Of events of connections, either end's; 0 is every port."""
-    excluded: tuple[int, ...] = ()
-    """Pids whose events do not count."""
-    calls: tuple[int, ...] = ()
-    """Only these system calls, numbered as in syscallnames.selected(); empty: all."""
-    start_ns: int = field(default=0, compare=False)
-    """Which process `pid` is, where that is known: one that gets the number later is another."""
-
-    def __bool__(self) -> bool:
-        """Whether it leaves anything out of what is counted: a log's threshold does not."""
-        return replace(self, min_bytes=0, slow_ns=0) != EVERYONE
-
-    def is_another(self, pid: int, start_ns: int) -> bool:
-        """It has the number of the process that is named, and is not it."""
-        return bool(self.start_ns and start_ns and pid == self.pid and start_ns != self.start_ns)
-
-
-EVERYONE = Filter()
-
-
-@dataclass(frozen=True)
 class Snapshot:
     """One refresh. Times: `time` seconds since the epoch (display only), `taken_ns` monotonic."""
 
@@ -239,7 +204,7 @@ class Snapshot:
     """Those whose memory is followed, by (pid, start_ns)."""
     memory_history: tuple[Point, ...] = ()
     """Of the process that is looked at."""
-    filter: Filter = EVERYONE
+    filter: KernelFilter = EVERYONE
     """In force now; another process may have set it (`ebtop set`)."""
     spending: Optional[Spending] = None
     """None where nobody has set a budget."""

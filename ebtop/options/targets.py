@@ -11,8 +11,7 @@ import os
 from typing import Optional
 
 from ebtop.errors import UsageError
-from ebtop.model.filters import RowFilter
-from ebtop.model.snapshot import Filter
+from ebtop.model.filters import KernelFilter, RowFilter
 from ebtop.model.syscallnames import selected
 from ebtop.options.options import Options
 from ebtop.options.values import EXCLUDED_MAX
@@ -66,10 +65,10 @@ def row_filter(options: Options) -> RowFilter:
     )
 
 
-def kernel_filter(options: Options) -> Filter:
+def kernel_filter(options: Options) -> KernelFilter:
     """What the kernel can leave out by itself: one process, one user, short calls."""
     pids = set(options.pids)
-    return Filter(
+    return KernelFilter(
         pid=pids.pop() if len(pids) == 1 else 0,
         uid=uid_of(options.user),
         descendants=options.descendants,

@@ -14,7 +14,7 @@ from typing import Any, Optional
 
 from ebtop.model.layout import EXITED
 from ebtop.model.process_table import Context, Row
-from ebtop.model.process_tree import KinTree
+from ebtop.model.process_tree import ProcessTree
 from ebtop.model.runcost import RunCost
 from ebtop.model.snapshot import Snapshot
 from ebtop.model.stacks import frames
@@ -60,7 +60,7 @@ class Run:
     words: tuple[bytes, ...]
     exit_code: Optional[int]
     duration_ns: int
-    tree: KinTree
+    tree: ProcessTree
     last: Snapshot
     machine: dict[str, Any]
     usage: Optional[Usage] = None
@@ -252,7 +252,7 @@ def _dumped(value: Any) -> str:
     return text.replace("\x7f", "\\u007f")
 
 
-def sample_line(tree: KinTree, snapshot: Snapshot, began_ns: int) -> str:
+def sample_line(tree: ProcessTree, snapshot: Snapshot, began_ns: int) -> str:
     """What is known of the tree now, as one line: cumulative, those that ended before left out."""
     context = Context(snapshot=snapshot, cmdlines=tree.args, ascii=False)
     living = tree.living
@@ -271,7 +271,7 @@ def sample_line(tree: KinTree, snapshot: Snapshot, began_ns: int) -> str:
     return _dumped(sample) + "\n"
 
 
-def _sample_total(tree: KinTree, context: Context) -> dict[str, Any]:
+def _sample_total(tree: ProcessTree, context: Context) -> dict[str, Any]:
     values = sample_json.task(tree.total(), context)
     for key in _NOT_SUMMED:
         values.pop(key)

@@ -41,7 +41,7 @@ class Signals:
 
     def __init__(self, numbers: Iterable[int] = ENDING) -> None:
         global _heard
-        self.asked_at: Optional[float] = None
+        self.stop_requested_at: Optional[float] = None
         """When (monotonic) the end was asked for first."""
         self.hurried = False
         """It was asked for again."""
@@ -80,9 +80,9 @@ class Signals:
             os.close(fd)
 
     @property
-    def asked(self) -> bool:
+    def stop_requested(self) -> bool:
         """Whether the end was asked for."""
-        return self.asked_at is not None
+        return self.stop_requested_at is not None
 
     def taken(self) -> set[int]:
         """The numbers that came since the last call."""
@@ -155,9 +155,9 @@ class Signals:
         if number not in ENDING:
             return
         now = time.monotonic()
-        if self.asked_at is None:
-            self.asked_at = now
-        elif now - self.asked_at > _AGAIN_S:
+        if self.stop_requested_at is None:
+            self.stop_requested_at = now
+        elif now - self.stop_requested_at > _AGAIN_S:
             self.hurried = True
 
     def _ticked(self, number: int, frame: Optional[FrameType]) -> None:

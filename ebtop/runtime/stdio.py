@@ -153,21 +153,21 @@ class _Heard(_Outlet):
 
     def _left_s(self) -> float:
         """How long it may still wait for a reader who takes nothing."""
-        asked = self._heard.asked_at
+        asked = self._heard.stop_requested_at
         if asked is None:
             return math.inf
         stall_s = _HURRIED_S if self._heard.hurried or self._unread else _STALL_S
         return max(self._moved, asked) + stall_s - time.monotonic()
 
     def _took_too_long(self) -> bool:
-        asked = self._heard.asked_at
+        asked = self._heard.stop_requested_at
         return asked is not None and time.monotonic() > max(self._began, asked) + _LONGEST_S
 
     def _wait_for_room(self) -> None:
         while not self._given_up:
             poller = select.poll()
             poller.register(self._fd, select.POLLOUT)
-            if not self._heard.asked:
+            if not self._heard.stop_requested:
                 poller.register(self._heard.fd, select.POLLIN)
             left_s = self._left_s()
             ready = dict(poller.poll(None if math.isinf(left_s) else max(0.0, left_s) * 1000))

@@ -16,6 +16,7 @@ from typing import Any, Iterable, Optional
 from ebtop._core import ffi, lib
 from ebtop.errors import EbtopError, Unsupported, UsageError
 from ebtop.model import syscallnames, waitreasons
+from ebtop.model.filters import EVERYONE, KernelFilter
 from ebtop.model.layout import (
     CONNECTION,
     DISK,
@@ -38,17 +39,7 @@ from ebtop.model.layout import (
     Table,
 )
 from ebtop.model.prototype import Hook, Param, Prototype
-from ebtop.model.snapshot import (
-    EVERYONE,
-    CpuParts,
-    Filter,
-    ProbeStatus,
-    Program,
-    SelfCost,
-    Snapshot,
-    Stream,
-    System,
-)
+from ebtop.model.snapshot import CpuParts, ProbeStatus, Program, SelfCost, Snapshot, Stream, System
 from ebtop.probes import (
     BLOCK,
     DEFAULT,
@@ -118,7 +109,7 @@ class Session:
         probes: Optional[Iterable[str]] = None,
         *,
         events_bytes: int = 0,
-        filter: Filter = EVERYONE,
+        filter: KernelFilter = EVERYONE,
         verifier_stats: bool = False,
         debug: bool = False,
         hook: Optional[Hook] = None,
@@ -224,7 +215,7 @@ class Session:
             for row in _table(PROGRAM, table).rows()
         ]
 
-    def set_filter(self, filter: Filter) -> None:
+    def set_filter(self, filter: KernelFilter) -> None:
         """In force from the next event on."""
         lib.ebtop_filter(self._handle, ffi.new("struct ebtop_config *", _config(filter)))
 
@@ -455,7 +446,7 @@ def _hook(hook: Hook) -> dict[str, Any]:
     }
 
 
-def filter_other(pid: int, filter: Optional[Filter]) -> int:
+def filter_other(pid: int, filter: Optional[KernelFilter]) -> int:
     """Sets the filter of the session of process `pid`; with None only asks whether it could. What
     that session obeys: bits, see options/settable.py.
 
@@ -468,7 +459,7 @@ def filter_other(pid: int, filter: Optional[Filter]) -> int:
     return int(accepted[0])
 
 
-def _config(filter: Filter) -> dict[str, int]:
+def _config(filter: KernelFilter) -> dict[str, int]:
     return {
         "pid": filter.pid,
         "uid": lib.EBTOP_ANY_UID if filter.uid is None else filter.uid,
@@ -500,8 +491,8 @@ def _calls(words: Any) -> tuple[int, ...]:
     )
 
 
-def _filter(config: Any) -> Filter:
-    return Filter(
+def _filter(config: Any) -> KernelFilter:
+    return KernelFilter(
         pid=config.pid,
         uid=None if config.uid == lib.EBTOP_ANY_UID else config.uid,
         descendants=bool(config.flags & lib.EBTOP_FILTER_DESCENDANTS),

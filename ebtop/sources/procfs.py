@@ -15,8 +15,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType, TracebackType
 
+from ebtop.model.filters import KernelFilter
 from ebtop.model.layout import BORN, COMM_BYTES, EVENT, LOSSES, RAN, ROW, Table
-from ebtop.model.snapshot import CpuParts, Filter, ProbeStatus, Program, SelfCost, Snapshot, System
+from ebtop.model.snapshot import CpuParts, ProbeStatus, Program, SelfCost, Snapshot, System
 from ebtop.probes import STANDING, TCP
 from ebtop.sources.cpustat import CpuStat
 from ebtop.sources.diskstats import DiskStats, disk_rows
@@ -162,7 +163,7 @@ class ProcSource:
         """There are none."""
         return []
 
-    def set_filter(self, filter: Filter) -> None:
+    def set_filter(self, filter: KernelFilter) -> None:
         """There is nothing in the kernel to filter."""
 
     def refresh(

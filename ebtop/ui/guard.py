@@ -68,7 +68,7 @@ def go_under_guard(terminal: int = 1) -> Lifeline:
 def _start_bare(
     pid: int, notes: int, alive: int, terminal: int, settings: str, user: Optional[privilege.User]
 ) -> None:
-    """Makes this process a bare interpreter that runs the keeper; comes back when it cannot."""
+    """Makes this process a bare interpreter that runs the supervisor; returns if exec fails."""
     if user is not None:
         os.setresuid(0, 0, 0)
     for fd in (notes, alive):

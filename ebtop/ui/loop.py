@@ -18,7 +18,8 @@ from ebtop.control import pace
 from ebtop.control.choose import Source
 from ebtop.control.refresh import Refresher
 from ebtop.model.eventlog import EventLog
-from ebtop.model.snapshot import EVERYONE, Snapshot
+from ebtop.model.filters import EVERYONE
+from ebtop.model.snapshot import Snapshot
 from ebtop.outputs.statedump import NO_PLACE, StateDump
 from ebtop.runtime.signals import ENDING, Signals
 from ebtop.sources import host
@@ -55,7 +56,7 @@ class Loop:
     ) -> None:
         self._source = source
         self._refresher = refresher
-        self._steering = refresher.steering
+        self._probe_control = refresher.probe_control
         self._screen = screen
         self._signals = signals
         self._lifeline = lifeline
@@ -75,7 +76,7 @@ class Loop:
         self._snapshot: Snapshot
         self._frame: Frame
         if state.filter:
-            self._steering.set_filter(state.filter, EVERYONE)
+            self._probe_control.set_filter(state.filter, EVERYONE)
         self._poller = select.poll()
         for fd in (0, signals.fd, lifeline.parent_fd):
             self._poller.register(fd, select.POLLIN)
@@ -215,7 +216,7 @@ class Loop:
 
     def _filter(self) -> None:
         """Collects at once, for the last snapshot was filtered otherwise."""
-        self._steering.set_filter(self._state.filter, self._snapshot.filter)
+        self._probe_control.set_filter(self._state.filter, self._snapshot.filter)
         self._collect()
 
     # ---- refreshing and drawing ----
@@ -281,8 +282,8 @@ class Loop:
             column = max(0, cells(line_text(frame.lines[frame.cursor_row]).rstrip()) - 1)
         self._screen.draw(frame.lines, frame.cursor_row, column)
         # after the key was seen to be answered: loading a probe takes tenths of a second
-        self._steering.run_probes(frame.probes)
-        self._steering.look_at(frame.looked_at)
+        self._probe_control.run_probes(frame.probes)
+        self._probe_control.look_at(frame.looked_at)
 
     def _draw_again(self) -> None:
         if hasattr(self, "_snapshot"):

@@ -133,7 +133,7 @@ def test_opens_are_logged_when_switched_on(tmp_path: Path) -> None:
 
     with Terminal(*BPF, "--max-delay", "0.5", "-p", str(os.getpid()), size=(200, 50)) as terminal:
         terminal.wait("open -")
-        assert "s: log opens" in terminal.text
+        assert "s: log more" in terminal.text
         terminal.type("sj \x1b4")
         terminal.wait(is_logged)
         terminal.type("q")

@@ -22,10 +22,10 @@ import pytest
 from bpfmaps import Map, described
 from observe import EMULATED, row_of, start, unexpected, value, watch, workload
 
-from ebtop.model.filters import RowFilter as Keep
+from ebtop.model.filters import KernelFilter, RowFilter
 from ebtop.model.layout import EXITED, KNOWN_BIT, Layout
 from ebtop.model.rows import RowQuery
-from ebtop.model.snapshot import Filter, Snapshot
+from ebtop.model.snapshot import Snapshot
 from ebtop.outputs import sample_json
 from ebtop.sources.bpf import Session
 
@@ -52,7 +52,7 @@ def hiding(pid: int, monkeypatch: pytest.MonkeyPatch, named: int = 0) -> Iterato
     while time.clock_gettime(time.CLOCK_BOOTTIME) - _began_s(pid) < 2.1:
         time.sleep(0.05)
     with Session() as session:
-        session.set_filter(Filter(pid=named))
+        session.set_filter(KernelFilter(pid=named))
         session.refresh()
         yield session
 
@@ -216,7 +216,7 @@ def test_what_no_program_counts_of_a_hidden_process_is_unknown(
 
 
 def _keeps(snapshot: Snapshot, pid: int, **keep: object) -> bool:
-    query = RowQuery(filter=Keep(**keep))  # type: ignore[arg-type]
+    query = RowQuery(filter=RowFilter(**keep))  # type: ignore[arg-type]
     said = json.loads(sample_json.sample_line(snapshot, query))
     return any(row["pid"] == pid for row in said["processes"])
 
@@ -243,11 +243,11 @@ def test_filters_name_a_hidden_process_before_and_after_it_is_first_met(
                 process.send_signal(signal.SIGCONT)
             assert len(starts) == 1
             for filter, kept in [
-                (Filter(uid=0), True),
-                (Filter(uid=65534), False),
-                (Filter(pid=os.getpid(), descendants=True), True),
-                (Filter(pid=os.getpid()), False),
-                (Filter(excluded=(process.pid,)), False),
+                (KernelFilter(uid=0), True),
+                (KernelFilter(uid=65534), False),
+                (KernelFilter(pid=os.getpid(), descendants=True), True),
+                (KernelFilter(pid=os.getpid()), False),
+                (KernelFilter(excluded=(process.pid,)), False),
             ]:
                 session.set_filter(filter)
                 watch(session, 0.1)

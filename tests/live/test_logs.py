@@ -9,9 +9,9 @@ import pytest
 from observe import allowed, python, unexpected
 
 from ebtop.model.eventlog import EventLine, EventLog
+from ebtop.model.filters import KernelFilter
 from ebtop.model.layout import SLOW
 from ebtop.model.slowlines import text_slow
-from ebtop.model.snapshot import Filter
 from ebtop.probes import for_logs
 from ebtop.sources.bpf import Session
 
@@ -42,7 +42,7 @@ SPINE = {"sched", "life", "tasks"}
 
 @pytest.fixture
 def session() -> Iterator[Session]:
-    with Session(filter=Filter(slow_ns=SLOW_MS * 800_000, min_bytes=1 << 20)) as found:
+    with Session(filter=KernelFilter(slow_ns=SLOW_MS * 800_000, min_bytes=1 << 20)) as found:
         found.refresh()
         yield found
 

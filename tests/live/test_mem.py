@@ -19,9 +19,9 @@ from following import Follower
 from observe import EMULATED, fewer, row_of, until_asleep, value, workload
 from running import command
 
+from ebtop.model.filters import KernelFilter
 from ebtop.model.layout import EXITED, NOT_COUNTED
 from ebtop.model.leaks import LEAST_SPAN_S
-from ebtop.model.snapshot import Filter
 from ebtop.sources.bpf import Session
 
 PROBES = ("sched", "life", "tasks", "mem")
@@ -139,7 +139,7 @@ def test_switched_on_and_off_it_counts_what_happens_meanwhile() -> None:
 
 
 def test_a_filter_lets_through_what_it_names_alone() -> None:
-    with several(2) as (one, other), Session(PROBES, filter=Filter(pid=one.pid)) as session:
+    with several(2) as (one, other), Session(PROBES, filter=KernelFilter(pid=one.pid)) as session:
         session.refresh()
         done, _ = one.work(), other.work()
         snapshot = session.refresh()

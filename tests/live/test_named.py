@@ -14,10 +14,10 @@ from typing import Any
 
 from children import child
 
-from ebtop.model.filters import RowFilter as Keep
+from ebtop.model.filters import KernelFilter, RowFilter
 from ebtop.model.layout import EVENT_TYPES
 from ebtop.model.rows import RowQuery
-from ebtop.model.snapshot import Filter, Snapshot
+from ebtop.model.snapshot import Snapshot
 from ebtop.outputs import sample_json
 from ebtop.sources.bpf import Session
 
@@ -79,7 +79,7 @@ def opens(times: int) -> Callable[[], None]:
 
 
 def shown(snapshot: Snapshot, pid: int) -> dict[str, Any]:
-    query = RowQuery(filter=Keep(pids=frozenset((pid,))))
+    query = RowQuery(filter=RowFilter(pids=frozenset((pid,))))
     found: dict[str, Any] = json.loads(sample_json.sample_line(snapshot, query))
     return found
 
@@ -87,7 +87,7 @@ def shown(snapshot: Snapshot, pid: int) -> dict[str, Any]:
 def test_the_kernel_sees_no_more_of_that_number() -> None:
     """Opens that are streamed, system calls that are counted: none of the next one's."""
     pid, go = when_told(opens(11))
-    with Session(PROBES, filter=Filter(pid=pid)) as session:
+    with Session(PROBES, filter=KernelFilter(pid=pid)) as session:
         session.refresh()
         go()
         with successor(pid, opens(13)):
@@ -114,7 +114,7 @@ def test_rows_are_the_named_process_alone() -> None:
             held[-1].send(b"x")
 
         pid, go = when_told(connect)
-        with Session(PROBES, filter=Filter(pid=pid)) as session:
+        with Session(PROBES, filter=KernelFilter(pid=pid)) as session:
             session.refresh()
             session.refresh()
             go()

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from observe import opened
 
+from ebtop.model.filters import KernelFilter
 from ebtop.model.layout import EVENT_TYPES
-from ebtop.model.snapshot import Filter
 from ebtop.sources.bpf import Session
 
 OPEN = re.compile(r'^(\d+) +open(?:at\([^,]+, |\()"([^"]*)".* = (-?\d+)')
@@ -54,7 +54,7 @@ def test_a_compiler_opens_what_strace_says(tmp_path: Path) -> None:
     trace = ["strace", "-f", "-s", "5000", "-e", "trace=open,openat", "-o", str(log)]
     seen: list[tuple[int, str, bool]] = []
     with opened(["sched", "life", "tasks", "open"]) as session:
-        session.set_filter(Filter(pid=os.getpid(), descendants=True))
+        session.set_filter(KernelFilter(pid=os.getpid(), descendants=True))
         session.refresh()
         session.stream()
         command = [*trace, "cc", "-O1", str(source), "-o", str(tmp_path / "small")]

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from observe import EMULATED, row_of, unexpected, watch, workload
 
-from ebtop.model.snapshot import Filter, Snapshot
+from ebtop.model.filters import KernelFilter
+from ebtop.model.snapshot import Snapshot
 from ebtop.model.syscallnames import MANY, name_in
 from ebtop.sources.bpf import Session
 
@@ -33,7 +34,7 @@ def counted(*words: str) -> tuple[Snapshot, int]:
     assert process.stdout is not None and process.stdout.readline() == "ready\n"
     time.sleep(0.1)
     with Session(["sched", "life", "tasks", "syscall"],
-                 filter=Filter(pid=process.pid, descendants=True)) as session:  # fmt: skip
+                 filter=KernelFilter(pid=process.pid, descendants=True)) as session:  # fmt: skip
         session.refresh()
         process.communicate("\n")
         assert process.returncode == 0

@@ -14,8 +14,8 @@ from calling import TEN, calling, histogram, only, table
 from observe import opened, row_of, until_asleep, value, watch
 
 from ebtop.model import syscallnames
+from ebtop.model.filters import KernelFilter
 from ebtop.model.layout import CATEGORIES, LOG2_BUCKETS
-from ebtop.model.snapshot import Filter
 
 
 def test_ten_calls_are_exact_of_the_process_and_of_the_machine() -> None:
@@ -175,15 +175,15 @@ def test_filter_for_latency_keeps_short_calls_out_of_the_table() -> None:
 
 def test_filter_holds_from_the_next_call_on() -> None:
     with calling("ten") as caller, opened() as session:
-        session.set_filter(Filter(pid=1))
+        session.set_filter(KernelFilter(pid=1))
         caller.begin()
         caller.until_done()
         assert "getppid" not in table(session.refresh())
-        session.set_filter(Filter(pid=caller.pid))
+        session.set_filter(KernelFilter(pid=caller.pid))
         snapshot = session.refresh()
-        assert snapshot.filter == Filter(pid=caller.pid)
+        assert snapshot.filter == KernelFilter(pid=caller.pid)
     with calling("ten") as caller, opened() as session:
-        session.set_filter(Filter(uid=os.geteuid() + 12345))
+        session.set_filter(KernelFilter(uid=os.geteuid() + 12345))
         caller.begin()
         caller.until_done()
         assert "getppid" not in table(session.refresh())

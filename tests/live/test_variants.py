@@ -24,9 +24,10 @@ from observe import named, row_of, start, until_asleep, until_done, value, watch
 
 from ebtop.commands.calllines import unpack
 from ebtop.model.connection_table import LISTEN, close_reason, counted, is_closed
+from ebtop.model.filters import KernelFilter
 from ebtop.model.layout import EVENT_TYPES
 from ebtop.model.prototype import RAW_RESULT, Hook, Param
-from ebtop.model.snapshot import Filter, Program, Snapshot
+from ebtop.model.snapshot import Program, Snapshot
 from ebtop.probes import NAMES as PROBES
 from ebtop.sources.bpf import Session, variants
 
@@ -99,7 +100,7 @@ def tasks_is_right(session: Session, programs: set[str]) -> None:
 
 
 def syscall_is_right(session: Session, programs: set[str]) -> None:
-    session.set_filter(Filter(pid=os.getpid()))
+    session.set_filter(KernelFilter(pid=os.getpid()))
     session.refresh()
     for _ in range(211):
         os.getpgid(0)
@@ -121,7 +122,7 @@ def syscall_is_right(session: Session, programs: set[str]) -> None:
 
 def memory_is_right(session: Session, bare: bool) -> None:
     """It is counted by the programs of system calls."""
-    session.set_filter(Filter())
+    session.set_filter(KernelFilter())
     session.switch(SPINE | {"syscall", "mem"})
     (status,) = (probe for probe in session.refresh().probes if probe.name == "mem")
     if status.state != "on":
@@ -142,7 +143,7 @@ def memory_is_right(session: Session, bare: bool) -> None:
 
 
 def open_is_right(session: Session, programs: set[str]) -> None:
-    session.set_filter(Filter(pid=os.getpid()))
+    session.set_filter(KernelFilter(pid=os.getpid()))
     session.refresh()
     session.stream()
     for _ in range(101):
@@ -159,7 +160,7 @@ def open_is_right(session: Session, programs: set[str]) -> None:
 
 
 def kfunc_is_right(session: Session, programs: set[str]) -> None:
-    session.set_filter(Filter(pid=os.getpid()))
+    session.set_filter(KernelFilter(pid=os.getpid()))
     session.refresh()
     session.stream()
     for _ in range(101):
@@ -195,7 +196,7 @@ def block_is_right(session: Session, programs: set[str]) -> None:
 
 
 def vfs_is_right(session: Session, programs: set[str]) -> None:
-    session.set_filter(Filter(pid=os.getpid()))
+    session.set_filter(KernelFilter(pid=os.getpid()))
     with tempfile.TemporaryFile() as source, tempfile.TemporaryFile() as target:
         one, other = source.fileno(), target.fileno()
         os.write(one, bytes(30011))

@@ -14,8 +14,7 @@ import synthetic
 from ebtop.control.pace import Pace
 from ebtop.model import syscallnames
 from ebtop.model.eventlog import EventLog
-from ebtop.model.filters import RowFilter as Filter
-from ebtop.model.snapshot import Filter as KernelFilter
+from ebtop.model.filters import KernelFilter, RowFilter
 from ebtop.model.snapshot import ProbeStatus, Snapshot
 from ebtop.ui.state import TO_THE_END, ViewState
 from ebtop.ui.views.frame import Frame, frame_text, render
@@ -170,9 +169,9 @@ SCREENS = (
     Screen("threads", (100, 24), ViewState(threads=True), "threads"),
     Screen("tree", (120, 30), ViewState(tree=True)),
     Screen("tree-ascii", (120, 30), ViewState(tree=True, ascii=True)),
-    Screen("filter-user", (80, 24), ViewState(filter=Filter.parse("user=root"))),
-    Screen("filter-nothing", (80, 24), ViewState(filter=Filter.parse("nobody-has-this"))),
-    Screen("filter-port", (100, 24), ViewState(filter=Filter.parse("port=80 nginx"))),
+    Screen("filter-user", (80, 24), ViewState(filter=RowFilter.parse("user=root"))),
+    Screen("filter-nothing", (80, 24), ViewState(filter=RowFilter.parse("nobody-has-this"))),
+    Screen("filter-port", (100, 24), ViewState(filter=RowFilter.parse("port=80 nginx"))),
     Screen("sort-rss-reverse", (100, 24), ViewState(sort="rss", reverse=True)),
     Screen("file-columns", (120, 24), ViewState(column_set=4)),
     Screen("second-columns", (120, 24), ViewState(column_set=1)),
@@ -192,7 +191,10 @@ SCREENS = (
         "calling",
     ),
     Screen(
-        "syscalls-of-all", (100, 30), ViewState(focus=2, filter=Filter.parse("python")), "calling"
+        "syscalls-of-all",
+        (100, 30),
+        ViewState(focus=2, filter=RowFilter.parse("python")),
+        "calling",
     ),
     Screen("syscalls-small", (40, 10), ViewState(focus=2), "calling"),
     Screen("syscalls-huge", (200, 60), ViewState(focus=2, zoom=True, move=TO_THE_END), "calling"),
@@ -212,7 +214,7 @@ SCREENS = (
     Screen("probes", (100, 24), ViewState(probes_open=True, probes_at=1), "calling"),
     Screen("probes-proc", (80, 24), ViewState(probes_open=True), "proc"),
     Screen("filter-kernel", (120, 24), machine="filtered"),
-    Screen("filter-dead", (80, 24), ViewState(filter=Filter.parse("4242,501"))),
+    Screen("filter-dead", (80, 24), ViewState(filter=RowFilter.parse("4242,501"))),
     Screen("connections", (80, 24), ViewState(focus=3)),
     Screen("connections-wide", (200, 40), ViewState(focus=3, move=2), "talking"),
     Screen("connections-usual", (80, 24), ViewState(focus=3, zoom=True), "talking"),
@@ -232,7 +234,7 @@ SCREENS = (
     Screen(
         "connections-filter",
         (120, 24),
-        ViewState(focus=3, filter=Filter.parse("port=80")),
+        ViewState(focus=3, filter=RowFilter.parse("port=80")),
         "talking",
     ),
     Screen("connections-small", (40, 10), ViewState(focus=3), "talking"),

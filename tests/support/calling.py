@@ -11,8 +11,9 @@ from typing import Any
 from observe import until_asleep, workload
 
 from ebtop.model import syscallnames
+from ebtop.model.filters import KernelFilter
 from ebtop.model.layout import LOG2_BUCKETS
-from ebtop.model.snapshot import Filter, Snapshot
+from ebtop.model.snapshot import Snapshot
 from ebtop.sources.bpf import Session
 
 TEN = {"getppid": (1009, False), "close": (211, True), "getpgid": (307, False),
@@ -77,6 +78,6 @@ def histogram(row: dict[str, Any]) -> list[int]:
 
 def only(caller: Caller, **filters: Any) -> Session:
     """A session that counts this process alone, and is past its first refresh."""
-    session = Session(filter=Filter(pid=caller.pid, **filters))
+    session = Session(filter=KernelFilter(pid=caller.pid, **filters))
     session.refresh()
     return session

@@ -30,7 +30,7 @@ OPTIONS = ("--source", "bpf", "--delay", "1")
 KEYS = {2: "2", 5: "4", 7: "H", 9: "h", 11: "h", 12: "t", 14: "t", 15: "H", 16: "1"}
 """What is typed in which second of a round: panels, which switch probes; help; threads; tree."""
 REST_SECONDS = 15.0
-PROCESSES = ("dashboard", "keeper", "json")
+PROCESSES = ("dashboard", "supervisor", "json")
 Counts = dict[str, int]
 
 

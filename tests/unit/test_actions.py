@@ -7,7 +7,7 @@ import pytest
 from synthetic import crowd
 
 from ebtop.control.pace import Pace
-from ebtop.model.filters import RowFilter as Filter
+from ebtop.model.filters import RowFilter
 from ebtop.model.layout import WINDOWS
 from ebtop.model.process_table import SETS
 from ebtop.model.syscall_table import COLUMNS as SYSCALL_COLUMNS
@@ -99,7 +99,7 @@ def test_tag_needs_a_row_and_goes_on_to_the_next() -> None:
 def test_back_undoes_one_thing_at_a_time() -> None:
     state = ViewState(
         help_open=True, zoom=True, search="x", tagged=frozenset({SOMEBODY}),
-        filter=Filter(comm="y"), selected=SOMEBODY, scroll=3,
+        filter=RowFilter(comm="y"), selected=SOMEBODY, scroll=3,
     )  # fmt: skip
     steps = 0
     while state != ViewState():
@@ -132,7 +132,7 @@ def test_filter_of_a_missing_pid_says_so() -> None:
 
 
 def test_empty_filter_clears() -> None:
-    state = ViewState(filter=Filter(comm="x"), prompt=("filter", ""))
+    state = ViewState(filter=RowFilter(comm="x"), prompt=("filter", ""))
     assert not accept_prompt(state, crowd(5)).filter
 
 
@@ -143,8 +143,8 @@ def test_wrong_filter_keeps_the_prompt_and_what_was_typed() -> None:
 
 @pytest.mark.parametrize("text", ["", "pid=1,2", "user=root", "my name", "pid=3 user=a port=5 sh"])
 def test_filter_is_offered_again_as_it_was_typed(text: str) -> None:
-    wanted = Filter.parse(text)
-    assert Filter.parse(filter_text(wanted)) == wanted
+    wanted = RowFilter.parse(text)
+    assert RowFilter.parse(filter_text(wanted)) == wanted
 
 
 def test_sort_keys_in_the_panel_of_system_calls_sort_system_calls() -> None:

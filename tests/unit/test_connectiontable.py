@@ -22,8 +22,7 @@ from ebtop.model.connection_table import (
     sent_again_percent,
     state_text,
 )
-from ebtop.model.filters import RowFilter as Filter
-from ebtop.model.filters import port_of
+from ebtop.model.filters import RowFilter, port_of
 from ebtop.model.layout import CONN_CLOSED, CONN_COUNTED, CONNECTION, EVENT, EVENT_TYPES, ffi
 from ebtop.model.rows import RowQuery
 from ebtop.outputs.eventlines import json_event, text_event
@@ -31,7 +30,7 @@ from ebtop.outputs.sample_json import sample_line
 
 
 def connections(text: str = "") -> list[dict[str, Any]]:
-    query = RowQuery(filter=Filter.parse(text))
+    query = RowQuery(filter=RowFilter.parse(text))
     found: list[dict[str, Any]] = json.loads(sample_line(synthetic.talking(), query))["connections"]
     return found
 

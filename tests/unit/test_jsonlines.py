@@ -9,7 +9,7 @@ from typing import Any
 
 import synthetic
 
-from ebtop.model.filters import RowFilter as Filter
+from ebtop.model.filters import RowFilter
 from ebtop.model.process_table import by_name
 from ebtop.model.rows import RowQuery
 from ebtop.model.snapshot import Snapshot
@@ -127,7 +127,7 @@ def test_those_that_ended_have_the_code_that_a_shell_shows() -> None:
 def test_limit_sort_and_filter_apply() -> None:
     office = synthetic.office()
     assert [row["pid"] for row in sample(office, 2)["processes"]] == [501, 500]
-    found = sample(office, sort="rss", reverse=True, filter=Filter.parse("nginx"))
+    found = sample(office, sort="rss", reverse=True, filter=RowFilter.parse("nginx"))
     assert [row["pid"] for row in found["processes"]] == [413, 412]
     assert sample(office, 0)["processes"] == []
 

@@ -141,7 +141,7 @@ def test_the_signal_is_told_where_a_loop_looks_and_ends_nothing() -> None:
     with Signals() as signals:
         signals.tell_state = lambda: told.append(1)
         os.kill(os.getpid(), signal.SIGUSR1)
-        assert not signals.asked
+        assert not signals.stop_requested
         assert signals.taken() == set() and told == [1]
         signals.hush()
         assert told == [1]

@@ -10,11 +10,10 @@ import pytest
 import synthetic
 
 from ebtop.errors import UsageError
-from ebtop.model.filters import RowFilter as Filter
+from ebtop.model.filters import KernelFilter, RowFilter
 from ebtop.model.layout import FOLLOWED, RAN, ROW
 from ebtop.model.process_table import COLUMNS, Context, by_name
 from ebtop.model.rows import Order, RowQuery, order_rows
-from ebtop.model.snapshot import Filter as KernelFilter
 from ebtop.model.snapshot import Snapshot
 
 
@@ -98,18 +97,18 @@ def test_a_reused_pid_is_somebody_else() -> None:
     ],
 )
 def test_filters(text: str, found: list[int]) -> None:
-    assert pids(synthetic.office(), filter=Filter.parse(text)) == found
+    assert pids(synthetic.office(), filter=RowFilter.parse(text)) == found
 
 
 @pytest.mark.parametrize("text", ["pid=x", "port=http", "port=70000", "99999999", "pid=-1"])
 def test_bad_filter_says_what_is_allowed(text: str) -> None:
     with pytest.raises(UsageError, match=r"user=NAME name=TEXT port=N"):
-        Filter.parse(text)
+        RowFilter.parse(text)
 
 
 def test_hostile_filter_text_matches_bytes() -> None:
     office = synthetic.snapshot([synthetic.running(5, b"caf\xe9", 5)])
-    assert pids(office, filter=Filter.parse("caf\udce9")) == [5]
+    assert pids(office, filter=RowFilter.parse("caf\udce9")) == [5]
 
 
 def test_children_stand_under_their_parent() -> None:
@@ -145,10 +144,10 @@ def test_threads_are_rows_of_their_own_table() -> None:
     rows = [synthetic.running(5, b"x", 10 + tid, tid=tid) for tid in (5, 6, 7)]
     snapshot = replace(synthetic.office(), threads=synthetic.table(rows))
     assert pids(snapshot, threads=True) == [7, 6, 5]
-    assert pids(snapshot, threads=True, filter=Filter.parse("5")) == [7, 6, 5]
+    assert pids(snapshot, threads=True, filter=RowFilter.parse("5")) == [7, 6, 5]
 
 
-def _held(filter: KernelFilter, wanted: Filter = Filter()) -> list[int]:  # noqa: B008
+def _held(filter: KernelFilter, wanted: RowFilter = RowFilter()) -> list[int]:  # noqa: B008
     """The pids that are shown while that filter is in force in the kernel."""
     rows = [
         synthetic.running(100, b"one", 5, uid=0),
@@ -165,7 +164,7 @@ def test_a_filter_that_another_process_set_chooses_rows_too() -> None:
     assert _held(KernelFilter(pid=100)) == [100]
     assert _held(KernelFilter(pid=100, descendants=True)) == [100, 101]
     assert _held(KernelFilter(uid=1000)) == [101, 102]
-    assert _held(KernelFilter(uid=1000), Filter(comm="oth")) == [102]
+    assert _held(KernelFilter(uid=1000), RowFilter(comm="oth")) == [102]
     assert _held(KernelFilter(excluded=(101,))) == [100, 102]
     # what is about calls is not about rows
     assert _held(KernelFilter(min_latency_ns=5)) == [100, 101, 102]

@@ -66,9 +66,9 @@ def test_what_is_too_dear_is_said_in_the_same_snapshot_and_shed() -> None:
     source = Source()
     one = refresher(source, 2.0)
     while not one.refresh(Request()).spending.shed:  # type: ignore[union-attr]
-        one.steering.run_probes()
+        one.probe_control.run_probes()
         assert len(source.asked) < 5
-    one.steering.run_probes()
+    one.probe_control.run_probes()
     assert source.runs == [frozenset()]
 
 

@@ -9,28 +9,28 @@ import pytest
 
 from ebtop.commands import set as set_command
 from ebtop.errors import EbtopError, PermissionDenied, Unsupported, UsageError
-from ebtop.model.snapshot import Filter
+from ebtop.model.filters import KernelFilter
 from ebtop.options import settable, streams
 from ebtop.options.commandline import parse
 from ebtop.options.options import COMMANDS
 
 
-def asked(*words: str) -> Filter:
+def asked(*words: str) -> KernelFilter:
     return set_command.asked_for(dict(parse(["set", *words]).changes))
 
 
 def test_words_become_a_filter():
     own = os.getpid()
-    assert asked(f"pid={own}", "min_latency=5ms") == Filter(pid=own, min_latency_ns=5_000_000)
-    assert asked("min_size=64K") == Filter(min_bytes=65536)
-    assert asked("uid=7") == asked("user=7") == Filter(uid=7)
-    assert asked("user=root", "min_latency=100us") == Filter(uid=0, min_latency_ns=100_000)
-    assert asked(f"pid={own}", "descendants=1") == Filter(pid=own, descendants=True)
+    assert asked(f"pid={own}", "min_latency=5ms") == KernelFilter(pid=own, min_latency_ns=5_000_000)
+    assert asked("min_size=64K") == KernelFilter(min_bytes=65536)
+    assert asked("uid=7") == asked("user=7") == KernelFilter(uid=7)
+    assert asked("user=root", "min_latency=100us") == KernelFilter(uid=0, min_latency_ns=100_000)
+    assert asked(f"pid={own}", "descendants=1") == KernelFilter(pid=own, descendants=True)
 
 
 @pytest.mark.parametrize("words", [["none"], [""], ["pid="], ["pid=", "min_latency="]])
 def test_nothing_named_clears(words):
-    assert asked(*words) == Filter()
+    assert asked(*words) == KernelFilter()
 
 
 @pytest.mark.parametrize(
@@ -56,9 +56,9 @@ def test_wrong_words_are_named(words, named):
         asked(*words.split())
 
 
-def running(monkeypatch, **by_pid: EbtopError | None) -> list[tuple[int, Filter]]:
+def running(monkeypatch, **by_pid: EbtopError | None) -> list[tuple[int, KernelFilter]]:
     """Processes that answer so; what they are set to is in the list."""
-    told: list[tuple[int, Filter]] = []
+    told: list[tuple[int, KernelFilter]] = []
 
     def filter_other(pid, wanted):
         answer = by_pid.get(f"p{pid}", Unsupported("no ebtop"))
@@ -76,7 +76,7 @@ def running(monkeypatch, **by_pid: EbtopError | None) -> list[tuple[int, Filter]
 def test_the_only_one_is_found(monkeypatch):
     told = running(monkeypatch, p5=None)
     assert set_command.run(parse(["set", "uid=3"])) == 0
-    assert told == [(5, Filter(uid=3))]
+    assert told == [(5, KernelFilter(uid=3))]
 
 
 def test_what_it_does_not_obey_is_refused_and_nothing_is_set(monkeypatch):
@@ -101,7 +101,7 @@ def test_of_several_one_must_be_named(monkeypatch):
     with pytest.raises(UsageError, match=r"--instance PID: 5 .*; 6 "):
         set_command.run(parse(["set", "uid=3"]))
     assert set_command.run(parse(["set", "uid=3", "--instance", "6"])) == 0
-    assert told == [(6, Filter(uid=3))]
+    assert told == [(6, KernelFilter(uid=3))]
 
 
 def test_none_is_a_failure(monkeypatch):

@@ -14,7 +14,7 @@ from ebtop.commands.diff import run as diff
 from ebtop.commands.run_command import find, status_of
 from ebtop.errors import EbtopError, UsageError
 from ebtop.model.layout import CONNECTION, FOLLOWED, KNOWN_BIT, Table
-from ebtop.model.process_tree import KinTree
+from ebtop.model.process_tree import ProcessTree
 from ebtop.model.runcost import RunCost
 from ebtop.options.commandline import parse
 from ebtop.outputs.run_json import Run, Usage, json_pieces
@@ -48,7 +48,7 @@ def gone(pid, code=0, **values):
 
 
 def built():
-    tree = KinTree(50)
+    tree = ProcessTree(50)
     tree.absorb(
         snapshot(kin(50, oncpu_ms=10), kin(51, oncpu_ms=20), synthetic.running(9, b"no", 5))
     )
@@ -81,7 +81,7 @@ def test_the_text_is_harmless_and_has_every_part():
 
 
 def test_a_peak_that_is_our_own_fork_s_is_not_told():
-    tree = KinTree(50)
+    tree = ProcessTree(50)
     last = snapshot(gone(50, peak_rss_bytes=8 << 20), gone(51, peak_rss_bytes=3 << 20))
     tree.absorb(last)
     tree.floor_rss_bytes = 8 << 20
@@ -124,7 +124,7 @@ def test_disks_connections_and_opens_are_in_both_forms():
                                  owner_start_ns=kin(50)["start_ns"], tx_bytes=211, rx_bytes=307,
                                  rtt_us=120))),
     )  # fmt: skip
-    tree = KinTree(50)
+    tree = ProcessTree(50)
     tree.absorb(last)
     run = report_of(tree, last)
     got = json.loads("".join(json_pieces(run)))
@@ -141,7 +141,7 @@ def test_disks_connections_and_opens_are_in_both_forms():
 
 
 def test_without_bpf_the_tree_is_by_parent_and_who_vanishes_has_ended():
-    tree = KinTree(50)
+    tree = ProcessTree(50)
     first = [kin(50, ppid=1), kin(51, ppid=50), kin(52, ppid=51), synthetic.running(60, b"x", 1)]
     rows = [{**row, "flags": 1} for row in first]
     tree.absorb(snapshot(*rows, source="proc"))
@@ -157,7 +157,7 @@ def test_without_bpf_the_tree_is_by_parent_and_who_vanishes_has_ended():
 
 
 def test_an_unknown_part_makes_the_sum_unknown():
-    tree = KinTree(50)
+    tree = ProcessTree(50)
     blind = kin(51)
     blind["known"] = 0
     last = snapshot(kin(50), blind)

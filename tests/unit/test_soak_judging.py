@@ -39,7 +39,7 @@ def test_too_short_a_soak_says_so(seconds: int) -> None:
         ("json resident", -9 * MIB, True),
         ("json descriptors", 0, True),
         ("json descriptors", 7, False),
-        ("keeper threads", 3, False),
+        ("supervisor threads", 3, False),
         ("json map bytes", 8192, False),
     ],
 )

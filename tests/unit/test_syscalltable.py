@@ -8,10 +8,9 @@ import os
 import pytest
 import synthetic
 
-from ebtop.control.probe_control import Steering, kernel_filter
+from ebtop.control.probe_control import ProbeControl, kernel_filter
 from ebtop.model import syscallnames
-from ebtop.model.filters import RowFilter
-from ebtop.model.snapshot import Filter
+from ebtop.model.filters import KernelFilter, RowFilter
 from ebtop.model.syscall_table import (
     BY_NAME,
     COLUMNS,
@@ -85,34 +84,34 @@ class Asked:
     def switch(self, probes: frozenset[str]) -> None:
         self.said.append(probes)
 
-    def set_filter(self, filter: Filter) -> None:
+    def set_filter(self, filter: KernelFilter) -> None:
         self.said.append(filter)
 
 
 def test_probes_are_switched_only_when_that_changes() -> None:
     source = Asked()
-    steering = Steering(source)  # type: ignore[arg-type]
+    probe_control = ProbeControl(source)  # type: ignore[arg-type]
     for probes in ("", "syscall", "syscall", ""):
-        steering.run_probes(frozenset(probes.split()))
+        probe_control.run_probes(frozenset(probes.split()))
     assert source.said == [frozenset(), frozenset({"syscall"}), frozenset()]
 
 
 @pytest.mark.parametrize("text, wanted", [
-    ("", Filter()),
-    ("pid=41", Filter(pid=41)),
-    ("41 43", Filter()),
-    ("user=root name=x", Filter(uid=0)),
-    ("user=77 pid=5", Filter(pid=5, uid=77)),
-    ("user=nobody-has-this-name", Filter()),
+    ("", KernelFilter()),
+    ("pid=41", KernelFilter(pid=41)),
+    ("41 43", KernelFilter()),
+    ("user=root name=x", KernelFilter(uid=0)),
+    ("user=77 pid=5", KernelFilter(pid=5, uid=77)),
+    ("user=nobody-has-this-name", KernelFilter()),
 ])  # fmt: skip
-def test_the_kernel_is_told_one_pid_and_one_user(text: str, wanted: Filter) -> None:
+def test_the_kernel_is_told_one_pid_and_one_user(text: str, wanted: KernelFilter) -> None:
     source = Asked()
-    Steering(source).set_filter(RowFilter.parse(text), Filter())  # type: ignore[arg-type]
+    ProbeControl(source).set_filter(RowFilter.parse(text), KernelFilter())  # type: ignore[arg-type]
     assert source.said == [wanted]
 
 
 def test_what_f_does_not_say_stays_in_force() -> None:
-    now = Filter(pid=os.getpid(), descendants=True, min_latency_ns=1000)
+    now = KernelFilter(pid=os.getpid(), descendants=True, min_latency_ns=1000)
     same = kernel_filter(RowFilter.parse(str(os.getpid())), now)
     assert same == now
-    assert kernel_filter(RowFilter.parse("1"), now) == Filter(pid=1, min_latency_ns=1000)
+    assert kernel_filter(RowFilter.parse("1"), now) == KernelFilter(pid=1, min_latency_ns=1000)

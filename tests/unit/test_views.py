@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ebtop.model.eventlog import KEPT_LINES, EventLine, EventLog, EventTotals
-from ebtop.model.filters import RowFilter as Filter
+from ebtop.model.filters import RowFilter
 from ebtop.model.layout import (
     CONN_CLOSED,
     CONN_COUNTED,
@@ -84,7 +84,7 @@ def test_selection_goes_to_the_neighbour_when_its_process_is_gone() -> None:
 
 def test_selection_ends_with_the_last_row() -> None:
     state = frame(ViewState(move=2)).state
-    after = frame(replace(state, filter=Filter.parse("nobody")))
+    after = frame(replace(state, filter=RowFilter.parse("nobody")))
     assert after.state.selected is None and "no process matches" in frame_text(after)
 
 
@@ -224,7 +224,7 @@ def test_every_loss_has_a_name_and_a_full_buffer_has_advice() -> None:
     (ViewState(looked_at=(5, 1), looked_at_memory=True), (80, 24), "mem"),
     (ViewState(looked_at=(5, 1)), (80, 24), "block vfs"),
     (ViewState(search="port=443"), (160, 50), "signals tcp"),
-    (ViewState(filter=Filter(port=443)), (160, 50), "signals tcp"),
+    (ViewState(filter=RowFilter(port=443)), (160, 50), "signals tcp"),
     (ViewState(probes_off=frozenset({"tcp"}), focus=3), (80, 24), ""),
     (ViewState(column_set=2), (160, 50), "signals syscall"),
     (ViewState(column_set=2, focus=4, zoom=True), (160, 50), "signals"),

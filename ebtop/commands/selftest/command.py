@@ -68,7 +68,7 @@ def _all(source: Source, worker: Worker, signals: Signals) -> Iterator[Line]:
     """A line a check, in their order, each as soon as its work is done."""
     for work, of_work in groupby(checks(), lambda check: check.work):
         yield from _tried(source, worker, work, list(of_work), signals)
-        if signals.asked:
+        if signals.stop_requested:
             worker.kill()
             return
 
@@ -95,7 +95,7 @@ def _done(source: Source, worker: Worker, work: str, signals: Signals) -> Seen:
     """The work, with an interval of its own around it."""
 
     def meanwhile() -> None:
-        if signals.asked:
+        if signals.stop_requested:
             raise EbtopError("the end was asked for")
         source.poll()
 

@@ -24,10 +24,10 @@ from ebtop.ui.views.events import events_panel
 from ebtop.ui.views.header import header
 from ebtop.ui.views.help import help_lines
 from ebtop.ui.views.line import Line, Style, fit_line, line, line_text
-from ebtop.ui.views.memory import memory_look
+from ebtop.ui.views.memory import memory_detail
 from ebtop.ui.views.panels import lower_panel
 from ebtop.ui.views.probes import probes_menu
-from ebtop.ui.views.process_detail import closer_look
+from ebtop.ui.views.process_detail import process_detail
 from ebtop.ui.views.scroll import place
 from ebtop.ui.views.status import footer, status_line
 from ebtop.ui.views.syscalls import syscalls_panel
@@ -85,7 +85,7 @@ def render(
         body = probes_menu(snapshot, state, shares.table + shares.panel)
     elif state.looked_at is not None:
         context = Context.of(snapshot, cmdlines, state.ascii)
-        look = memory_look if state.looked_at_memory else closer_look
+        look = memory_detail if state.looked_at_memory else process_detail
         body = look(snapshot, state, context, shares.table + shares.panel, width)
         visible = (state.looked_at,)
         state = replace(state, move=0, move_pages=0, search_step=0)

@@ -44,7 +44,7 @@ _RAMP = " ▁▂▃▄▅▆▇█"
 _ASCII_RAMP = " .:#"
 
 
-def memory_look(
+def memory_detail(
     snapshot: Snapshot, state: ViewState, context: Context, height: int, width: int
 ) -> list[Line]:
     """At most `height` lines, the title first."""

@@ -32,7 +32,7 @@ _TWO_COLUMNS = 78
 _DIVIDED = 1 << KNOWN_BIT["user_ns"]
 
 
-def closer_look(
+def process_detail(
     snapshot: Snapshot, state: ViewState, context: Context, height: int, width: int
 ) -> list[Line]:
     """At most `height` lines, the title first."""

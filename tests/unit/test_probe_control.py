@@ -11,7 +11,7 @@ from typing import Any, Optional
 import synthetic
 
 from ebtop.control.budget import Budget
-from ebtop.control.probe_control import Steering
+from ebtop.control.probe_control import ProbeControl
 from ebtop.model.snapshot import ProbeStatus, Snapshot
 from ebtop.outputs.sample_json import sample_line
 from ebtop.probes import STANDING
@@ -56,23 +56,25 @@ def second(spent_ms: dict[str, Optional[float]], own_percent: float = 0.4) -> Sn
     return replace(base, probes=(*base.probes, *probes, *off), self_cost=cost)
 
 
-def steered(percent: float, named: Iterable[str] = ()) -> tuple[Steering, Source, Budget]:
+def steered(percent: float, named: Iterable[str] = ()) -> tuple[ProbeControl, Source, Budget]:
     source, budget = Source(), Budget(percent)
     running = [*STANDING, "syscall", "vfs", "block"]
-    steering = Steering(source, budget, running, named)  # type: ignore[arg-type]
-    return steering, source, budget
+    probe_control = ProbeControl(source, budget, running, named)  # type: ignore[arg-type]
+    return probe_control, source, budget
 
 
-def weigh(steering: Steering, spent_ms: dict[str, Optional[float]], times: int) -> Snapshot:
+def apply_budget(
+    probe_control: ProbeControl, spent_ms: dict[str, Optional[float]], times: int
+) -> Snapshot:
     for _ in range(times):
-        snapshot = steering.weigh(second(spent_ms))
-        steering.run_probes()
+        snapshot = probe_control.apply_budget(second(spent_ms))
+        probe_control.run_probes()
     return snapshot
 
 
 def test_within_the_budget_nobody_is_asked_for_anything() -> None:
-    steering, source, _ = steered(2.0)
-    snapshot = weigh(steering, {"syscall": 1, "vfs": 1, "block": 1}, 20)
+    probe_control, source, _ = steered(2.0)
+    snapshot = apply_budget(probe_control, {"syscall": 1, "vfs": 1, "block": 1}, 20)
     assert source.asked == []
     assert snapshot.spending is not None and not snapshot.spending.shed
     # 0.4 % of one of two CPUs, 3 ms of 2 s, and the standing probes' 1.02 ms
@@ -80,34 +82,34 @@ def test_within_the_budget_nobody_is_asked_for_anything() -> None:
 
 
 def test_those_that_share_programs_are_shed_together() -> None:
-    steering, source, budget = steered(2.0)
-    weigh(steering, {"syscall": 60, "vfs": 1, "block": 1}, 3)
+    probe_control, source, budget = steered(2.0)
+    apply_budget(probe_control, {"syscall": 60, "vfs": 1, "block": 1}, 3)
     assert source.asked == [{"block"}]
     assert list(budget.shed) == ["syscall"]
 
 
 def test_rider_pays_for_the_programs_that_carry_it() -> None:
-    steering, source, _ = steered(2.0)
-    steering.run_probes(frozenset(("vfs", "block")))
-    weigh(steering, {"syscall": 60, "vfs": 1, "block": 1}, 3)
+    probe_control, source, _ = steered(2.0)
+    probe_control.run_probes(frozenset(("vfs", "block")))
+    apply_budget(probe_control, {"syscall": 60, "vfs": 1, "block": 1}, 3)
     assert source.asked == [{"vfs", "block"}, {"block"}]
 
 
 def test_where_functions_are_hooked_each_goes_alone() -> None:
-    steering, source, _ = steered(2.0)
+    probe_control, source, _ = steered(2.0)
     for _ in range(3):
         one = second({"syscall": 60, "vfs": 1, "block": 1})
         alone = tuple(replace(p, hook="fexit/vfs_read") if p.name == "vfs" else p
                       for p in one.probes)  # fmt: skip
-        steering.weigh(replace(one, probes=alone))
-        steering.run_probes()
+        probe_control.apply_budget(replace(one, probes=alone))
+        probe_control.run_probes()
     assert source.asked == [{"vfs", "block"}]
 
 
 def test_what_is_shed_is_said_everywhere() -> None:
-    steering, _, _ = steered(2.0, named=["vfs"])
-    weigh(steering, {"syscall": 60, "vfs": 1, "block": 1}, 3)
-    snapshot = weigh(steering, {"block": 1}, 1)
+    probe_control, _, _ = steered(2.0, named=["vfs"])
+    apply_budget(probe_control, {"syscall": 60, "vfs": 1, "block": 1}, 3)
+    snapshot = apply_budget(probe_control, {"block": 1}, 1)
     probes = {probe.name: probe for probe in snapshot.probes}
     assert (probes["syscall"].state, probes["vfs"].state) == ("off", "off")
     assert (probes["syscall"].reason or "").startswith("shed: cost 3.4% of 2% budget")
@@ -126,44 +128,44 @@ def test_what_is_shed_is_said_everywhere() -> None:
 
 
 def test_unknown_cost_is_said_and_only_its_own_counts() -> None:
-    steering, source, _ = steered(0.1)
-    snapshot = weigh(steering, {"syscall": None, "vfs": None, "block": None}, 1)
+    probe_control, source, _ = steered(0.1)
+    snapshot = apply_budget(probe_control, {"syscall": None, "vfs": None, "block": None}, 1)
     assert snapshot.spending is not None and snapshot.spending.percent is None
     text = frame_text(render(snapshot, ViewState(), 200, 40))
     assert "budget -/0.1% (what programs cost is unknown)" in text
-    weigh(steering, {"syscall": None, "vfs": None, "block": None}, 2)
+    apply_budget(probe_control, {"syscall": None, "vfs": None, "block": None}, 2)
     assert source.asked == [{"block"}]
 
 
 def test_what_is_left_when_nothing_helps_is_said() -> None:
-    steering, source, _ = steered(0.1)
-    snapshot = weigh(steering, {}, 5)
+    probe_control, source, _ = steered(0.1)
+    snapshot = apply_budget(probe_control, {}, 5)
     assert source.asked == []
     assert "over, what is left stays" in frame_text(render(snapshot, ViewState(), 200, 40))
     assert json.loads(sample_line(snapshot))["self"]["over_budget"] is True
 
 
 def test_it_comes_back_and_only_what_is_wanted_by_then() -> None:
-    steering, source, budget = steered(2.0)
-    weigh(steering, {"syscall": 60, "vfs": 1, "block": 1}, 3)
-    steering.run_probes(frozenset(("syscall",)))
-    weigh(steering, {}, 12)
+    probe_control, source, budget = steered(2.0)
+    apply_budget(probe_control, {"syscall": 60, "vfs": 1, "block": 1}, 3)
+    probe_control.run_probes(frozenset(("syscall",)))
+    apply_budget(probe_control, {}, 12)
     assert not budget.shed
     assert source.asked == [{"block"}, frozenset(), {"syscall"}]
 
 
 def test_stacks_are_shed_for_what_they_cost_themselves() -> None:
-    steering, source, _ = steered(2.0)
-    steering.run_probes(frozenset(("stacks", "block")))
+    probe_control, source, _ = steered(2.0)
+    probe_control.run_probes(frozenset(("stacks", "block")))
     for stacks_ms in (1, 1, 1, 1, 60, 60, 60):
         # while ebtop itself is dear it would help nobody
         own = 4.2 if stacks_ms == 1 else 0.4
-        steering.weigh(second({"stacks": stacks_ms, "block": 1}, own_percent=own))
-        steering.run_probes()
+        probe_control.apply_budget(second({"stacks": stacks_ms, "block": 1}, own_percent=own))
+        probe_control.run_probes()
     assert source.asked == [{"stacks", "block"}, {"block"}]
 
 
 def test_proc_has_no_budget() -> None:
-    steering, source, _ = steered(0.1)
+    probe_control, source, _ = steered(0.1)
     snapshot = replace(second({}), source="proc")
-    assert steering.weigh(snapshot) is snapshot and source.asked == []
+    assert probe_control.apply_budget(snapshot) is snapshot and source.asked == []
