@@ -11,7 +11,8 @@ import sys
 
 
 def _planted(folder: str, trusted: "set[int]") -> bool:
-    """Whether somebody else may put files there; of a missing folder, its parent tells."""
+    """Whether another user may create files in the folder; a missing folder is judged by its
+    parent."""
     try:
         status = posix.stat(folder or ".")
     except OSError:

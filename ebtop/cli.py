@@ -59,7 +59,8 @@ def main(arguments: Optional[list[str]] = None) -> int:
 
 
 def _is_elevated() -> bool:
-    """Whether exec gave us privileges that our caller does not have, by the kernel's own word."""
+    """Whether exec gave this process privileges that its caller lacks, as the kernel's AT_SECURE
+    says."""
     if os.getuid() != os.geteuid() or os.getgid() != os.getegid():
         return True
     try:
@@ -67,7 +68,7 @@ def _is_elevated() -> bool:
             words = memoryview(file.read()).cast("L").tolist()
         return bool(dict(zip(words[::2], words[1::2]))[_AT_SECURE])
     except (OSError, TypeError, KeyError):
-        # as in a process with capabilities of its file; the extension is in nobody's way then
+        # unreadable for instance in a process with file capabilities: then ask the extension
         from ebtop.runtime.native import is_elevated
 
         return is_elevated()
@@ -117,7 +118,7 @@ def _dashboard(options: Options) -> int:
             raise UsageError(
                 f"standard {name} is not a terminal; without one there are --once, -b and --json"
             )
-    # as little as possible: what is imported here stays in the small parent of the dashboard
+    # import as little as possible: this process forks, and a small one forks faster
     from ebtop.ui import dashboard
 
     def open_source() -> Source:
@@ -134,7 +135,8 @@ def _dashboard(options: Options) -> int:
 
 
 def _with_standing_probes(options: Options) -> Options:
-    """The dashboard begins with what always runs; the rest comes when something shows it."""
+    """The dashboard starts with the standing probes; the others are loaded when something shows
+    them."""
     wanted = options.probes or DEFAULT
     known = {name: BY_NAME[name] for name in wanted}
     standing = tuple(
@@ -144,7 +146,7 @@ def _with_standing_probes(options: Options) -> Options:
 
 
 def _check_exist(options: Options) -> None:
-    """What options name has to exist now, or they are a mistake."""
+    """Raises UsageError if a pid, user or column that an option names does not exist."""
     from ebtop.options.targets import check_namespace, check_pids, uid_of
 
     if options.pids and options.command != "run":  # which then reads /proc
@@ -192,7 +194,7 @@ def _selftest(options: Options) -> int:
 
 
 def _stream(options: Options) -> int:
-    """Commands that write what happens, as it happens."""
+    """The commands that write events as they happen."""
     from ebtop.runtime.signals import Signals
 
     with Signals() as signals:  # before the session: a signal while it opens must find a handler

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from typing import NamedTuple, Optional
 
 ALWAYS, TIME, MEMORY, PORT = "always", "time", "memory", "port"
-"""Sights, beside panels and columns: anything at all, a process's time, its memory, a filter or
-search by port."""
+"""What may need a probe, apart from panels and columns: any view, the detail of a process's time,
+the detail of its memory, a filter or search by port."""
 
 
 class Probe(NamedTuple):
@@ -20,7 +20,7 @@ class Probe(NamedTuple):
 
     name: str
     gives: str = ""
-    """What nobody knows without it; `doctor` says so."""
+    """The values that are unknown without it, for `doctor`."""
     default: bool = False
     """Runs where `--probes` does not say otherwise; a log of events waits until it is asked for."""
     on_demand: bool = False
@@ -33,11 +33,11 @@ class Probe(NamedTuple):
     """The number of the panel that shows it; 0: none does."""
     sights: tuple[str, ...] = ()
     shed_rank: Optional[int] = None
-    """Which is shed first of those that cost the same, or whose cost is not known; None: never."""
+    """The order of shedding among probes of equal or unknown cost; None: never shed."""
     sampled: int = 1
-    """Above 1: as a step before it is shed, one of so many of what it counts is timed."""
+    """Above 1: before the probe is shed, it times only one of this many operations."""
     carrier: str = ""
-    """Through whose programs it counts where functions of the kernel cannot be hooked."""
+    """The probe whose programs count for it where kernel functions cannot be hooked."""
     commands: tuple[str, ...] = ()
     """Streams that cannot do without it."""
     helps: tuple[str, ...] = ()
@@ -178,8 +178,8 @@ def for_logs(off: frozenset[str]) -> frozenset[str]:
 
 
 def for_stream(command: str, kinds: Iterable[str] = ()) -> tuple[tuple[str, ...], frozenset[str]]:
-    """The probes of a command that streams, and which of them it can do without. `kinds`: of slow
-    operations."""
+    """The probes of a streaming command, and those of them that it can do without. `kinds` are the
+    kinds of slow operations asked for."""
     wanted = [probe for probe in PROBES if command in (*probe.commands, *probe.helps)]
     if kinds:
         wanted = [probe for probe in wanted if probe.slow_kind in ("", *kinds)]
@@ -189,13 +189,13 @@ def for_stream(command: str, kinds: Iterable[str] = ()) -> tuple[tuple[str, ...]
 
 
 def carried_by(names: Iterable[str]) -> tuple[str, ...]:
-    """Those that count through the programs of any of these."""
+    """The probes that count through the programs of any of these probes."""
     carriers = set(names)
     return tuple(probe.name for probe in PROBES if probe.carrier in carriers)
 
 
 def rank(name: str) -> tuple[int, str]:
-    """By this the first to be shed comes first."""
+    """A sort key: the probe to be shed first comes first."""
     known = BY_NAME.get(name)
     place = None if known is None else known.shed_rank
     return (len(PROBES) if place is None else place, name)

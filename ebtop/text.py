@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """Owns text from outside: the one type for it, and the one place that makes it displayable.
 
-Process names, arguments, user and host names are chosen by whoever runs on the machine: hostile
-until shown otherwise. Such text is `bytes` in a Snapshot; everything that shows it goes through
+Process names, arguments, user and host names may be chosen by an attacker, and are treated as
+hostile. Such text is `bytes` in a Snapshot; everything that shows it goes through
 `displayable` (screens, batch, messages) or `data_text` (JSON), and nothing else decodes. Widths
 are terminal cells, never characters.
 
-What `displayable` puts in place of what may not reach a terminal:
+What `displayable` replaces, because it must not reach a terminal:
 
 - a byte that is no UTF-8, C0, DEL, C1: `\\xNN`; NUL, which separates arguments: a blank;
 - bidi controls, zero-width and format characters, separators other than the blank, unassigned
@@ -40,7 +40,7 @@ _JOINERS = (
 
 
 class Outside:
-    """Text from outside. It has no conversion to `str`, so that it cannot be shown by accident."""
+    """Untrusted text. It has no conversion to `str`, so that it cannot be shown by accident."""
 
     __slots__ = ("raw",)
 

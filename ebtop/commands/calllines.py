@@ -33,7 +33,7 @@ class Call(NamedTuple):
 
 
 class CallLines:
-    """Knows the function, and the stacks that were met already."""
+    """Knows the hooked function, and caches the stacks it has resolved."""
 
     def __init__(self, target: Target) -> None:
         self._hook = target.hook

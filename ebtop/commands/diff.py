@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """Owns `ebtop diff`: what changed from some reports of `ebtop run --json` to others.
 
-The files are strangers' data: everything in them may be missing or of another type.
+The files are untrusted data: every value may be missing or of another type.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _MOST_BYTES = 1 << 28
 _PIECE_BYTES = 1 << 20
 _MOST_DIGITS = 24
 _ROOM_BYTES = 3 << 30
-"""What all reports together may take: a small file can describe a great deal."""
+"""The memory that all reports together may take: a small file can describe large data."""
 _ENOUGH = 3
-"""Reports of each side from which on noise can be told from change."""
+"""From this many reports per side on, changes can be distinguished from noise."""
 _MACHINE = ("kernel", "cpu_model", "cpus", "governor", "cgroup_cpu_max", "cgroup_memory_max")
 
 
@@ -79,7 +79,7 @@ def _read(path: str) -> dict[str, Any]:
 
 
 def _text(path: str) -> bytes:
-    """The file, as far as it can be a report: of what has no end only the beginning is read."""
+    """The contents of the file, up to the largest size of a report: it may be an endless device."""
     pieces: list[bytes] = []
     left = _MOST_BYTES
     with open(path, "rb", buffering=0) as file:
@@ -95,14 +95,14 @@ def _text(path: str) -> bytes:
 
 
 def _integer(digits: str) -> int:
-    """What a counter of 64 bits can be, and a little more."""
+    """The range of a 64-bit counter, and a little more."""
     if len(digits) > _MOST_DIGITS:
         raise ValueError(digits)
     return int(digits)
 
 
 def _fraction(digits: str) -> float:
-    """JSON has no NaN, and what is too large to be told from infinity is no figure."""
+    """Rejects NaN, which JSON lacks, and numbers too large for a float."""
     value = float(digits)
     if not math.isfinite(value):
         raise ValueError(digits)
@@ -118,7 +118,7 @@ def _bound_memory() -> None:
 
 
 def figures(report: dict[str, Any]) -> dict[str, float]:
-    """All numbers of a report that can be compared, by a name each."""
+    """The comparable numbers of a report, by name."""
     found: dict[str, float] = {}
     _add(found, "duration_ns", report.get("duration_ns"))
     total = report.get("total")
@@ -142,7 +142,7 @@ def _add(found: dict[str, float], name: str, value: Any) -> None:
 
 
 def changes(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> Iterator[Change]:
-    """Every figure that both sides know, in the order of the reports."""
+    """The figures that both sides have, in the order of the reports."""
     old, new = ([figures(report) for report in side] for side in (before, after))
     for name in dict.fromkeys(key for one in (*old, *new) for key in one):
         was = _values(old, name)
@@ -155,7 +155,7 @@ def changes(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> Iterat
 
 
 def _values(side: list[dict[str, float]], name: str) -> Optional[list[float]]:
-    """Of each report; a system call that was never made was made 0 times."""
+    """The values in each report; a system call missing from a report was made 0 times."""
     missing = 0.0 if name.endswith((") calls", ") errors", ") total_ns")) else None
     values = [one.get(name, missing) for one in side]
     known = [value for value in values if value is not None]
@@ -163,7 +163,7 @@ def _values(side: list[dict[str, float]], name: str) -> Optional[list[float]]:
 
 
 def differences(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:
-    """What makes the two sides hard to compare."""
+    """Warnings about differences that make the two sides hard to compare."""
     old, new = before.get("machine"), after.get("machine")
     for key in _MACHINE:
         pair = [one.get(key) if isinstance(one, dict) else None for one in (old, new)]
@@ -193,7 +193,8 @@ def as_json(found: list[Change], notes: list[str]) -> dict[str, Any]:
 
 
 def as_text(found: list[Change], notes: list[str], ascii: bool) -> str:
-    """Those that changed; of several reports each, those that changed beyond the noise."""
+    """The figures that changed; with several reports per side, those that changed beyond the
+    noise."""
     lines = ["not the same: " + displayable(note, ascii) for note in notes]
     shown = [one for one in found if one.before != one.after and one.beyond_noise is not False]
     names = [displayable(one.name, ascii) for one in shown]

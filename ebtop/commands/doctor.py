@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """Owns `ebtop doctor`: what this machine can trace, probe by probe, and what would help.
 
-Whether a probe works is found out by opening it, never from a version; the settings around it are
-read to explain an answer, not to give it.
+A probe is tested by opening it, never by the kernel's version. The machine's settings are read only
+to explain the result.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 
 
 def run(options: Options) -> int:
-    """Writes the report. What cannot be traced is the answer, not a failure: the status is 0."""
+    """Writes the report. A probe that cannot run is a result, not a failure: the status is 0."""
     machine = read_machine()
     report = _report(machine, *try_probes(options))
     if options.json:
@@ -52,12 +52,13 @@ def run(options: Options) -> int:
 
 
 def try_probes(options: Options) -> tuple[list[ProbeStatus], list[Program], str]:
-    """Each probe as it is when it runs, their programs, and the source that sampling would use."""
+    """The status of every probe once opened, the programs, and the source that sampling would
+    use."""
     from ebtop.control.choose import open_source
 
     wanted = Options(command="doctor", probes=options.probes or CHOOSABLE, debug=options.debug)
     try:
-        # always by trying: what --source chose for sampling does not change what is possible
+        # always try: --source does not change what this machine can do
         with open_source(wanted, verifier_stats=True) as source:
             snapshot = source.refresh(cost=False)
             programs = source.programs()
@@ -122,7 +123,7 @@ def _setting(path: str) -> Optional[int]:
 
 
 def _room() -> Optional[str]:
-    """What less memory than all tables take comes to; None where there is enough."""
+    """What a shortage of memory costs; None if there is enough for all tables."""
     from ebtop.sources.room import choose
 
     try:
@@ -164,7 +165,7 @@ def _report(
 
 
 def _has_less(probe: ProbeStatus) -> bool:
-    """Whether it is less than it could be: not on, or with something that was refused."""
+    """Whether the probe is off, or on with some of its programs refused."""
     return probe.state != "on" or "(without " in probe.hook
 
 

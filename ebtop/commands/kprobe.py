@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns the choice of the function that `ebtop kprobe` hooks: that there is one of that name, and
-in words why another one cannot be hooked. Hooking is the session's.
+"""Owns the choice of the function that `ebtop kprobe` hooks: looks it up by name, and explains why
+a function cannot be hooked. The session attaches the hook.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _TRACEABLE = (
 
 
 class Target(NamedTuple):
-    """What is to be hooked, with the symbols of the kernel as they were before."""
+    """The function to hook, and the kernel's symbols as they were before hooking."""
 
     hook: Hook
     symbols: Symbols
@@ -90,7 +90,7 @@ def _listed(names: list[str]) -> str:
 
 
 def blacklist(path: str = _BLACKLIST) -> frozenset[bytes]:
-    """Names that kprobes refuse; empty where that cannot be read."""
+    """Functions on the kprobe blacklist; empty if it cannot be read."""
     return frozenset(words[1] for words in _lines(path) if len(words) > 1)
 
 

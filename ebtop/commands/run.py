@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns the course of `ebtop run`: the command is held, watched, let go, waited for and reported.
+"""Owns the sequence of `ebtop run`: hold the command, start the probes, release it, wait, report.
 
 The command's process is run_command.py's, what is learnt of the tree model/process_tree.py's, the
 report outputs/run_json.py's and outputs/runtext.py's. Signals that are meant for the command reach
@@ -75,12 +75,13 @@ def run(options: Options) -> int:
 
 
 class _Signals(Signals):
-    """What comes while the command runs is passed on, unless the terminal told it already."""
+    """Forwards signals to the running command, unless the terminal has sent them to it already."""
 
     def __init__(self, pid: Optional[int]) -> None:
         self.pid = pid
         self.wanted = False
-        """Somebody wants the report now; with a command only once that has ended."""
+        """The user wants the report now; with a command it is written once the command has
+        exited."""
         super().__init__((*ENDING, signal.SIGQUIT))
 
     def _came(self, number: int, frame: Optional[FrameType]) -> None:
@@ -133,7 +134,7 @@ class RunSession:
         self._tree: ProcessTree = ProcessTree(pid)
         if command:
             command.warm_up()
-            # a little more, for what it takes to begin, and for the kernel's coarse counting
+            # with a margin for the start itself, and for the kernel's coarse counting
             self._tree.floor_rss_bytes = _MARGIN_BYTES + _high_water(
                 read_small(f"/proc/{pid}/status")
             )
@@ -151,7 +152,7 @@ class RunSession:
     def _drop(self, user: Optional[privilege.User]) -> None:
         from ebtop.sources.bpf import Session
 
-        # a command of root's own can be told to end by root alone
+        # only root can signal a command that runs as root
         keeps = privilege.SIGNALLING if os.geteuid() == 0 and user is None else frozenset[str]()
         about = privilege.drop(isinstance(self._source, Session), keeps)
         if about:
@@ -235,7 +236,7 @@ class RunSession:
             self._files.add_sample(sample_line(self._tree, snapshot, self._began_ns))
 
     def _name_old_ones(self) -> None:
-        """The arguments of those whose exec nobody saw."""
+        """Reads the arguments of processes whose exec was not seen."""
         from ebtop.sources.cmdline import read_command_line
 
         for key, one in self._tree.members.items():
@@ -245,7 +246,7 @@ class RunSession:
     # ---- at its end ----
 
     def _end(self) -> Optional[int]:
-        """What the command ended with; it is a zombie until all that it did is known."""
+        """The exit code of the command, which is kept as a zombie until all its events are in."""
         self._settle()
         code = None
         if self._command is not None:
@@ -260,7 +261,7 @@ class RunSession:
         return code
 
     def _settle(self) -> None:
-        """The last words of what has ended may come a moment after it."""
+        """Events of an exited process may arrive a moment later: wait for them."""
         end = time.monotonic() + _SETTLE_S
         pause = 0.001
         while True:
@@ -304,8 +305,8 @@ class RunSession:
 
 @contextlib.contextmanager
 def _imports() -> Iterator[None]:
-    """Imports meanwhile what the report needs: afterwards the user whom we become may not be able
-    to read it. The kernel takes its time to verify, and Python has nothing else to do."""
+    """Imports the modules of the report while the kernel verifies the programs: the user that ebtop
+    becomes afterwards may not be able to read them."""
     import ebtop.control.choose  # noqa: F401 - what is waited for comes first
 
     done = _thread.allocate_lock()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns the process of `ebtop run`'s command: forked early, held until it is watched, and then made
-the command, with the identity of the user who asked for it.
+"""Owns the process of `ebtop run`'s command: it is forked early, held until the probes run, and
+then executes the command with the identity of the invoking user.
 
-It knows no probes. It imports little: what is in memory at the fork counts in the command's peak.
+It knows no probes. It imports little: memory in use at the fork counts in the command's peak.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class Parent(Protocol):
 
 
 class Command:
-    """One command, not yet begun. `user`: whose identity it gets; None: it keeps ours."""
+    """One command, not yet started. `user`: the identity it gets; None keeps ours."""
 
     def __init__(self, words: list[str], user: Optional[User]) -> None:
         self.words = words
-        # its end has to be seen, whatever was to become of our own children
+        # we must see it end, even if our caller ignores SIGCHLD
         ignores_children = signal.signal(signal.SIGCHLD, signal.SIG_DFL) == signal.SIG_IGN
         held, self._go = os.pipe()
         self._failed, failed = os.pipe()
@@ -60,13 +60,14 @@ class Command:
         os.close(failed)
 
     def warm_up(self) -> None:
-        """Has it run for a moment, as the process that it is before it begins."""
+        """Lets the held process run once, so that the probes have a complete record of it before it
+        starts."""
         with contextlib.suppress(BrokenPipeError):
             os.write(self._go, _LOOK)
         self._said = os.read(self._failed, 1)
 
     def release(self) -> Optional[int]:
-        """Lets it begin; the errno of the attempt when it cannot, else None once it runs."""
+        """Starts the command; returns the errno if exec fails, else None once the command runs."""
         with contextlib.suppress(BrokenPipeError):
             os.write(self._go, _GO)
         os.close(self._go)
@@ -80,14 +81,14 @@ class Command:
         return int.from_bytes(data, "little") if len(data) == _ERRNO_BYTES else None
 
     def abandon(self) -> None:
-        """It shall not begin."""
+        """Ends the held process without running the command."""
         os.close(self._go)
         os.close(self._failed)
         if self._parent is None:
             os.waitpid(self.pid, 0)
 
     def has_ended(self) -> bool:
-        """It is a zombie until somebody waits for it."""
+        """Whether the command has exited; it stays a zombie until `wait`."""
         if self._parent is not None:
             return self._parent.sees_end()
         return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
@@ -110,12 +111,12 @@ class Command:
         return self._parent is None
 
     def leave_to(self, parent: Parent) -> None:
-        """From now on this is another process than its parent."""
+        """From now on `parent`, another process, is the command's parent."""
         self._parent = parent
 
 
 def run_in_place(words: list[str], user: Optional[User]) -> int:
-    """This process becomes the command; it comes back only when that cannot begin."""
+    """Executes the command in this process; returns only when exec fails."""
     strings = given() or []
     _restore_signals(signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN)
     try:
@@ -137,7 +138,7 @@ def status_of(error: int) -> int:
 
 
 def _become(words: list[str], user: Optional[User], held: int, failed: int) -> int:
-    """In the child. All that can be done before anybody watches is done before."""
+    """Runs in the child. As much as possible is done before the probes watch it."""
     strings = given() or []
     try:
         if user is not None:
@@ -145,7 +146,7 @@ def _become(words: list[str], user: Optional[User], held: int, failed: int) -> i
             _take_identity(user, variables)
             strings = as_strings(variables)
         path = find(os.fsencode(words[0]), as_mapping(strings).get(b"PATH"))
-        # once more round while it is watched: then its sleep until now is known as such
+        # one more iteration while the probes run, so that its sleep so far is known as a sleep
         while (told := os.read(held, 1)) != _GO:
             if told != _LOOK or os.write(failed, _LOOK) != 1:
                 return _ABANDONED
@@ -177,7 +178,8 @@ def _executor(strings: list[bytes]) -> Callable[[bytes, list[bytes]], object]:
 
 
 def _restore_signals(ignores_children: bool) -> None:
-    """As we were started: what Python itself ignores or handles is its own matter."""
+    """Restores the signal dispositions that ebtop was started with, undoing Python's own
+    changes."""
     ignored = ignored_signals()
     for number in BY_PYTHON:
         signal.signal(number, signal.SIG_IGN if number in ignored else signal.SIG_DFL)
@@ -187,7 +189,7 @@ def _restore_signals(ignores_children: bool) -> None:
 
 
 def _take_identity(user: User, environment: dict[bytes, bytes]) -> None:
-    """The user's groups and ids, and what sudo changed of the environment and is known."""
+    """Takes the user's groups and ids, and undoes sudo's known changes to the environment."""
     import pwd
 
     name = None

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns `ebtop run` under a limit of memory: the command shall have what it would have alone.
+"""Owns `ebtop run` under a memory limit: the command must have as much memory as without ebtop.
 
-Nobody knows what it will need. So whoever watches it is a process of its own, the first that the
-kernel kills when the limit is met; the command's parent takes next to nothing (csrc/standby.c), and
-goes on without the report. What the kernel holds for BPF goes later than a process does, so that
-may be a sixteenth of what is left. Where the watcher has no room, or would not die alone, the
-command runs unwatched.
+Its need is not known in advance. So the watcher is a separate process, the first that the kernel
+kills at the limit. The command's parent uses next to no memory (csrc/standby.c), and continues
+without a report. Memory of BPF is freed later than that of a process, so it may be at most a
+sixteenth of what is left. If the watcher does not fit, or would not be killed alone, the command
+runs unwatched.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ PART = 16
 LEAST_BYTES = 12 << 20
 """With less, a watcher and the command's parent are no small part of it."""
 TOGETHER_BYTES = 1 << 30
-"""With less, what dies together with the command is no small part of it."""
+"""With less memory the watcher would be a considerable part of it."""
 
 
 class Limit(NamedTuple):
-    """What the memory cgroup means for a run."""
+    """The consequences of the memory cgroup for a run."""
 
     tables_bytes: int
-    """What the kernel may hold for BPF."""
+    """The kernel memory that BPF may use."""
     unwatched: Optional[str]
     """Why the command is not watched; None where it is."""
 
@@ -43,7 +43,8 @@ def limit() -> Optional[Limit]:
     left = cgroup_headroom()
     if left is None:
         return None
-    sys.dont_write_bytecode = True  # what is written to files takes of the limit too, for a while
+    # dirty pages of written files count against the limit for a while
+    sys.dont_write_bytecode = True
     together = dies_together()
     unwatched = None
     if left.left < (TOGETHER_BYTES if together else LEAST_BYTES):
@@ -56,15 +57,15 @@ def limit() -> Optional[Limit]:
 
 
 def stand_by(command: Command, user: Optional[privilege.User]) -> None:
-    """Comes back in the process that watches. This one becomes what it has to be, and ends with
-    the command."""
+    """Returns in a new process, which watches. This process becomes the command's small parent, and
+    exits with the command."""
     from ebtop.runtime import native
 
     asked, asks = os.pipe()
     answered, answers = os.pipe()
     try:
         watcher = os.fork()
-    except OSError:  # no more processes are allowed: then there is one less to be
+    except OSError:  # no further process is allowed: continue without the separate parent
         for fd in (asked, asks, answered, answers):
             os.close(fd)
         return

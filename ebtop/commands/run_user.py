@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns as whom `run` starts its command: the user who called sudo, or whoever we are.
+"""Owns the user that `run` starts its command as: the user who called sudo, or our own.
 
-SUDO_UID alone decides nothing: it is in every shell that came of a root shell, in tmux and in jobs
-that run days later. What counts is sudo itself: the process that it started, from which we descend
-on the same terminal. Imported before the command is forked, so it imports little.
+SUDO_UID alone is no evidence: every shell below a root shell has it, as do tmux and jobs that run
+days later. The evidence is the process that sudo started: we must descend from it, on the same
+terminal. It is imported before the command is forked, so it imports little.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ Marks = dict[bytes, bytes]
 
 
 def of_command(options: Options, arguments: list[str]) -> tuple[Optional[User], Optional[str]]:
-    """Whose identity the command gets (and the files that are written), None for ours; and what is
-    to be said about it.
+    """The user for the command and for the files that are written, None for our own; and a message
+    about it, if any.
 
-    `arguments`: ours, to know who typed them. Raises PermissionDenied when it cannot be theirs.
+    `arguments` are ours, to recognise who typed them. Raises PermissionDenied if the user's
+    identity cannot be taken.
     """
     if options.as_root and os.geteuid() != 0:
         from ebtop.control.choose import root_command
@@ -55,10 +56,10 @@ def of_command(options: Options, arguments: list[str]) -> tuple[Optional[User], 
 
 
 def _begun_by_sudo(user: User, environment: Mapping[str, str]) -> Optional[str]:
-    """What sudo (or pkexec) began: us, or a process that we descend from; None for neither, or when
-    it has another terminal.
+    """The process that sudo (or pkexec) started: this one, or an ancestor; None if there is none,
+    or if it has another terminal.
 
-    It is the first one in whose environment sudo left its marks.
+    It is the first ancestor whose environment has sudo's variables.
     """
     names = _SUDO if privilege.is_of_sudo(environment) else _PKEXEC
     if not all(name in environment for name in names):
@@ -72,7 +73,7 @@ def _begun_by_sudo(user: User, environment: Mapping[str, str]) -> Optional[str]:
         pid = parent
     evident = _is_sudo_s(pid, user, marks)
     if pid == own:
-        # not evident: a job that was given the environment of a shell; then it is said
+        # no evidence, for instance a job that inherited the environment of a shell: print a message
         return _TYPED if evident else _ABOVE
     terminal = _Stat(own).terminal
     same = terminal is not None and _Stat(pid).terminal == terminal
@@ -80,8 +81,9 @@ def _begun_by_sudo(user: User, environment: Mapping[str, str]) -> Optional[str]:
 
 
 def _is_sudo_s(pid: int, user: User, marks: Marks) -> bool:
-    """Whether sudo started that process: its parent is sudo, or the user's where sudo made itself
-    the command; or, its parent gone, by what sudo said that it starts."""
+    """Whether sudo started that process: its parent is sudo, or belongs to the user where sudo
+    executed the command itself; if the parent is gone, its command must be the one in
+    SUDO_COMMAND."""
     parent = _Stat(pid).parent
     if parent and (_read(f"{parent}/comm").startswith((b"sudo", b"pkexec"))):
         return True

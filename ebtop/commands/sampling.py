@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """Owns the loop of the commands that write samples: when, until when, and what can end it.
 
-It knows neither what a sample looks like nor where it comes from. A sample is written whole or
-not at all; a signal asks for the end and is obeyed between two samples.
+It knows neither the format of a sample nor its source. A sample is written completely or not at
+all; a signal takes effect between two samples.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _DRAIN_PAUSE_S = 0.02  # events come in bursts; one look at the ring buffer serv
 
 
 def wait(source: Any, signals: Signals, until: float) -> bool:
-    """Until the moment `until` (monotonic); drains events meanwhile. True when it is the end: a
-    signal asks for it, or whoever read the output has gone."""
+    """Waits until the time `until` (monotonic) and drains events meanwhile. True if the command is
+    to stop: on a signal, or when the reader of the output is gone."""
     quiet, poller = select.poll(), select.poll()
     for poll in (quiet, poller):
         poll.register(signals.fd, select.POLLIN)
@@ -62,7 +62,7 @@ def run(
     due = time.monotonic()
     written = 0
     while iterations is None or written < iterations:
-        # a sample that came late is not made up for by hurried ones
+        # after a late sample the next ones are not hurried
         due = max(due + delay_s, time.monotonic())
         if wait(source, signals, due):
             return

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """Owns `ebtop set`: which running ebtop is meant, and the filter that it gets.
 
-The kernel decides who may: the filter lies in a map of that process, and whoever may trace the
-process may borrow the map. Nobody can without CAP_SYS_PTRACE: an ebtop that holds maps cannot be
-traced by its own user either. There is no socket and no file.
+The kernel checks the permission: the filter is in a BPF map of the other process, and a process
+that may trace it may borrow the map. This takes CAP_SYS_PTRACE: an ebtop that holds maps cannot be
+traced even by its own user. No socket or file is involved.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from ebtop.text import cut, displayable
 
 _NAME_CELLS = 60
 _NEEDED = ("CAP_SYS_PTRACE", "CAP_BPF")
-"""The second only where the kernel lets nobody else ask what a map is."""
+"""CAP_BPF is needed only on kernels that let no one else query a map."""
 
 
 def run(options: Options) -> int:
-    """Exit status 0 when it is set; whatever is in the way is raised."""
+    """Returns 0 once the filter is set; raises EbtopError otherwise."""
     wanted = asked_for(dict(options.changes))
     try:
         pid = options.instance or only_instance()
@@ -44,7 +44,7 @@ def run(options: Options) -> int:
 
 
 def _check_obeyed(pid: int, keys: list[str]) -> None:
-    """What would change nothing is a mistake, and nothing of the rest is set then."""
+    """A key that the process does not obey is an error, and then nothing is set."""
     accepted = filter_other(pid, None)
     refused = settable.refused(keys, accepted)
     if refused:
@@ -53,14 +53,14 @@ def _check_obeyed(pid: int, keys: list[str]) -> None:
 
 
 def _hint() -> str:
-    """What would help one who was refused."""
+    """What would help after a refusal."""
     if os.geteuid():
         return f"; try: {root_command()}"
     return ", which root lacks here" if privilege.lacking(*_NEEDED) else ""
 
 
 def asked_for(changes: dict[str, str]) -> KernelFilter:
-    """What was typed, once it is known to exist."""
+    """The filter that was asked for; its pids and users are checked."""
     pid = int(changes.get("pid", "0"))
     if pid:
         check_namespace("bpf", "pid")
@@ -83,7 +83,7 @@ def asked_for(changes: dict[str, str]) -> KernelFilter:
 
 
 def only_instance() -> int:
-    """The process whose session is the only one here that we may set."""
+    """The only process with a session that we may change."""
     found, refused = instances()
     if len(found) == 1:
         return found[0]
@@ -96,7 +96,7 @@ def only_instance() -> int:
 
 
 def instances() -> tuple[list[int], Optional[PermissionDenied]]:
-    """The processes with a session that we may set; of those that we may not ask, why the last."""
+    """The processes with a session that we may change, and the last refusal, if any."""
     found: list[int] = []
     refused = None
     own = os.getpid()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """Owns the loop of the commands that write events: from the buffer to lines, until told to end.
 
-Which events get a line is streamlines.py's, when it is over streamend.py's, which probes there are
-the session's. The kernel side never waits for the reader of the lines: while it does not read, the
-buffer fills, and what finds no room is counted and said. So is what there was no time to write at
+streamlines.py chooses the events, streamend.py detects the end, the session has the probes. The
+kernel side never waits for the reader of the lines: while the reader is slow the buffer fills, and
+events that do not fit are counted and reported. So are events that could not be written in time at
 the end.
 """
 
@@ -37,8 +37,8 @@ _BUFFER_BYTES = 4 << 20
 UNWRITTEN = "unwritten"
 """The cause of losses at the end: read from the kernel, but there was no time to write them."""
 _SETTLE_S, _PAUSE_S = 0.15, 0.01
-"""After the probes are gone an event that was being made may still come, and the end of a process
-is held back until it is off its CPU."""
+"""After detaching, events in progress may still arrive, and the exit event of a process is delayed
+until it has left its CPU."""
 
 
 def run(options: Options, signals: Signals) -> None:
@@ -97,15 +97,15 @@ def open_session(options: Options, signals: Signals, target: Optional[Target] = 
 
 
 class Writer:
-    """Writes the lines, and knows what it could not write."""
+    """Writes the lines, and counts what it could not write."""
 
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
         self.unwritten: Counter[str] = Counter()
-        """Events by cause, since it was told to stop or nobody read any more."""
+        """Unwritten events by cause, since the stop or since the reader stalled."""
 
     def write(self, stream: Stream, stop: Callable[[], bool] = lambda: False) -> None:
-        """Raises OutputClosed; Unread only once, then it counts what it is given."""
+        """Raises OutputClosed. After the reader has stalled, events are only counted."""
         for piece in self._lines.of(stream):
             if not self._lines.counts_only and stop():
                 self._lines.counts_only = True
@@ -123,7 +123,7 @@ class Writer:
         self.unwritten[UNWRITTEN] += piece.events - (piece.whole(written) if written else 0)
 
     def close(self) -> None:
-        """Says what was not written: as lines of the stream, or where nobody reads it on standard
+        """Reports what was not written: as lines of the stream or, if nothing reads it, on standard
         error."""
         lost = {cause: count for cause, count in self.unwritten.items() if count}
         if not lost:
@@ -135,7 +135,7 @@ class Writer:
 
 
 def write_tail(session: Session, writer: Writer, end: End) -> None:
-    """What is in the buffer when the end comes, for as long as it may take; the rest is counted."""
+    """Writes the events left in the buffer within the time limit, and counts the rest."""
     while True:
         stream = session.stream()
         writer.write(stream, end.is_late)

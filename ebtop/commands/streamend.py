@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns when a stream of events is over: what is waited for, and what ends it.
+"""Owns the end of a stream of events: what is waited for, and what ends it.
 
-What is in the buffer by then is stream.py's concern, lines are streamlines.py's.
+stream.py handles the events left in the buffer, streamlines.py the lines.
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ class Waiting:
         self._signals = signals
         self._epoll = select.epoll()
         self._epoll.register(signals.fd, select.EPOLLIN)
-        with contextlib.suppress(PermissionError):  # a file: nobody reads there and goes away
+        # a regular file has no reader that could go away
+        with contextlib.suppress(PermissionError):
             self._epoll.register(1, 0)
         self.reader_gone = False
         if session.event_fd is not None:
-            # of the edge alone: it is readable as soon as there is one event, and one is no hurry
+            # edge-triggered: it is readable from the first event on, which is no reason to hurry
             self._epoll.register(session.event_fd, select.EPOLLIN | select.EPOLLET)
         self._ends: dict[int, int] = {}
         self._named = set(options.pids)
@@ -41,7 +42,7 @@ class Waiting:
         self._descendants = options.descendants
         self._asked_after = 0.0
         self._all_ended = False
-        # those that are born from now on inherit their mark in the kernel
+        # processes born from now on inherit the mark in the kernel
         kin = host.descendants(self._named) if options.descendants else set()
         for pid in self._named | kin:
             self._watch(pid)
@@ -59,7 +60,7 @@ class Waiting:
 
     @property
     def over(self) -> bool:
-        """Nobody reads any more, or nothing is left of the processes that were named."""
+        """Whether the reader is gone, or all processes of the filter have exited."""
         if self._can_tell and not self._ends and not self._all_ended:
             self._all_ended = not self._descendants or not self._some_descend()
         return self.reader_gone or self._all_ended
@@ -87,7 +88,7 @@ class Waiting:
 
 
 class End:
-    """Whether the end has come, and whether it takes too long. Nothing new is made from then on."""
+    """Detects the end of the stream, stops the events then, and limits the time for the rest."""
 
     def __init__(self, session: Session, waiting: Waiting, signals: Signals) -> None:
         self._session = session
@@ -97,7 +98,7 @@ class End:
 
     @property
     def came(self) -> bool:
-        """A signal, or the last of the processes, or of the readers."""
+        """Whether a signal came, or the processes or the reader are gone."""
         if not self._began and (self._signals.stop_requested or self._waiting.over):
             self._session.detach()
             self._began = time.monotonic()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns which events of a look at the buffer get a line, and what of them is written together.
+"""Owns which of the events read from the buffer get a line, and how lines are grouped for writing.
 
 How a line looks is outputs/eventlines.py's.
 """
@@ -30,7 +30,7 @@ KINDS = {"exec": ("exec", "exec_failed", "exit"), "open": ("open",), "kprobe": (
 _LOST = ("ring_buffer", "event_rows")
 _LASTS_S = 3.0
 _PIECE_ROWS, _PIECE_BYTES = 256, 1 << 16
-"""So much is written at once: between two pieces the end is heard."""
+"""The size of one write: signals are checked between two writes."""
 _ADVICE = (
     "events are lost because they come faster than they are read; fewer come with a filter"
     " (-p, -u), and more fit with a larger --buffer-size"
@@ -56,7 +56,7 @@ class Piece(NamedTuple):
 
 
 class Lines:
-    """Makes lines of what a look at the buffer brought, and remembers what spans looks."""
+    """Makes lines of the events read from the buffer, and keeps state between reads."""
 
     def __init__(self, options: Options, target: Optional[Target] = None) -> None:
         self._json = options.json
@@ -65,9 +65,9 @@ class Lines:
         self._filter = EventFilter(options)
         self._plain = PlainLines(options.json) if options.command == "open" else None
         self.counts_only = False
-        """What is made from now on is counted, but has no text."""
+        """From now on events are counted but not formatted."""
         self._loss = Loss()
-        # a birth that is lost loses a descendant from sight
+        # a lost birth means that a descendant is not followed
         self._causes = [*_LOST, "forks"] if options.descendants else [*_LOST]
         self._calls = CallLines(target) if target else None
         if target:

@@ -20,7 +20,7 @@ from ebtop.sources.bpf import Session
 from ebtop.text import raw_bytes
 
 _KEEP_UP_S = 1.0
-"""Between reports the collector is looked after so often, to let go of what has ended."""
+"""Between reports the session is refreshed this often, so that exited processes are released."""
 
 
 def run(options: Options, signals: Signals) -> None:
@@ -55,7 +55,7 @@ def _every(session: Session, waiting: Waiting, signals: Signals, options: Option
 def _wait(
     session: Session, waiting: Waiting, signals: Signals, until: float, refresh: bool = True
 ) -> None:
-    """Until that moment, the end that is asked for, or that of the processes we look at."""
+    """Waits until that time, a request to stop, or the exit of the selected processes."""
     while not signals.stop_requested and not waiting.over:
         left = until - time.monotonic()
         if left <= 0:

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns which probes are shed because all together cost too much, and when they come back.
+"""Owns which probes are shed because together they cost too much, and when they come back.
 
-Pure: it is told what each interval cost, and its clock is their sum. Costs are in percent of the
-whole machine. What stays on whatever it costs is no concern of it, but as a part of the sum.
+Pure: the caller reports the cost of each interval, and the sum of the intervals is the clock. Costs
+are in percent of the whole machine. Standing probes are never shed; their cost only adds to the
+sum.
 
-Nothing tells what a probe would cost that is shed, so it comes back on trial, when there is room.
-A trial that fails makes the next one wait twice as long.
+The cost of a shed probe is unknown, so the probe comes back on trial when the budget has room.
+After a failed trial the next one waits twice as long.
 """
 
 from __future__ import annotations
@@ -19,22 +20,22 @@ from typing import Optional
 from ebtop.probes import PROBES, rank
 
 SAMPLED = {probe.name: probe.sampled for probe in PROBES if probe.sampled > 1}
-"""Who times one of so many of what it counts, as a step before it is shed."""
+"""Probes that can time one of N operations, a cheaper step before they are shed."""
 _STEP = ":durations"
 
 WINDOW_S = 3.0
-"""The mean of so long is judged, and nothing before that after a change."""
+"""The mean cost over this time is judged; after a change nothing is judged for as long."""
 FLAGRANT = 4.0
 FLAGRANT_S = 1.0
-"""So many times the budget needs less time to be believed."""
+"""A cost of this many times the budget is acted on sooner."""
 WORTH = 0.05
-"""Part of the budget that a probe has to cost: to shed less would relieve nobody."""
+"""A probe is shed only if it costs at least this part of the budget."""
 ROOM = 0.75
 """A probe comes back when no more of the budget is spent than this part."""
 FIRST_WAIT_S = 5.0
 MOST_WAIT_S = 320.0
 CALM_S = 60.0
-"""Who stays so long after it came back begins with a short wait again."""
+"""A probe that has run this long since its return starts with the short wait again."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,12 @@ class Look:
     own: float
     """Of ebtop itself, and of the probes that are never shed."""
     probes: Mapping[str, Optional[float]]
-    """Of those that run and can be shed; None where it cannot be known."""
+    """By probe that runs and can be shed; None where the cost is unknown."""
 
 
 @dataclass(frozen=True)
 class Shed:
-    """A probe that was shed: when it may come back, and what it and all together cost then."""
+    """A shed probe: when it may come back, its cost, and the total cost when it was shed."""
 
     until_s: float
     cost: Optional[float]
@@ -58,7 +59,7 @@ class Shed:
 
 
 class Budget:
-    """Told every interval, it changes `shed`: by one probe at a time."""
+    """`look` ends an interval and changes `shed` by at most one probe."""
 
     def __init__(self, percent: float, sampled: Mapping[str, int] = MappingProxyType({})) -> None:
         self.percent = percent
@@ -68,7 +69,7 @@ class Budget:
         self.total: Optional[float] = None
         """What the last interval cost."""
         self.stuck = False
-        """Too much is spent, but nothing is left that it would help to shed."""
+        """The cost exceeds the budget, but shedding any probe that is left would not help."""
         self._now_s = 0.0
         self._looks: deque[Look] = deque()
         self._skip = False
@@ -77,7 +78,7 @@ class Budget:
 
     @property
     def every(self) -> Mapping[str, int]:
-        """Of those that are sampled: one of how many is timed."""
+        """For each sampled probe N, where one of N operations is timed."""
         return {name: n for name, n in self._can_sample.items() if name + _STEP in self.shed}
 
     def look(self, look: Look) -> None:
@@ -86,7 +87,7 @@ class Budget:
         self.total = _total(look)
         if look.seconds <= 0:
             return
-        if self._skip:  # what loading and closing cost is no cost of running
+        if self._skip:  # the cost of loading and closing probes is not the cost of running them
             self._skip = False
             return
         self._looks.append(look)
@@ -130,7 +131,7 @@ class Budget:
         due = [name for name, shed in self.shed.items() if shed.until_s <= self._now_s]
         if not due:
             return
-        name = due[-1]  # the last that went, for it was the cheapest
+        name = due[-1]  # the probe that was shed last, which was the cheapest
         del self.shed[name]
         self._back_s[name] = self._now_s
         self._changed()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns the choice between the BPF session and /proc, by trying, and what is said about it.
+"""Owns the choice between the BPF session and /proc, made by trying, and the messages about it.
 
-Also how to start again with more privilege. It never does so by itself.
+It also knows how to restart ebtop with more privileges, but never does so unasked.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ _SUDO_PATHS = ("/usr/bin/sudo", "/bin/sudo", "/usr/local/bin/sudo", "/run/wrappe
 def open_source(
     options: Options, verifier_stats: bool = False, tables_bytes: Optional[int] = None
 ) -> Source:
-    """Raises PermissionDenied or Unsupported only when BPF was insisted on.
+    """Raises PermissionDenied or Unsupported only with --source bpf.
 
-    `tables_bytes`: the kernel's tables may take so much.
+    `tables_bytes`: the limit for the kernel's tables.
     """
-    # a report of those that happened to be open at a sample would mislead
+    # for a report, the connections that happen to be open at a sample would be misleading
     connections = TCP.name in (options.probes or NAMES) and options.command != "run"
     if options.source == "proc":
         return ProcSource(connections=connections, reader=_reader(options))
@@ -52,7 +52,7 @@ def open_source(
             filter=kernel_filter(options),
             accepts=settable.bits(options.command),
             verifier_stats=verifier_stats,
-            # a command should not have to share its CPUs with that
+            # read the symbols now: later it would compete with the command for the CPU
             symbols_ahead=options.command == "run",
             # a screen would be written over
             debug=options.debug and options.command != "dashboard",
@@ -69,8 +69,8 @@ def open_source(
 
 
 def _worth(session: Session, options: Options) -> Source:
-    """The session, where it tells more than /proc would: alone, what happens to be born or to end
-    is no table of processes."""
+    """The session, if it knows more than /proc: births and exits alone do not make a table of
+    processes."""
     running = {own.probe for own in session.programs()}
     wanted = {SCHED.name, TASKS.name}.intersection(options.probes or NAMES)
     if not _wants_sched(options) or wanted <= running:
@@ -108,7 +108,7 @@ _SHOWING = ("dashboard", "once", "batch", "json")
 
 
 def _wants_sched(options: Options) -> bool:
-    """All but these two bring it with them."""
+    """All probes but these two bring sched with them."""
     return not {LIFE.name, TASKS.name}.issuperset(options.probes or NAMES)
 
 
@@ -119,7 +119,7 @@ def refusal(error: EbtopError) -> EbtopError:
 
 
 def _reason(error: EbtopError) -> str:
-    """Why not, and what to type instead where more privilege would help."""
+    """The reason, and the command to type if more privileges would help."""
     if not isinstance(error, PermissionDenied):
         return str(error)
     if os.geteuid() == 0:
@@ -128,7 +128,7 @@ def _reason(error: EbtopError) -> str:
 
 
 def note(source: Source) -> Optional[str]:
-    """What the reader of samples has to know of this source, in one line."""
+    """One line on the limits of this source, for the reader of samples."""
     if isinstance(source, ProcSource):
         return f"reading /proc only: {source.reason}" if source.reason else None
     notes = [source.lacks] if source.lacks else []
@@ -151,7 +151,7 @@ def _refused(options: Options, error: EbtopError) -> tuple[ProbeStatus, ...]:
 
 
 def root_command() -> str:
-    """What to type to have the same as root; quoted for a shell."""
+    """The command that runs the same as root, quoted for a shell."""
     from shlex import quote
 
     return " ".join(quote(word) for word in ["sudo", *_own_command()])

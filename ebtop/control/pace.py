@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """Owns how long to wait until the next refresh: shorter in a burst, longer on a loaded machine.
 
-Pure. It moves one step a refresh, and a reason once taken is held until the cause is well below
-the mark that raised it, so that the interval does not flap. Calm means exactly the base.
+Pure. The interval moves one step per refresh. A reason holds until its cause is well below the
+threshold, so that the interval does not oscillate. Without a reason the interval returns to the
+base.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def next_pace(now: Pace, signs: Signs) -> Pace:
         return replace(now, interval_s=_towards(now.interval_s, now.base_s), reason="")
     goal_s = clamp(now, 0.0 if reason == BURST else float("inf"))
     interval_s = clamp(now, _towards(now.interval_s, goal_s))
-    # A bound that leaves no room to move: the interval is what was asked for, nothing to explain.
+    # a bound that leaves no room to move: the interval is the one requested, nothing to explain
     return replace(now, interval_s=interval_s, reason="" if goal_s == now.base_s else reason)
 
 

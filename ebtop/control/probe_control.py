@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns what is asked of a source beside refreshes: which probes run, and the filter.
+"""Owns the control of a source: which of its probes run, and its filter.
 
-What is needed comes as a value from the frame; what the user filters by, from the view; what is too
-dear, from the budget. A filter that another process set stays until the user sets one here.
+The frame says which probes are needed, the view has the user's filter, and the budget decides which
+probes are too expensive. A filter set by another process holds until the user sets one here.
 """
 
 from __future__ import annotations
@@ -23,10 +23,9 @@ _CARRIER = SYSCALL.name
 
 
 class ProbeControl:
-    """Remembers what runs, so that the source is asked only when that changes.
+    """Remembers which probes run, so that the source is called only for a change.
 
-    `running`: of the probes that come and go, those that run already. `named`: those that the user
-    named on the command line.
+    `running` are the on-demand probes that run already, `named` those named on the command line.
     """
 
     def __init__(
@@ -47,10 +46,7 @@ class ProbeControl:
         """`every` as it was in the interval that ended."""
 
     def run_probes(self, probes: Optional[frozenset[str]] = None) -> None:
-        """Of the probes that come and go, these and no others run from now on; None: as before.
-
-        But for those that are shed.
-        """
+        """Runs exactly these on-demand probes, except for shed ones; None: the same as before."""
         if probes is not None:
             self._wanted = probes
         running = self._wanted - self._shed()
@@ -59,27 +55,27 @@ class ProbeControl:
             self._source.switch(running)
 
     def look_at(self, pid: int) -> None:
-        """Waits of this process are counted by stack, its bytes by file; 0: of none."""
+        """Counts waits by stack and bytes by file for this process; 0: for none."""
         if pid != self._looked_at:
             self._looked_at = pid
             self._source.look_at(pid)
 
     def set_filter(self, wanted: RowFilter, now: KernelFilter) -> None:
-        """What the kernel can tell of the wanted filter holds from the next event on."""
+        """Sets the part of the filter that the kernel understands, from the next event on."""
         self._source.set_filter(kernel_filter(wanted, now))
 
     # ---- the budget ----
 
     def apply_budget(self, snapshot: Snapshot) -> Snapshot:
-        """Tells the budget what the interval cost; the same snapshot, with what is shed in it.
+        """Charges the interval to the budget; returns the snapshot with the shed probes marked.
 
-        It is carried out with the next `run_probes`, for loading a probe takes its time.
+        The next `run_probes` carries the decision out, because loading a probe takes time.
         """
         budget = self._budget
         if budget is None or snapshot.source != "bpf":
             return snapshot
         units = self._units(snapshot)
-        # what was asked for with the refresh that ended the interval before holds in this one
+        # the sampling rate set by the previous refresh applied to this interval
         self._timed, self._asked = self._asked, self.every
         look = _look(snapshot, units)
         probes = tuple(self._status(probe) for probe in snapshot.probes)
@@ -102,11 +98,12 @@ class ProbeControl:
 
     @property
     def every(self) -> int:
-        """Of so many system calls one is to be timed."""
+        """One of this many system calls is to be timed."""
         return 1 if self._budget is None else self._budget.every.get(_CARRIER, 1)
 
     def _units(self, snapshot: Snapshot) -> dict[str, frozenset[str]]:
-        """What can be shed, by name: one probe each, but those that share programs go together."""
+        """The units of shedding by name: single probes, and one unit of probes that share
+        programs."""
         sharing = _sharing(snapshot)
         on = {probe.name for probe in snapshot.probes if probe.state == "on"}
         units = {name: frozenset((name,)) for name in (self._wanted & on) - sharing}
@@ -116,7 +113,8 @@ class ProbeControl:
         return units
 
     def _status(self, probe: ProbeStatus) -> ProbeStatus:
-        """That it is shed, where it is: the collector knows only that nobody asks for it."""
+        """The status with the reason if the probe is shed; the collector only knows that it is not
+        wanted."""
         budget = self._budget
         for name, shed in budget.shed.items() if budget else ():
             if budget and probe.name in self._members.get(name, ()):
@@ -132,14 +130,14 @@ class ProbeControl:
 
 
 def _sharing(snapshot: Snapshot) -> frozenset[str]:
-    """Those that count through the programs of one probe, and that one."""
+    """The carrier and the probes that count through its programs."""
     hooks = {probe.name: probe.hook for probe in snapshot.probes if probe.state == "on"}
     carrier = hooks.get(_CARRIER)
     return frozenset(name for name, hook in hooks.items() if carrier and carrier in hook)
 
 
 def _look(snapshot: Snapshot, units: dict[str, frozenset[str]]) -> Optional[Look]:
-    """None for an interval of which it is not known what ebtop itself cost."""
+    """The costs of the interval; None if ebtop's own cost is unknown."""
     own = snapshot.self_cost.cpu_percent
     if own is None or snapshot.interval_s <= 0:
         return None
@@ -147,7 +145,7 @@ def _look(snapshot: Snapshot, units: dict[str, frozenset[str]]) -> Optional[Look
     machine_ns = snapshot.interval_s * 1e9 * cpus
     spent = {probe.name: probe.run_ns for probe in snapshot.probes if probe.state == "on"}
     sharing = _sharing(snapshot)
-    # what they share is the carrier's, also where nobody asked for that one
+    # the cost of shared programs is the carrier's, even if the carrier was not asked for
     paid = {name: members | (sharing & {_CARRIER} if members & sharing else set())
             for name, members in units.items()}  # fmt: skip
     rest = set(spent).difference(*paid.values())
@@ -165,7 +163,7 @@ def _cost(
 
 
 def kernel_filter(wanted: RowFilter, now: KernelFilter) -> KernelFilter:
-    """One pid and one user: the kernel side knows no more. The rest of `now` stays in force."""
+    """The kernel filters by one pid and one user; the rest of `now` stays in force."""
     pid = min(wanted.pids) if len(wanted.pids) == 1 else 0
     uid = None if wanted.user is None else uid_of(wanted.user)
     return replace(now, pid=pid, uid=uid, descendants=now.descendants and now.pid == pid)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns the one way that a snapshot takes to samples and to the dashboard: from the source, past the
-budget, to what remembers the intervals before.
+"""Owns the path of every snapshot for samples and for the dashboard: from the source, through the
+budget, to the memory history and other listeners.
 
-When the next is due, and what is shown of it, is the callers' concern. Streams and `run` have no
-budget, and ask their session themselves.
+The callers decide when to refresh and what to show. Streams and `run` have no budget, and use their
+session directly.
 """
 
 from __future__ import annotations

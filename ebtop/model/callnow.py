@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns what a thread does in the kernel now: its system call, and since when it is in it."""
+"""Owns what a thread is doing in the kernel now: its system call, and for how long."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ def call_now(row: Row) -> Optional[str]:
 
 
 def call_now_ns(row: Row, snapshot: Snapshot) -> Optional[int]:
-    """Since it began, or where that was not seen, since it went to sleep in it."""
+    """Time since the call began or, if its begin was missed, since the thread went to sleep in
+    it."""
     if not row["call"] or not row["call_since_ns"]:
         return None
     return max(0, snapshot.taken_ns - int(row["call_since_ns"]))

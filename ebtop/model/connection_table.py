@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """Owns what a connection is called and shows: addresses, states, columns, the order of its rows.
 
-What is drawn of it, and where, is the views'. The rows are the collector's, one a connection, or a
-listening socket, which has no other end.
+The views decide what is drawn and where. The rows come from the collector: one per connection or
+listening socket, which has no remote end.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ PORT_NAMES = {
     5900: "vnc", 6379: "redis", 6443: "kube-api", 8080: "http-alt", 8443: "https-alt",
     9090: "prometheus", 9092: "kafka", 9200: "elastic", 11211: "memcached", 27017: "mongodb",
 }  # fmt: skip
-"""Fixed names of ports that mean one thing nearly everywhere; nobody is asked."""
+"""Well-known ports and their names; the services database is not consulted."""
 
 
 def state_name(number: int) -> str:
@@ -54,7 +54,7 @@ def state_name(number: int) -> str:
 
 
 def address(row: Row, end: str) -> str:
-    """`end` is saddr or daddr. One of a link has the number of the interface behind it."""
+    """`end` is saddr or daddr. A link-local address is followed by the number of its interface."""
     words = [row[f"{end}_{index}"] for index in range(4)]
     if row["family"] == 4:
         return ".".join(map(str, struct.pack("=I", words[0])))
@@ -73,12 +73,12 @@ def place(row: Row, end: str, names: bool = False) -> str:
 
 
 def close_reason(row: Row) -> Optional[str]:
-    """fin, reset, timeout, refused, unreachable; None of what is open or was given up."""
+    """fin, reset, timeout, refused, unreachable; None for an open or an abandoned connection."""
     return CLOSE_REASONS[row["reason"]] if row["reason"] else None
 
 
 def direction(row: Row) -> Optional[str]:
-    """out, in; None where nobody saw it begin."""
+    """out or in; None if the connection was opened before ebtop started."""
     if row["flags"] & CONN_OUT:
         return "out"
     return "in" if row["flags"] & CONN_IN else None
@@ -90,14 +90,14 @@ def is_closed(row: Row) -> bool:
 
 
 def duration_ns(row: Row, now_ns: int) -> Optional[int]:
-    """How long it has been, or was, there; None where nobody saw it begin."""
+    """Its age, or its lifetime once closed; None if it was opened before ebtop started."""
     if not row["start_ns"]:
         return None
     return max(0, int(row["end_ns"] or now_ns) - int(row["start_ns"]))
 
 
 def counted(row: Row, name: str) -> Optional[int]:
-    """A counter of the kernel's; None where it could not be read, and of listening sockets."""
+    """One of the kernel's counters; None if it could not be read, and for listening sockets."""
     if not row["flags"] & CONN_COUNTED or row["state"] == LISTEN:
         return None
     return int(row[name])
@@ -110,7 +110,7 @@ def sent_again_percent(row: Row) -> Optional[float]:
 
 
 def drops(row: Row) -> Optional[int]:
-    """What came to a listening socket and was thrown away; None of connections."""
+    """Connection requests that a listening socket dropped; None for connections."""
     if row["state"] != LISTEN or not row["flags"] & CONN_COUNTED:
         return None
     return int(row["drops"])
@@ -122,7 +122,7 @@ def rtt_ns(row: Row) -> Optional[int]:
 
 
 def state_text(row: Row) -> str:
-    """The state; of a closed one how it ended, of a listening one who waits."""
+    """The state; for a closed connection how it ended, for a listening socket its backlog."""
     if is_closed(row):
         how = {"fin": "", "timeout": " timed out", None: " given up"}
         reason = close_reason(row)
@@ -179,7 +179,7 @@ def _pid(row: Row, now_ns: int) -> Optional[int]:
 
 
 def is_left(row: Row) -> bool:
-    """No process has it any more: its owner is who had it last, and may have ended."""
+    """No process holds it any more: the owner shown is the last one, which may have exited."""
     return bool(row["flags"] & CONN_LEFT)
 
 
@@ -246,7 +246,7 @@ _PLAIN = {"tx": "tx_bytes", "rx": "rx_bytes"}
 
 
 def _values(table: Table, rows: Sequence[int], sort: str, now_ns: int) -> dict[int, Any]:
-    """What is sorted by, of numbers without unpacking a row."""
+    """The sort keys; numeric columns are read without unpacking rows."""
     if sort in _PLAIN:
         numbers, flags = table.column(_PLAIN[sort]), table.column("flags")
         states = table.column("state")
@@ -287,7 +287,7 @@ def passing(snapshot: Snapshot, keep: RowFilter) -> list[int]:
 
 
 def owners_of_port(table: Optional[Table], port: int) -> frozenset[int]:
-    """Pids of those with that port at either end of a connection that is open."""
+    """Pids of the processes that own an open connection with this port at either end."""
     if table is None:
         return frozenset()
     columns = (table.column(name) for name in ("pid", "sport", "dport", "flags"))

@@ -10,5 +10,5 @@ from typing import Optional
 
 @lru_cache(maxsize=256)
 def error_name(result: int) -> Optional[str]:
-    """`ENOENT` of -2; None of what is no error."""
+    """`ENOENT` for -2; None if the result is not an error."""
     return None if result >= 0 else errno.errorcode.get(-result, f"E{-result}")

@@ -15,7 +15,7 @@ FILTER_HELP = "PID[,PID] user=NAME name=TEXT port=N thread=TEXT"
 
 @dataclass(frozen=True)
 class RowFilter:
-    """Which rows are shown; an empty one shows all. All that is given must hold."""
+    """Which rows are shown. An empty filter shows all; all conditions that are given must hold."""
 
     pids: frozenset[int] = frozenset()
     user: str | None = None
@@ -31,7 +31,7 @@ class RowFilter:
 
     @classmethod
     def parse(cls, text: str) -> RowFilter:
-        """What was typed at the prompt: numbers are pids, plain words a part of the name."""
+        """Parses the text of the prompt: numbers are pids, plain words a part of the name."""
         pids: frozenset[int] = frozenset()
         words = []
         given: dict[str, str] = {}
@@ -52,9 +52,10 @@ class RowFilter:
 
 @dataclass(frozen=True)
 class KernelFilter:
-    """Which events the kernel side counts and reports; what is filtered out costs least.
+    """The events that the kernel side counts and reports; filtered events cost least.
 
-    `pid` 0 and `uid` None are everyone. `descendants`: also what that process starts from now on.
+    `pid` 0 and `uid` None mean all. `descendants`: also the processes that `pid` starts from now
+    on.
     """
 
     pid: int = 0
@@ -62,24 +63,24 @@ class KernelFilter:
     descendants: bool = False
     min_latency_ns: int = 0
     min_bytes: int = 0
-    """Of events of memory: what changes less is no event."""
+    """Smaller changes of memory are not reported as events."""
     slow_ns: int = 0
-    """Of events of slow operations: what took less is none."""
+    """Operations that took less are not reported as slow."""
     port: int = 0
-    """Of events of connections, either end's; 0 is every port."""
+    """The port at either end of reported connections; 0 is every port."""
     excluded: tuple[int, ...] = ()
     """Pids whose events do not count."""
     calls: tuple[int, ...] = ()
     """Only these system calls, numbered as in syscallnames.selected(); empty: all."""
     start_ns: int = field(default=0, compare=False)
-    """Which process `pid` is, where that is known: one that gets the number later is another."""
+    """The start time of process `pid`, if known: a process that reuses the pid does not match."""
 
     def __bool__(self) -> bool:
         """Whether it leaves anything out of what is counted: a log's threshold does not."""
         return replace(self, min_bytes=0, slow_ns=0) != EVERYONE
 
     def is_another(self, pid: int, start_ns: int) -> bool:
-        """It has the number of the process that is named, and is not it."""
+        """Whether a process has the filter's pid but is a later process."""
         return bool(self.start_ns and start_ns and pid == self.pid and start_ns != self.start_ns)
 
 

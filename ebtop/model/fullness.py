@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns when a bounded table of the collector is worth a warning: before something is lost there.
+"""Owns the warnings of nearly full tables of the collector, before entries are lost.
 
-The header shows it as long as it holds; commands that write say it once, and again when it has been
-better in between.
+The header shows a warning while it holds. Commands that write samples print it once, and again only
+after the table has had room in between.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TITLES = {
 
 
 def nearly_full(tables: Tables) -> dict[str, float]:
-    """Those that are, and how full: a share."""
+    """The nearly full tables, and the share of each that is used."""
     shares = {name: used / room for name, (used, room) in tables.items() if room}
     return {name: share for name, share in shares.items() if share >= NEARLY_FULL}
 

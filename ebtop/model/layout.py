@@ -114,7 +114,7 @@ FACTS = {
     for bit, name in ffi.typeof("enum ebtop_fact").elements.items()
 }
 _GROUPS = sorted(ffi.typeof("enum ebtop_group_first").elements)
-"""The first counter of each group of those that are known together."""
+"""The first counter of each group of counters that are known together."""
 KNOWN_BIT = {**{n: bisect_right(_GROUPS, i) - 1 for i, n in enumerate(COUNTERS)}, **FACTS}
 """The bit of `known` by counter and fact; those of one group share theirs."""
 
@@ -134,7 +134,7 @@ TEXT_CUT, TEXT_UNREAD, SIGNAL_IGNORED, PATH_CUT, PATH_REMOVED = (1, 2, 4, 8, 16)
 CATEGORIES = enum_names("enum ebtop_syscall_category", "EBTOP_CATEGORY_", "EBTOP_CATEGORIES")
 
 HIERARCHIES = enum_names("enum ebtop_hierarchy", "EBTOP_HIERARCHY_")
-"""Of cgroups: which one a number is of, is above HIERARCHY_SHIFT."""
+"""The hierarchy of a cgroup number is in the bits from HIERARCHY_SHIFT on."""
 HIERARCHY_SHIFT = 62
 
 ROW = Layout("struct ebtop_row", {"counters": COUNTERS})
@@ -181,7 +181,7 @@ SYSTEM = Layout(
 
 @dataclass(frozen=True)
 class Table:
-    """Packed rows of one layout. Immutable; the bytes are the collector's no more."""
+    """Packed rows of one layout. Immutable, and independent of the collector's buffers."""
 
     layout: Layout
     data: Union[bytes, memoryview]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """Owns the judgement whether a process leaks memory, from how it grew over the last minutes.
 
-Pure: it is given points in time and says what it makes of them. A leak is named when anonymous
-memory grew all along, steadily, and in step with what calls mapped and did not unmap. Whose points
-are kept, and where they come from, is memorywatch.py's concern.
+Pure: it judges a series of points in time. A leak is reported when anonymous memory grew steadily
+over the whole time, in step with memory that was mapped and not unmapped. memorywatch.py decides
+which processes are followed, and collects the points.
 """
 
 from __future__ import annotations
@@ -13,23 +13,24 @@ from dataclasses import dataclass
 from typing import NamedTuple, Optional
 
 LEAST_SPAN_S = 48.0
-"""Who has grown for a shorter time may be starting up."""
+"""A process that has grown for a shorter time may be starting up."""
 LEAST_POINTS = 8
 LEAST_BYTES = 1 << 20
 LEAST_SHARE = 0.005
-"""It has to have grown by this part of what it has, at least."""
+"""The growth must be at least this part of its memory."""
 LEAST_R2 = 0.9
 LEAST_STEP_R2 = 0.8
 PARTS = 4
 PART_LEAST, LAST_LEAST = 0.4, 0.6
-"""What every part of the time, and the last one, has to add of its share: a start slows down."""
+"""Each part of the time, and the last one, must add this much of its share: a start-up slows
+down."""
 EXPLAINED = 0.5
-"""Part of the growth that memory not given back has to make up."""
+"""Memory not returned must explain this part of the growth."""
 MOST_BACK = 0.1
-"""Part of the growth that it may have given back in between."""
+"""A leaking process may have returned this part of the growth in between."""
 FELL_BYTES, FELL_SHARE = 1 << 20, 0.05
 BEYOND = 1.1
-"""Who gave memory back leaks only beyond this many times what it had then."""
+"""A process that returned memory leaks only above this many times its size at that time."""
 
 
 class Point(NamedTuple):
@@ -48,7 +49,7 @@ class Leak:
 
     bytes_per_s: float
     r2: float
-    """How well a straight line fits: 1 is exactly."""
+    """How well a straight line fits; 1 is a perfect fit."""
     span_s: float
     grown_bytes: int
     unreturned_bytes: int
@@ -61,7 +62,7 @@ class Leak:
 
 @dataclass(frozen=True)
 class Watch:
-    """How one that is followed has grown, and seems to leak nothing so far."""
+    """The growth of a followed process that does not seem to leak so far."""
 
     span_s: float
     grown_bytes: int
@@ -77,7 +78,7 @@ class Watch:
 
     @property
     def is_shared(self) -> bool:
-        """What it maps and keeps is memory that others may see."""
+        """The memory that it maps and keeps is shared with other processes."""
         return self.shared_bytes >= max(LEAST_BYTES, EXPLAINED * self.unreturned_bytes)
 
     @property
@@ -88,8 +89,8 @@ class Watch:
 
 
 def judge(points: Sequence[Point], given_back_from: int = 0) -> Optional[Leak]:
-    """None for whom nothing can be said against. `given_back_from` is what it had in memory when
-    it gave some of that back."""
+    """The leak, or None without evidence of one. `given_back_from` is the memory that the process
+    had before it returned some of it."""
     if len(points) < LEAST_POINTS:
         return None
     first, last = points[0], points[-1]
@@ -123,7 +124,7 @@ def fit(xs: Sequence[float], ys: Sequence[float]) -> tuple[float, float]:
 
 
 def _all_along(points: Sequence[Point], grown: int) -> bool:
-    """Every part of the time has to have its share of the growth, the last one most of it."""
+    """Whether every part of the time has its share of the growth, the last part most of its own."""
     first, last = points[0], points[-1]
     part_s = (last.time_s - first.time_s) / PARTS
     before = first.resident
@@ -147,7 +148,7 @@ def _most_back(points: Sequence[Point]) -> int:
 
 
 def fell(highest: int, resident: int) -> bool:
-    """Whether that is so much less that memory was given back."""
+    """Whether the drop is large enough to mean that memory was returned."""
     return highest - resident > max(FELL_BYTES, FELL_SHARE * highest)
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns whose memory is followed over time: those that map more than they unmap, and the one that is
-looked at. It adds to each snapshot who seems to leak, and the history of the one.
+"""Owns the memory history of processes that map more than they unmap, and of the selected process.
+It adds the suspected leaks and the history of the selected process to each snapshot.
 
-What makes a leak is leaks.py's. Work is in proportion to what ran: of a process that did not run,
-or gave back what it took, nothing is kept.
+leaks.py judges the history. The work is proportional to what ran: nothing is kept of a process that
+did not run or that returned its memory.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ RoomOf = Callable[[int, Snapshot], tuple[Optional[str], Optional[int]]]
 """Of a cgroup's number: what will be full first, and how many bytes are left."""
 
 MOST = 1024
-"""So many processes are followed at most."""
+"""At most this many processes are followed."""
 SHORT_S, SHORT_POINTS = 1.0, 64
 LONG_S, LONG_POINTS = 8.0, 150
-"""Two histories of each: of the last minute or two, and of the last twenty."""
+"""Two histories per process: of the last minute or two, and of the last twenty minutes."""
 IDLE_S = 120.0
-"""Who has not grown for so long is forgotten."""
+"""A process that has not grown for this long is forgotten."""
 FORGET_S = 900.0
-"""Everyone is, when nothing has been counted for so long."""
+"""All processes are forgotten when nothing has been counted for this long."""
 _ALLOCATED = 1 << KNOWN_BIT["allocated_bytes"]
 _RSS = 1 << KNOWN_BIT["rss_bytes"]
 _NEEDED = _ALLOCATED | _RSS
@@ -60,15 +60,15 @@ class _Track:
 
 
 class _History:
-    """What is kept of one process. Time in which nothing is counted (the probe is shed, or nobody
-    looks) is left out, with what the process grew by then: it neither proves nor disproves a leak.
+    """The history of one process. Time in which the probe does not run is left out, together with
+    the growth during that time: it neither proves nor disproves a leak.
     """
 
     def __init__(self, since_s: float) -> None:
         self.track = _Track()
         self.unreturned = 0
         self.counted: Optional[int] = None
-        """The last cumulative value of what was not returned."""
+        """The last cumulative value of mapped minus unmapped bytes."""
         self.resident = 0
         self.shared = 0
         self._first: Optional[tuple[float, int, int, int]] = None
@@ -131,7 +131,7 @@ class MemoryWatch:
         self._followed: dict[Identity, _History] = {}
         self._looked_at: Optional[Identity] = None
         self._seen: Optional[_Track] = None
-        """Of the one that is looked at, whatever it does."""
+        """The history of the selected process, whether it grows or not."""
         self._since_ns: Optional[int] = None
         self._counted_s = 0.0
 
@@ -141,7 +141,7 @@ class MemoryWatch:
             self._looked_at, self._seen = identity, None if identity is None else _Track()
 
     def watch(self, snapshot: Snapshot) -> Snapshot:
-        """The same snapshot, with who seems to leak, and the history of the one looked at."""
+        """The same snapshot with the suspected leaks, and the history of the selected process."""
         now_s = snapshot.taken_ns / 1e9
         restarted = self._since_ns != snapshot.since_ns
         self._since_ns = snapshot.since_ns
@@ -205,7 +205,7 @@ class MemoryWatch:
                 one.shared = row["rss_shmem_bytes"]
 
     def _changed(self, table: Table, active: int, counts: bool) -> Iterator[int]:
-        """Rows of those that are followed, or that begin to grow."""
+        """The rows of processes that are followed or begin to grow."""
         known, pids, starts, flags, allocated, freed = (
             column_view(table, name)[:active]
             for name in ("known", "pid", "start_ns", "flags", "allocated_bytes", "freed_bytes")

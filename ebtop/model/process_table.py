@@ -25,12 +25,12 @@ Cmdlines = Mapping[tuple[int, int], bytes]
 
 WAIT_CELLS = 10
 SHOWN_BYTES = 2048
-"""No column is wider than what so many bytes of a command line fill."""
+"""At most this many bytes of a command line are shown: no column is wider."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a column may look at beside its row."""
+    """The data that a column may use in addition to its row."""
 
     snapshot: Snapshot
     cmdlines: Cmdlines = field(default_factory=dict)
@@ -89,8 +89,8 @@ def cpu_percent(row: Row, counted_s: float) -> float | None:
 def hit_ratio(row: Row) -> float | None:
     """Estimated share of the bytes read that the page cache had; None when nothing was read.
 
-    What read-ahead adds counts too, though nobody asked for it yet: the ratio is then too low, and
-    that of the reads that come for it too high.
+    Pages added by read-ahead count as misses before they are read: the ratio is then too low, and
+    too high when those pages are read.
     """
     if not row["known"] & _CACHED or not row["cached_read_bytes"]:
         return None
@@ -134,7 +134,7 @@ def command(row: Row, context: Context) -> str:
         shown = displayable(args[:SHOWN_BYTES], context.ascii)
     else:
         shown = displayable(name_of(row, context.snapshot), context.ascii)
-        # no process: what none is charged with has its own brackets
+        # pid 0 is not a process: its name already has brackets
         if row["tid"] == row["pid"] and row["pid"]:
             shown = f"[{shown}]"
     return f"({ending(row)}) {shown}" if row["flags"] & EXITED else shown
@@ -234,7 +234,7 @@ def wait_shares(row: Row) -> dict[str, float] | None:
 def wait_bar(shares: Mapping[str, float], width: int) -> str:
     """A letter for every part of the time, `.` for the part that it ran or was ready to.
 
-    What is lost by rounding goes to those that lost most.
+    Cells lost by rounding go to the parts that lost most.
     """
     parts = [*shares.values(), max(0.0, 1.0 - sum(shares.values()))]
     signs = [*(LETTERS[reason] for reason in shares), "."]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns what is known of a tree of processes over its life: the last row of each, of those that have
-ended too, and their sum. Rows come from cumulative snapshots, so the last of a process is whole.
+"""Owns a process tree over its life: the last row of every process, exited ones included, and their
+sum. Rows come from cumulative snapshots, so the last row of a process covers its whole life.
 
-It does no I/O and knows no form of output.
+It does no I/O and knows no output format.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _TIMES = known_mask("user_ns", "kernel_ns")
 
 
 class Member(NamedTuple):
-    """A process of the tree: its last row, and where that was seen."""
+    """A process of the tree: its last row, and the number of its snapshot."""
 
     data: bytes
     ended: bool
@@ -56,8 +56,8 @@ class ProcessTree:
         self.peak_rss_bytes: Optional[int] = None
         """The highest sum of resident memory that any snapshot had."""
         self.floor_rss_bytes = 0
-        """What the first process may have had in memory as our own fork, before it was the command:
-        the kernel's peak of it is the larger of the two."""
+        """The memory that the first process may have used as our fork, before it executed the
+        command: the kernel's peak covers both, and is the larger of the two."""
         self.sampled_times = False
         """Some of the user and kernel time comes from ticks."""
         self._turn = 0
@@ -87,7 +87,8 @@ class ProcessTree:
                 yield index
 
     def _children(self, table: Table, found: set[int]) -> set[int]:
-        """By parent: all there is without BPF, and what the kernel side could not mark."""
+        """Descendants found by parent pid: the only way without BPF, and for those not marked by
+        the kernel."""
         pids, parents = table.column("pid"), table.column("ppid")
         kin = self._living | {pids[index] for index in found}
         more: set[int] = set()
@@ -143,14 +144,14 @@ class ProcessTree:
         return self._living
 
     def has_peak(self, row: Row) -> bool:
-        """Whether its peak of resident memory is its own for sure."""
+        """Whether its peak of resident memory is certainly the command's own."""
         return bool(row["pid"] != self.pid or row["peak_rss_bytes"] > self.floor_rss_bytes)
 
     def connection_rows(self) -> Iterator[Row]:
         return Table(CONNECTION, b"".join(self.connections.values())).rows()
 
     def rows(self) -> Iterator[Row]:
-        """One after the other, in order of birth; their `text` means nothing any more."""
+        """The last rows in order of birth. Their `text` offsets are not valid any more."""
         for _, one in sorted(self.members.items(), key=lambda item: (item[0][1], item[0][0])):
             row = ROW.unpack(one.data, 0)
             row["text_bytes"] = 0
@@ -159,7 +160,8 @@ class ProcessTree:
             yield row
 
     def total(self) -> Row:
-        """One row of the sums; a counter that is unknown of one process is unknown of them all."""
+        """One row of the sums. A counter that is unknown for one process is unknown for the
+        tree."""
         total: dict[str, Any] = ROW.unpack(bytes(ROW.stride), 0)
         total.update(dict.fromkeys(MEMORY_PARTS, NOT_COUNTED))
         known, facts, peak = _COUNTERS_KNOWN, 0, 0

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns what is known of a kernel function: its arguments by name and type; and what is hooked.
+"""Owns the prototype of a kernel function (its arguments by name and type), and the hook's
+settings.
 
 Values only: BTF is read by the collector, and how values are written is commands/calllines.py's.
 """
@@ -38,7 +39,7 @@ RAW_RESULT = Param(signed=True)
 
 @dataclass(frozen=True)
 class Prototype:
-    """A function as BTF has it: the arguments that fill one register each, from the first on."""
+    """A function as described by BTF: its leading arguments that fill one register each."""
 
     params: tuple[Param, ...] = ()
     result: Optional[Param] = None
@@ -49,7 +50,7 @@ class Prototype:
 
 @dataclass(frozen=True)
 class Hook:
-    """What the probe kfunc hooks, and what it brings of each call."""
+    """The function that the probe kfunc hooks, and the data it collects of each call."""
 
     function: str
     params: tuple[Param, ...] = ()

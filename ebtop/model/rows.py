@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """Owns which rows are shown and in which order: filter, sort, tree; rows are named by index.
 
-Cost must follow what ran, not what exists: a sort by a counter touches the active rows only, for
-the idle ones all have 0 there and stand in order of pid already. Only rows that are really shown
-are ever unpacked, and by the views.
+The cost is proportional to what ran, not to what exists: a sort by a counter touches only the
+active rows, because the idle rows all have 0 and are in order of pid already. Only the rows that
+are shown are unpacked, by the views.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ebtop.model.snapshot import Snapshot
 from ebtop.text import raw_bytes
 
 Identity = tuple[int, int, int]
-"""(pid, start_ns, tid): a reused pid is somebody else."""
+"""(pid, start_ns, tid): a reused pid is another process."""
 
 
 class Order:
@@ -35,11 +35,11 @@ class Order:
     ) -> None:
         self.table = table
         self.text = text
-        """What names of rows may be in."""
+        """The text that rows refer to for long names."""
         self._parts = [part for part in parts if len(part)]
         self._length = sum(len(part) for part in self._parts)
         self.branches = branches or {}
-        """What a tree draws before the command of a row."""
+        """The branch drawn before the command of a row in the tree."""
 
     def __len__(self) -> int:
         return self._length
@@ -58,7 +58,7 @@ class Order:
         return rows
 
     def position(self, identity: Identity) -> int | None:
-        """Where that process or thread stands; None when it is not shown."""
+        """The position of that process or thread; None if it is not shown."""
         tids = column_view(self.table, "tid")
         before = 0
         for part in self._parts:
@@ -108,8 +108,8 @@ EVERY_PROCESS = RowQuery()
 def order_rows(query: RowQuery, context: Context) -> Order:
     """The rows that are to be shown, in order.
 
-    Rows that tie stand in order of pid, those that did something in the interval before the
-    idle; rows whose value is unknown come last either way.
+    Rows with equal values are in order of pid, active rows before idle ones. Rows whose value is
+    unknown come last in either direction.
     """
     snapshot = context.snapshot
     table = snapshot.threads if query.threads else snapshot.processes
@@ -137,8 +137,8 @@ def _idle_are_zero(query: RowQuery, context: Context) -> bool:
 
 
 def name_at(table: Table, index: int, text: bytes, of_process: bool = False) -> bytes:
-    """The name of one row, which is not otherwise unpacked; with `of_process` not the thread's but
-    its process's. A kernel thread's is whole: `text` is what rows point into."""
+    """The name of one row without unpacking it; with `of_process` the name of the thread's process.
+    The full name of a kernel thread is in `text`."""
     if column_view(table, "flags")[index] & KERNEL and column_view(table, "text_bytes")[index]:
         start = column_view(table, "text")[index]
         return text[start : start + column_view(table, "text_bytes")[index]]
@@ -211,7 +211,7 @@ def _filtered(table: Table, keep: RowFilter, context: Context) -> list[int]:
 
 
 def _without_others(rows: list[int], table: Table, named: KernelFilter) -> list[int]:
-    """A process that got the number of the one that is named is left out."""
+    """Leaves out a process that reused the pid of the process named in the filter."""
     pids, starts = column_view(table, "pid"), column_view(table, "start_ns")
     return [index for index in rows if not named.is_another(pids[index], starts[index])]
 
@@ -221,7 +221,8 @@ def _is_about_processes(held: KernelFilter) -> bool:
 
 
 def _held(table: Table, rows: Sequence[int], context: Context) -> list[int]:
-    """Those that pass the filter in force too: another process may have set it (`ebtop set`)."""
+    """The rows that also pass the kernel's filter, which another process may have set (`ebtop
+    set`)."""
     held = context.snapshot.filter
     pids = column_view(table, "pid")
     kept = [index for index in rows if pids[index] not in held.excluded]
@@ -262,11 +263,11 @@ def _uids_named(user: str, context: Context) -> frozenset[int]:
 def _tree(table: Table, ordered: Sequence[int], ascii: bool) -> dict[int, str]:
     """The rows again, children after their parent, each with the branch to draw before it.
 
-    A row whose parent is not shown is a root. Parents that go round in a circle, which only a
-    torn reading of /proc can give, are cut open at the first of them.
+    A row whose parent is not shown is a root. A cycle of parents, possible only in an inconsistent
+    reading of /proc, is broken at its first row.
     """
     pids, ppids = (column_view(table, name).tolist() for name in ("pid", "ppid"))
-    # nobody's parent is the row that stands for no process; 0 is what the first ones have
+    # pid 0 is the parent of the first processes, but no process of the table
     present = {pids[index] for index in ordered} - {0}
     children: dict[int, list[int]] = {}
     roots: list[int] = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns what a run cost so far: snapshots tell it interval by interval, a report wants the sum."""
+"""Owns the cost of a run: the sum of the costs that snapshots report interval by interval."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def text_slow(row: Row, text: bytes, ascii: bool) -> str:
 
 
 def is_idle(text: bytes) -> bool:
-    """A call that is made to wait until something happens: it says nothing that it took long."""
+    """Whether the call is made to wait for an event: its duration then means nothing."""
     if len(text) != SLOW.stride:  # there was no room for all of it
         return False
     slow = SLOW.unpack(text, 0)
@@ -104,7 +104,7 @@ def _error(slow: Row) -> Optional[str]:
 
 
 def _file(slow: Row) -> Optional[bytes]:
-    """What is nearest to the root is the last part; None where nothing is known."""
+    """The path, whose parts are stored from the file up to the root; None if unknown."""
     if _about(slow) == "name":
         return bytes(slow["parts"]) or None
     if _about(slow) != "file":

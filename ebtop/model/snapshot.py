@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns the Snapshot: everything one refresh learnt, frozen. Every output is made from it alone.
+"""Owns the Snapshot: the complete result of one refresh, frozen. Every output is made from it
+alone.
 
-It knows neither where the values came from nor how they will be shown. Bytes from the traced
-world (comm, args) stay bytes here; `text.py` makes them displayable.
+It knows neither the source of the values nor how they are shown. Names and arguments of processes
+stay bytes here; `text.py` makes them displayable.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ Pressure = dict[str, PressureLine]
 
 @dataclass(frozen=True)
 class Host:
-    """What the kernel says of the whole machine in /proc; None where it could not be read."""
+    """Values of the whole machine from /proc; None where they could not be read."""
 
     name: bytes
     uptime_s: Optional[float]
@@ -33,20 +34,21 @@ class Host:
     swap_total_bytes: Optional[int] = None
     swap_free_bytes: Optional[int] = None
     huge_pages_total_bytes: Optional[int] = None
-    """Set aside for those who ask for them (hugetlbfs)."""
+    """Reserved huge pages (hugetlbfs)."""
     huge_pages_free_bytes: Optional[int] = None
     anon_huge_pages_bytes: Optional[int] = None
-    """Memory of processes that the kernel put into huge pages by itself."""
+    """Anonymous memory in transparent huge pages."""
     pressure: Optional[Pressure] = None
     """None where the kernel does not keep it."""
 
 
 @dataclass(frozen=True)
 class CpuParts:
-    """What the CPUs did, in percent of one: all parts are 100 times as many as there are."""
+    """The time of all CPUs by part, in percent of one CPU: the sum is 100 times the number of
+    CPUs."""
 
     user: float
-    """That of guests is apart, as in the next."""
+    """Without the time of guests, as is `nice`."""
     nice: float
     system: float
     irq: float
@@ -66,8 +68,8 @@ class CpuParts:
 
 @dataclass(frozen=True)
 class Listening:
-    """Connections that full queues of listening sockets turned away, and all that those threw away;
-    None where the kernel does not say."""
+    """Connections refused because the queue of a listening socket was full, and all that listening
+    sockets dropped; None where the kernel does not count them."""
 
     overflows: Optional[int] = None
     drops: Optional[int] = None
@@ -87,14 +89,15 @@ class System:
     syscalls: Optional[int]
     opens: Optional[int]
     active: int
-    """The first so many rows of `processes` ran, began or ended in the interval."""
+    """The number of rows at the front of `processes` that ran, started or exited in the
+    interval."""
     cpu_parts: Optional[CpuParts] = None
     run_queue: Optional[float] = None
-    """So many threads waited for a CPU, in the mean."""
+    """The mean number of threads waiting for a CPU."""
     run_queue_p99_ns: Optional[int] = None
-    """So long waited 99 % of those that came to a CPU at most; None also when none waited."""
+    """99 % of the waits for a CPU were no longer than this; None also if no thread waited."""
     allocated_bytes: Optional[int] = None
-    """Mapped by all processes, and unmapped."""
+    """Bytes mapped by all processes; `freed_bytes` are those unmapped."""
     freed_bytes: Optional[int] = None
     signals: Optional[int] = None
     oom_kills: Optional[int] = None
@@ -125,22 +128,22 @@ class ProbeStatus:
     runs: Optional[int]
     run_ns: Optional[int]
     every: int = 1
-    """Of so many of what it counts one is timed: above 1 durations are estimated."""
+    """One of this many operations is timed; above 1, durations are estimates."""
 
 
 @dataclass(frozen=True)
 class Spending:
-    """What ebtop may cost and does, in percent of the whole machine's CPU."""
+    """The budget and the cost of ebtop, in percent of the whole machine's CPU."""
 
     budget_percent: float
     percent: Optional[float]
-    """Programs in the kernel included; None where their cost is not known."""
+    """Includes the BPF programs; None if their cost is unknown."""
     sampled: tuple[str, ...] = ()
-    """Probes that time some of what they count only, because too much was spent."""
+    """Probes that time only a part of the operations, to save cost."""
     shed: tuple[str, ...] = ()
-    """Probes that do not run because too much was spent."""
+    """Probes that are shed because the cost exceeded the budget."""
     stuck: bool = False
-    """Too much is spent, and nothing is left to shed that would help."""
+    """The cost exceeds the budget, and shedding another probe would not help."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +182,7 @@ class Snapshot:
     users: dict[int, str] = field(default_factory=dict)
     """Names of the uids that occur; a uid without a name is missing."""
     nameless: frozenset[int] = frozenset()
-    """Those that are."""
+    """The uids without a name."""
     syscalls: Optional[Table] = None
     """One row a system call that was made in `window_s`; None without the probe."""
     connections: Optional[Table] = None
@@ -189,25 +192,25 @@ class Snapshot:
     disks: Optional[Table] = None
     """One row a disk that gets requests; None where nothing is known of disks."""
     waits: Optional[Table] = None
-    """Of process `looked_at`, one row a stack that it waited in since that is looked at."""
+    """One row per stack that the process `looked_at` waited in since it was selected."""
     files: Optional[Table] = None
-    """Of the same, one row a file that it read or wrote since, by system calls."""
+    """One row per file that the same process read or wrote by system calls since then."""
     looked_at: int = 0
     symbols: dict[int, bytes] = field(default_factory=dict)
     """The functions that the addresses in `waits` lie in; empty where none is known."""
     sizes: Optional[Table] = None
-    """One row a process that mapped memory: how many of its allocations were of which size; None
-    without the probe."""
+    """One row per process that mapped memory: its number of allocations by size; None without the
+    probe."""
     leaks: Optional[dict[tuple[int, int], Leak]] = None
-    """Who seems to leak, by (pid, start_ns); None where nobody looks for it."""
+    """The suspected leaks by (pid, start_ns); None if leaks are not searched for."""
     memory_watched: dict[tuple[int, int], Watch] = field(default_factory=dict)
-    """Those whose memory is followed, by (pid, start_ns)."""
+    """The processes whose memory is followed, by (pid, start_ns)."""
     memory_history: tuple[Point, ...] = ()
-    """Of the process that is looked at."""
+    """The memory history of the selected process."""
     filter: KernelFilter = EVERYONE
     """In force now; another process may have set it (`ebtop set`)."""
     spending: Optional[Spending] = None
-    """None where nobody has set a budget."""
+    """None without a budget."""
     tables: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Of the collector's bounded tables by name: entries used, and room."""
 
@@ -220,22 +223,22 @@ class Snapshot:
 
 
 class Request(NamedTuple):
-    """What a refresh is to collect; where it differs, another snapshot cannot stand in."""
+    """What a refresh has to collect. A snapshot for one request cannot serve a different one."""
 
     threads: bool = False
     cumulative: bool = False
     window: str = WINDOWS[0]
     """What the table of system calls covers."""
     functions: bool = False
-    """Of every task that sleeps, in which function of the kernel."""
+    """Also find the kernel function in which each task sleeps."""
 
 
 @dataclass(frozen=True)
 class Stream:
-    """What happened since the last look: events, the texts in them, and what was lost by cause."""
+    """The events since the last call, their texts, and losses by cause."""
 
     events: Table
     text: bytes
     lost: dict[str, int]
     more: bool = False
-    """Not all that happened is in it yet."""
+    """More events are already in the buffer."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """Owns the table of system calls: its columns as data, and the order of its rows.
 
-What is drawn of it, and where, is the views'. The rows are the collector's, one a system call.
+The views decide what is drawn and where. The rows come from the collector, one per system call.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def shown(column: SyscallColumn, row: Row, ascii: bool, seconds: float | None = 
 
 
 def _is_timed(row: Row) -> bool:
-    """Whether a call of this kind has returned, so that there are latencies."""
+    """Whether a call of this kind has returned, so that latencies exist."""
     return bool(row["max_ns"] or any(row[name] for name in BUCKETS))
 
 

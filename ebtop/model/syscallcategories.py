@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """Owns what each system call is about: one of eight categories, by name, judged by hand.
 
-What a call is mostly made for decides. Waiting for descriptors counts as file I/O, whatever lies
-behind them; message queues and semaphores as synchronisation, shared memory as memory. The names
-of every architecture stand here, and a unit test finds one that is in none or in two.
+A call is assigned by its main purpose. Waiting for descriptors counts as file I/O, whatever is
+behind them; message queues and semaphores as synchronisation, shared memory as memory. The names of
+all architectures are listed, and a unit test finds a name that is missing or listed twice.
 """
 
 from __future__ import annotations

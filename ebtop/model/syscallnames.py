@@ -22,7 +22,7 @@ NUMBERS = 1024
 """The length of that table: EBTOP_SYSCALL_NUMBERS."""
 OTHER = "other"
 MANY = "syscall_?"
-"""Numbers that no table has, when there are too many of them for a row each."""
+"""The name of the row for unknown numbers, when there are too many for a row each."""
 NEVER_RETURNS, OPEN, CREAT, OPENAT, OPENAT2 = (0x08, 0x10, 0x20, 0x30, 0x40)
 READ, WRITE, COPY, RESTARTS, SEND = (0x50, 0x60, 0x70, 0x80, 0x90)
 MMAP, MUNMAP, MREMAP, BRK, MMAP_OLD, OPEN_HANDLE = (0xA0, 0xB0, 0xC0, 0xD0, 0xE0, 0xF0)

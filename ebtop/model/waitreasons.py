@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns what tells why a thread is off the CPU, as data: system calls and kernel functions.
+"""Owns the tables that tell why a thread is off the CPU: system calls and kernel functions.
 
 Judged by hand, for Linux 5.10, 6.1, 6.12, 6.18 and 7.2; a name that a kernel does not have does no
 harm. How evidence is weighed is in bpf/wait.bpf.h; it goes from the cheapest on:
@@ -23,7 +23,7 @@ REASONS = ("disk", "network", "lock", "condition", "sleep", "pipe", "poll", "oth
 """enum ebtop_wait, in its order."""
 LETTERS = {"disk": "D", "network": "N", "lock": "L", "condition": "c", "sleep": "s", "pipe": "p",
            "poll": "e", "other": "?"}  # fmt: skip
-"""What stands for a reason in a bar; capitals for what is worth a second look."""
+"""The letters of the reasons in a bar; capitals for reasons that deserve attention."""
 UNSURE, BY_FILE, ON_DISK, BY_FUTEX, BY_VALUE = (0x08, 0x10, 0x20, 0x40, 0x80)
 """EBTOP_WAIT_*: bits beside the reason."""
 
@@ -53,16 +53,17 @@ FILE_CALLS = """
     accept accept4 connect recvfrom recvmsg recvmmsg recvmmsg_time64 recv sendto sendmsg sendmmsg
     send
 """
-"""Those whose first argument is the descriptor that they wait on."""
+"""Calls whose first argument is the descriptor that they wait on."""
 FUTEX_CALLS = "futex futex_time64"
-"""Those whose second argument is an operation, and the third the value that is expected."""
+"""Calls whose second argument is an operation, and whose third is the expected value."""
 VALUE_CALLS = "futex_wait"
-"""Whose second argument is that value."""
+"""Calls whose second argument is that value."""
 DISK_CALLS = """
     fsync fdatasync sync syncfs sync_file_range sync_file_range2 arm_sync_file_range msync
     io_getevents io_pgetevents io_pgetevents_time64 io_submit
 """
-"""In these a wait that cannot be interrupted is for a disk if nothing tells, in others a lock."""
+"""Without other evidence an uninterruptible wait in these calls is for a disk, in others for a
+lock."""
 
 FUNCTIONS = {
     "disk": """
@@ -125,7 +126,7 @@ FUNCTIONS = {
         ptrace_stop do_signal_stop get_signal __refrigerator
     """,
 }
-"""What the innermost of these in a stack waits for."""
+"""The innermost of these functions in a stack decides the reason."""
 
 
 def calls() -> bytes:

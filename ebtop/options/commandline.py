@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """Owns what can be said on the command line: from arguments to Options, or one line that says no.
 
-It looks at nothing but the arguments: whether a pid or a user exists is asked in cli.py. Commands
-with options of their own are in streams.py and run.py.
+It looks only at the arguments: cli.py checks that pids and users exist. Commands with their own
+options are in streams.py and run.py.
 """
 
 from __future__ import annotations
@@ -192,7 +192,7 @@ def _doctor(words: list[str], modes: list[str]) -> tuple[str, bool]:
 
 
 def _bounds(given: Any) -> tuple[float, float]:
-    """The delay given moves a bound that was not; bounds that were given must be in order."""
+    """A given delay moves the bounds that were not given; given bounds must be in order."""
     low = given.min_delay or min(DEFAULT_MIN_S, given.delay)
     high = given.max_delay or max(DEFAULT_MAX_S, given.delay)
     if not low <= given.delay <= high:

@@ -35,7 +35,7 @@ DEFAULT_MIN_S, DEFAULT_MAX_S = 0.1, 10.0
 
 @dataclass(frozen=True)
 class Options:
-    """What was asked for. `command` is dashboard, once, batch, json, or one of COMMANDS."""
+    """The parsed command line. `command` is dashboard, once, batch, json, or one of COMMANDS."""
 
     command: str = "dashboard"
     json: bool = False
@@ -61,7 +61,7 @@ class Options:
     named: tuple[str, ...] = ()
     """Those that `--probes` names."""
     budget_percent: float = 2.0
-    """Of the machine's CPU, that ebtop and its programs may cost."""
+    """The share of the machine's CPU that ebtop and its programs may use."""
     color: str = "auto"
     ascii: bool = False
     source: str = "auto"
@@ -75,23 +75,23 @@ class Options:
     descendants: bool = False
     min_latency_ns: int = 0
     min_bytes: int = 0
-    """Of a call of `mem`: less is no event."""
+    """Smaller calls of `mem` are not reported."""
     full_path: bool = False
     """Of `open`: names the directory that a name is relative to."""
     buffer_bytes: int = 0
     """Of the ring buffer; 0: the collector's choice."""
     function: str = ""
+    """The kernel function that `kprobe` hooks."""
     directory: str = ""
-    """Where `selftest` makes the file that it reads and writes past the page cache."""
-    """Of the kernel, for `kprobe`."""
+    """Where `selftest` creates the file that it reads and writes past the page cache."""
     args: Optional[int] = None
-    """How many of its arguments; None: those that are known."""
+    """How many arguments to read; None: those that BTF describes."""
     returns: bool = False
     stack: bool = False
     syscalls: tuple[str, ...] = ()
     """Only these; empty: all."""
     slow_ns: int = 0
-    """What takes less is not slow."""
+    """Shorter operations are not slow."""
     kinds: tuple[str, ...] = ()
     """Of slow operations."""
     excluded: tuple[int, ...] = ()
@@ -107,12 +107,13 @@ class Options:
     samples: Optional[str] = None
     """The file for samples of the tree."""
     wait: bool = False
+    """Wait also for processes that outlive the command."""
     as_root: bool = False
-    """Also for what outlives the command."""
+    """Run the command as root even through sudo."""
     duration_s: Optional[float] = None
-    """How long a process that runs is watched."""
+    """How long a running process is watched."""
     instance: Optional[int] = None
-    """Whose filter `set` changes; None: that of the only one that runs."""
+    """The ebtop process whose filter `set` changes; None: the only one running."""
 
     def as_command(self, command: str) -> Options:
         """The same, for another command."""
@@ -124,7 +125,7 @@ class Options:
 
 
 class Parser(argparse.ArgumentParser):
-    """What argparse says goes the way of all messages and output."""
+    """Sends argparse's output through runtime/stdio.py, like all other output."""
 
     def _print_message(self, message: str, file: Any = None) -> None:
         write_all(message.encode())  # help and version: `| head` and a full disk as everywhere
@@ -142,12 +143,12 @@ class Parser(argparse.ArgumentParser):
 
 
 def _short(message: str) -> str:
-    """A word that was given may be of any length; what is allowed stands behind it."""
+    """Shortens long words of the user in a message, so that the allowed values stay visible."""
     return re.sub(r"(\S{60})\S+", r"\1...", message)
 
 
 def add_diagnostics(add: Any) -> None:
-    """What every command takes, for whoever looks for a fault of ebtop itself."""
+    """The diagnostic options that every command takes."""
     add("--debug", action="store_true",
         help="all that the verifier says, and a traceback when something breaks")  # fmt: skip
     add("--log", default="", metavar="FILE",
@@ -157,6 +158,6 @@ def add_diagnostics(add: Any) -> None:
 
 
 def unknown_option(option: str, command: str = "") -> str:
-    """The line that says so."""
+    """The message for an unknown option."""
     where = " ".join(["ebtop", command, "--help"] if command else ["ebtop", "--help"])
     return f"unknown option {shown(option)}; {where} lists all"

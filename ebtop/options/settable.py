@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """Owns which keys of `ebtop set` each command obeys while it runs.
 
-A session says so in the memory that holds its filter, a bit a key; so whoever sets it can refuse
-what would change nothing, without a word from that process.
+A session publishes its keys as bits in the map that holds its filter. So `ebtop set` can refuse a
+key without effect, without any communication with that process.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ BY_COMMAND = {
     "slow": (*_WHOSE, "syscall", "min"),
     "signals": ("pid",),
 }
-"""The others obey none: `exec` filters what it writes, `run` is about its own command."""
+"""Other commands obey no key: `exec` filters its output itself, `run` has its own command."""
 
 
 def bits(command: str) -> int:
@@ -39,6 +39,6 @@ def names(accepted: int) -> list[str]:
 
 
 def refused(changes: Iterable[str], accepted: int) -> list[str]:
-    """Of the keys given, those that would change nothing."""
+    """The given keys that would have no effect."""
     known = set(names(accepted))
     return [key for key in changes if ("user" if key == "uid" else key) not in known]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns what options that choose processes come to: that pids and users exist, their numbers, and
-what of it the kernel can filter by.
+"""Owns the processes that the options choose: checks that pids and users exist, resolves user
+names, and builds the filters from them.
 
-It asks the kernel and the user database; what the options may look like is said in values.py.
+It asks the kernel and the user database; the syntax of the options is in values.py.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ebtop.text import displayable
 
 
 def check_namespace(source: str, option: str = "argument -p/--pid") -> None:
-    """To the kernel side a pid names a process only where its pids are those seen here."""
+    """The kernel side knows the pids of the initial namespace only, which may differ from ours."""
     if source != "proc" and host.in_own_pid_namespace():
         other = "" if source == "bpf" else "; --source proc goes by those, where a command takes it"
         raise UsageError(
@@ -30,7 +30,7 @@ def check_namespace(source: str, option: str = "argument -p/--pid") -> None:
 
 
 def check_pids(pids: tuple[int, ...], option: str = "argument -p/--pid") -> None:
-    """What a filter names has to exist now, or the filter is a mistake."""
+    """Raises UsageError for a pid that does not exist: such a filter is a mistake."""
     for pid in pids:
         try:
             os.kill(pid, 0)  # asks only; hidepid cannot hide the answer
@@ -51,7 +51,8 @@ def uid_of(user: Optional[str], option: str = "argument -u/--user") -> Optional[
 
 
 def _excluded(options: Options) -> tuple[int, ...]:
-    """Whoever waits for lines of slow operations, waits: not to hear of oneself ends that."""
+    """`ebtop slow` waits for events, which would itself be reported as a slow wait: it is
+    excluded."""
     own = os.getpid()
     if options.command != "slow" or own in options.pids or len(options.excluded) >= EXCLUDED_MAX:
         return options.excluded
@@ -59,14 +60,14 @@ def _excluded(options: Options) -> tuple[int, ...]:
 
 
 def row_filter(options: Options) -> RowFilter:
-    """The rows that are to be shown, whoever else is counted."""
+    """The rows that are shown. The kernel may count others too."""
     return RowFilter(
         frozenset(options.pids), options.user, options.comm, options.port, options.thread_name
     )
 
 
 def kernel_filter(options: Options) -> KernelFilter:
-    """What the kernel can leave out by itself: one process, one user, short calls."""
+    """The part of the options that the kernel can filter by: one process, one user, short calls."""
     pids = set(options.pids)
     return KernelFilter(
         pid=pids.pop() if len(pids) == 1 else 0,

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns the values of options: from one word to a number, a duration or a list, or what is allowed.
+"""Owns the values of options: parses one word into a number, a duration or a list, or says what is
+allowed.
 
-What an option means, and which command takes it, is said in options.py and streams.py. An
+The meaning of an option, and the commands that take it, are in options.py and streams.py. An
 ArgumentTypeError raised here becomes "argument X: <text>".
 """
 

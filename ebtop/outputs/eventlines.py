@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns how an event is written: one line of text for people, or one JSON object with every key.
+"""Owns the formats of an event: a line of text for people, or a JSON object that has every key.
 
 Which events are written is commands/streamlines.py's concern. Names are hostile: they come out as
 text.py has them, so that no name can make a line of its own.
@@ -47,12 +47,12 @@ TextOf = Callable[[Row, bytes, bool], str]
 _CORE_DUMPED = 0x80
 _UNOWNED = ("tcp", "signal")
 _TYPE_OF = {"exec_failed": "exec"}
-"""A type to the reader is what was tried; whether it failed, its `error` says."""
+"""Failed attempts have the type of the attempt; `error` tells them apart."""
 _DESCRIPTORS = (b"/proc/", b"/dev/fd/")
-"""What may have no process: a connection that nobody has used yet, a signal of the kernel's."""
+"""Events that may have no process: a connection not yet used, a signal sent by the kernel."""
 _CUT = "..."
 _CWD = -100
-"""AT_FDCWD: what stands for the current directory."""
+"""AT_FDCWD: stands for the current directory."""
 _UNREAD = "?"
 
 
@@ -179,7 +179,7 @@ def _text_exec(row: Row, text: bytes, ascii: bool) -> str:
     line = f"started: {words}{_CUT if row['marks'] & TEXT_CUT else ''}"
     name = text[row["name"] : row["name"] + row["name_bytes"]]
     file = _file(row, text)
-    # a path that leads through a descriptor says nothing of what is behind it
+    # a path through a descriptor does not name the file behind it
     if file and name.startswith(_DESCRIPTORS):
         line += f" ({displayable(file, ascii)})"
     return line
@@ -284,7 +284,7 @@ def _connection(row: Row, text: bytes) -> Row:
 
 
 def _lasted_ns(row: Row, connection: Row) -> Optional[int]:
-    """The state that it left; at its end the whole connection."""
+    """The state that the connection left; when it closes, the whole connection."""
     if is_closed(connection):
         return duration_ns(connection, row["time_ns"])
     return row["duration_ns"] or None

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns what is said of one row's memory beside its numbers: sizes of allocations, many mappings.
+"""Owns the hints on a row's memory: sizes of allocations, fragmentation, and a leak in words.
 
-Leaks need a history: model/memorywatch.py has it, and a snapshot who leaks.
+Leaks need a history, which is model/memorywatch.py's; a snapshot carries the result.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def fragments_of(row: Row) -> Optional[Fragments]:
 
 
 def leak_words(leak: Leak) -> list[str]:
-    """What it rests on, and where it leads."""
+    """The leak in words: the evidence, and when memory will be full."""
     full = UNKNOWN if leak.full_s is None else long_duration(leak.full_s)
     room = UNKNOWN if leak.room_bytes is None else size(leak.room_bytes)
     whose = {"machine": "the machine has", "cgroup": "its cgroup has"}.get(leak.limit or "", "")
@@ -61,7 +61,7 @@ def leak_words(leak: Leak) -> list[str]:
 
 
 def watch_words(watch: Watch | None) -> str:
-    """Why nothing is said against it, or not yet."""
+    """Why the process is not suspected, or not yet."""
     if watch is None:
         return "no: it does not grow as a leak does"
     span = long_duration(watch.span_s)

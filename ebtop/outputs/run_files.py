@@ -2,7 +2,8 @@
 """Owns what `ebtop run` writes: the report and the samples, to standard output or to files that the
 user names.
 
-What does not fit is taken back, so that no piece of it stays, counted, and said in one line.
+A piece that does not fit is removed again, so that no torn piece stays; such pieces are counted,
+and reported in one line.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ _STANDARD = {1: "standard output", 2: "standard error"}
 
 
 class Files:
-    """Where the report and the samples go; files are made anew or emptied.
+    """The destinations of the report and of the samples; files are created or truncated.
 
-    Raises EbtopError with why one cannot be, UsageError for one that is written to otherwise too.
+    Raises EbtopError if a file cannot be opened, UsageError if it already is another output.
     """
 
     def __init__(self, output: Optional[str], samples: Optional[str], user: Optional[User]) -> None:
@@ -50,7 +51,7 @@ class Files:
         self._report.add(pieces)
 
     def close(self) -> bool:
-        """Says what is missing; whether all was written."""
+        """Reports what could not be written; returns whether everything was."""
         for target, what in ((self._report, "report"), (self._samples, "samples")):
             if target is None:
                 continue
@@ -70,7 +71,8 @@ def _missing(target: _Target, what: str) -> str:
 
 
 class _Target:
-    """One of them. `path`: of a file; None: standard output, of which nothing can be taken back."""
+    """One destination. `path` of a file; None: standard output, from which nothing can be
+    removed."""
 
     def __init__(self, fd: int, path: Optional[str]) -> None:
         self._fd = fd
@@ -96,7 +98,7 @@ class _Target:
                 self._take_back(begin)
 
     def close(self) -> None:
-        """Some disks tell only now that there was no room."""
+        """Some file systems report a lack of space only now."""
         if self.path is None:
             return
         try:
@@ -112,7 +114,7 @@ class _Target:
 
 
 def _check_apart(fds: dict[str, int]) -> None:
-    """Two that write to one file would write over each other, whatever names it has."""
+    """Two descriptors of one file would overwrite each other, whatever the file's names."""
     met: dict[tuple[int, int], str] = {}
     for name, fd in (*((name, fd) for fd, name in _STANDARD.items()), *fds.items()):
         status = os.fstat(fd)

@@ -37,7 +37,7 @@ _LOOKS = ("rss_bytes", "peak_rss_bytes", "virtual_bytes", "threads")
 
 @dataclass(frozen=True)
 class Usage:
-    """What wait4(2) says of the command and of all that it and its children waited for."""
+    """The resource usage that wait4(2) reports for the command and its awaited descendants."""
 
     user_ns: int
     kernel_ns: int
@@ -50,12 +50,12 @@ class Usage:
     voluntary_switches: int
     involuntary_switches: int
     held_ns: Optional[int] = None
-    """Of its CPU time what our own fork used before it was the command."""
+    """The part of its CPU time that our fork used before it executed the command."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run that is over, as far as it was waited for."""
+    """A finished run."""
 
     words: tuple[bytes, ...]
     exit_code: Optional[int]
@@ -125,7 +125,8 @@ class Run:
         return Context(snapshot=self.whole(), cmdlines=self.tree.args, ascii=False)
 
     def whole(self) -> Snapshot:
-        """The last one, as of all of the run: what percentages are of is not the time to set up."""
+        """The last snapshot, as one of the whole run: percentages are of the run, without the setup
+        time."""
         began_ns = self.last.taken_ns - self.duration_ns
         users, probes = self.tree.users, self.cost.probes() or self.last.probes
         return replace(
@@ -137,7 +138,7 @@ class Run:
 
 
 def opens(last: Snapshot) -> Optional[int]:
-    """By the calls that open files, failed ones too: the log of opens tells no more."""
+    """The number of opens, counted by system calls, failed ones included."""
     if last.syscalls is None:
         return None
     rows = last.syscalls.rows()
@@ -198,14 +199,14 @@ def _syscalls(run: Run) -> list[dict[str, Any]]:
 
 
 def disk_rows(snapshot: Snapshot) -> Iterator[Row]:
-    """Of the machine's disks, those that had anything to do; whoever gave it to them."""
+    """The machine's disks that had requests, from any process."""
     for row in () if snapshot.disks is None else snapshot.disks.rows():
         if row["reads"] or row["writes"] or row["discards"] or row["busy_ns"]:
             yield row
 
 
 def wait_rows(snapshot: Snapshot) -> list[Row]:
-    """Stacks that it waited in, the longest first."""
+    """The stacks that the tree waited in, the longest first."""
     rows = [] if snapshot.waits is None else list(snapshot.waits.rows())
     return sorted(rows, key=lambda row: -int(row["ns"]))
 
@@ -220,7 +221,7 @@ def _wait(row: Row, symbols: dict[int, bytes]) -> dict[str, Any]:
 
 
 def file_rows(snapshot: Snapshot) -> list[Row]:
-    """Files that it read or wrote by calls, those with most bytes first."""
+    """The files that the tree read or wrote by system calls, those with most bytes first."""
     rows = [] if snapshot.files is None else list(snapshot.files.rows())
     return sorted(rows, key=lambda row: (-row["read_bytes"] - row["write_bytes"], row["path"]))
 
@@ -253,7 +254,7 @@ def _dumped(value: Any) -> str:
 
 
 def sample_line(tree: ProcessTree, snapshot: Snapshot, began_ns: int) -> str:
-    """What is known of the tree now, as one line: cumulative, those that ended before left out."""
+    """The current state of the tree as one line: cumulative, without processes that have exited."""
     context = Context(snapshot=snapshot, cmdlines=tree.args, ascii=False)
     living = tree.living
     rows = [row for row in tree.rows() if row["pid"] in living and not row["flags"] & EXITED]

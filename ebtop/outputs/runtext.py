@@ -97,7 +97,8 @@ def _time(ascii: bool) -> Any:
 
 
 def _times(run: Run, total: dict[str, Any], figures: dict[str, str], ascii: bool) -> Iterator[str]:
-    """Of all threads together: on a CPU, waiting for one, and waiting for something else."""
+    """The time of all threads together: on a CPU, waiting for a CPU, and waiting for something
+    else."""
     yield ""
     yield "where the time went (all threads, summed)"
     parts = [("on a CPU", total["oncpu_ns"], "oncpu_ns"),
@@ -271,7 +272,7 @@ def _machine(machine: dict[str, Any]) -> str:
 
 
 def _measured(run: Run, ascii: bool) -> Iterator[str]:
-    """By what it was measured, and what that cost."""
+    """The source of the measurement, and its cost."""
     cost = run.cost
     spent = "-" if cost.probe_ns is None else units.latency(cost.probe_ns, ascii)
     if run.exact:

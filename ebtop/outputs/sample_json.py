@@ -157,7 +157,7 @@ def utc_text(seconds: float) -> str:
 
 
 def _failed_execs(snapshot: Snapshot) -> Optional[int]:
-    """In what the table of system calls covers."""
+    """Failed execs in the window of the table of system calls."""
     if snapshot.syscalls is None:
         return None
     rows = snapshot.syscalls.rows()
@@ -237,7 +237,7 @@ def self_cost(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def probes(snapshot: Snapshot) -> list[dict[str, Any]]:
-    """All there are, with what they are attached to."""
+    """All probes, with the hooks they are attached to."""
     return [
         {
             "name": data_text(probe.name),

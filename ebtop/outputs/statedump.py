@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns what SIGUSR1 asks for: the state of this ebtop as one JSON object, for whoever debugs it.
+"""Owns the dump on SIGUSR1: the state of this ebtop as one JSON object, for debugging.
 
-It goes to the log where there is one, else to standard error; a dashboard without a log has no
-place for it but a message. It only reads the last snapshot, so it costs nothing until asked for.
+It goes to the log if there is one, else to standard error; a dashboard without a log only shows a
+message. It uses the last snapshot, so it costs nothing until requested.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NO_PLACE = "SIGUSR1 asks for the state; start with --log FILE to have it written
 
 
 class StateDump:
-    """Remembers of the last snapshot what the state is made of, and writes that when asked to."""
+    """Keeps the parts of the last snapshot that make up the state, and writes them on request."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
@@ -71,7 +71,8 @@ _SEEN = ("source", "interval_s", "filter", "self", "probes", "system")
 
 
 def _given(options: Options) -> dict[str, Any]:
-    """Those that differ from what holds without them; a command's words are nobody's business."""
+    """The options that differ from their defaults; a command's words may be private, and are left
+    out."""
     plain = Options()
     return {
         field.name: getattr(options, field.name)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns the environment that ebtop was started with, and the signals, for what it starts in turn.
+"""Owns the environment and the ignored signals that ebtop was started with, for the programs it
+starts.
 
-ebtop itself runs in another one: launcher.sh keeps of it only what cannot put code into root's
-process, and hands over the whole as data, in variables that no program knows. What ebtop looks at
-for itself (TERM, SUDO_UID, ...) it finds in os.environ.
+ebtop runs with a reduced environment: launcher.sh keeps only variables that cannot inject code into
+root's process, and passes the original as data, in variables that no other program reads. ebtop's
+own settings (TERM, SUDO_UID, ...) are in os.environ.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def given() -> Optional[list[bytes]]:
 
 
 def ignored_signals() -> set[int]:
-    """Those that were ignored, of the ones that Python ignores by itself."""
+    """The signals that were already ignored at start, among those that Python ignores."""
     if _COUNT not in os.environb:
         return set()
     try:
@@ -65,7 +66,7 @@ def _handed_over() -> Optional[list[bytes]]:
 
 
 def _own() -> list[bytes]:
-    """Without the launcher it is our own, but for what Python has changed since."""
+    """Without the launcher this is our own environment, including Python's changes to it."""
     try:
         with open("/proc/self/environ", "rb") as file:
             return _strings(file.read())

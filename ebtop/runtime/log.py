@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """Owns the log that `--log` asks for: one JSON object a line, of the level asked for or graver.
 
-Standard error stays as it is; what is said there is in the log too. The file is the invoking
-user's, appended to, and never followed through a link. A log that cannot be written any more ends,
-and the command goes on.
+Standard error is unaffected; its messages are also in the log. The file belongs to the invoking
+user, is appended to, and must not be a link. If the log cannot be written any more it is closed,
+and the command continues.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Log:
 
 
 def begin(path: str, level: str) -> None:
-    """All that `say` says, and what `note` notes, goes there too from now on.
+    """From now on the messages of `say` and the entries of `note` go to this file.
 
     Raises EbtopError when the file cannot be written.
     """

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns what compiled code does to this very process: its privileges, its exec, its standing by; and
-what its errors mean.
+"""Owns the compiled functions that act on this process (privileges, exec, standing by for a
+command), and the translation of the collector's error codes.
 
 The collector itself is sources/bpf.py's.
 """
@@ -15,7 +15,7 @@ from ebtop.errors import EbtopError, PermissionDenied, Unsupported
 
 
 def check(code: int, error: Any) -> None:
-    """Raises what a negative errno of the collector means; the only place that does."""
+    """Raises the exception for a negative errno of the collector; the only place that does."""
     if code >= 0:
         return
     where = ffi.string(error.where).decode("ascii", "replace")
@@ -42,9 +42,9 @@ def execute(path: bytes, words: list[bytes], environment: list[bytes]) -> None:
 
 
 def drop_privileges(capabilities: int, uid: Optional[int], gid: int) -> None:
-    """Keeps these capabilities at most; with a uid becomes that user. There is no way back.
+    """Drops all but these capabilities; with a uid becomes that user. This cannot be undone.
 
-    Raises EbtopError when any of it fails: the process must end then.
+    Raises EbtopError if any step fails: the process must then exit.
     """
     error = ffi.new("struct ebtop_error *")
     user = lib.EBTOP_ANY_UID if uid is None else uid
@@ -53,7 +53,8 @@ def drop_privileges(capabilities: int, uid: Optional[int], gid: int) -> None:
 
 
 def stand_by(command: int, watcher: int, go: int, asks: int, answers: int) -> NoReturn:
-    """This process gives back all memory, and lives on as the command's parent until both end."""
+    """Frees all memory of this process, which then waits as the command's parent until both
+    exit."""
     lib.ebtop_stand_by(ffi.new("struct ebtop_standby *", (command, watcher, go, asks, answers)))
     raise AssertionError("it came back")
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns the policy of least privilege: who ebtop becomes once its source is open, what it keeps and
-why. How the kernel is told is csrc/privilege.c's.
+"""Owns the policy of least privilege: the user that ebtop becomes once its source is open, and the
+capabilities that it keeps, with the reasons. The system calls are in csrc/privilege.c.
 
-Root is needed to begin with (BPF statistics, the limit of locked memory on 5.10). Afterwards ebtop
-is the user who called it, with what loading a probe later takes. Imported before the fork, so it
-imports little.
+Root is needed only at the start (BPF statistics, the limit of locked memory on 5.10). Afterwards
+ebtop runs as the invoking user, with the capabilities for loading probes later. It is imported
+before the fork, so it imports little.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ _MOST_ID = (1 << 32) - 2
 
 
 class User(NamedTuple):
-    """Whom to become."""
+    """The user to become."""
 
     uid: int
     gid: int
 
 
 def invoker(environment: Mapping[str, str]) -> User:
-    """Whom ebtop becomes: who called sudo or pkexec; after a login as root, nobody. Never in the
-    group of root: it needs none of what that may do."""
+    """The user that ebtop becomes: the one who called sudo or pkexec; after a login as root,
+    `nobody`. Never with root's group, whose rights are not needed."""
     user = caller(environment)
     if user is None:
         return _nobody()
@@ -50,7 +50,7 @@ def invoker(environment: Mapping[str, str]) -> User:
 
 
 def caller(environment: Mapping[str, str]) -> Optional[User]:
-    """Who called sudo or pkexec; None when nobody else did."""
+    """The user who called sudo or pkexec; None if nobody but root did."""
     if is_of_sudo(environment):
         uid, gid = (_identifier(environment.get(name)) for name in ("SUDO_UID", "SUDO_GID"))
     else:
@@ -61,12 +61,12 @@ def caller(environment: Mapping[str, str]) -> Optional[User]:
 
 
 def is_of_sudo(environment: Mapping[str, str]) -> bool:
-    """Whether sudo told who called it; then what pkexec may have told plays no part."""
+    """Whether sudo named its caller; the variable of pkexec is then ignored."""
     return bool(_identifier(environment.get("SUDO_UID")))
 
 
 def _identifier(text: Optional[str]) -> Optional[int]:
-    """Of a user or a group; None for whatever is none."""
+    """The number of a user or group; None if the text is not one."""
     if text is None or not (text.isascii() and text.isdigit() and len(text) <= 10):
         return None
     number = int(text)
@@ -93,7 +93,7 @@ def _nobody() -> User:
 
 
 def obstacle(user: User, root: str = "/proc/self") -> Optional[str]:
-    """Why this root cannot become that user: in containers not every root can."""
+    """Why this root cannot become that user, as in some containers; None if it can."""
     lack = lacking("CAP_SETUID", "CAP_SETGID", root=root)
     if lack:
         return f"without {' and '.join(lack)}"
@@ -144,10 +144,11 @@ def kept(bpf: bool, hidden: bool) -> frozenset[str]:
 
 
 def before_fork() -> Optional[User]:
-    """Makes root's real uid that of the user to become, so that a parent which drops at once can
-    signal a child which still loads; whom that is, None where nothing changes.
+    """Sets root's real uid to that of the user to become, so that the parent, which drops
+    privileges at once, can signal the child, which is still loading. Returns that user, or None if
+    nothing changed.
 
-    That user can send it signals too, but not trace it: that takes all its uids.
+    The user can then send signals to this process, but not trace it, which takes all of its uids.
     """
     if os.geteuid() != 0:
         return None
@@ -166,14 +167,15 @@ def become(user: User) -> None:
 
 
 def drop(bpf: bool, also: frozenset[str] = frozenset()) -> Optional[str]:
-    """Gives up what is not needed any more; one line about what could not be given up, if any.
+    """Drops privileges that are not needed any more; returns a line on those that could not be
+    dropped.
 
-    `also`: what the command at hand needs beside what a source does.
+    `also`: capabilities that the command needs in addition to those of the source.
 
     Raises EbtopError when that fails. To be called once, when the source has begun to count.
     """
     _await_threads()
-    # what functions import, os.wait4 among them: the new user may not be able to read it
+    # import modules that functions need later (os.wait4): the new user may not be able to read them
     import pwd  # noqa: F401
     import resource  # noqa: F401
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns how signals are heard: handlers note them and do nothing else, a descriptor tells the loops.
+"""Owns the handling of signals: handlers only record them, and a descriptor wakes the loops.
 
-What a signal means is the command's concern. How long a write may still wait after one that ends is
-stdio.py's, which finds here what was heard, and a clock that wakes a write from its sleep.
+The commands decide what a signal means. stdio.py decides how long a write may continue after a
+request to stop; it finds here the recorded signals, and a timer that interrupts a blocked write.
 """
 
 from __future__ import annotations
@@ -19,35 +19,36 @@ from typing import Any, Optional
 
 ENDING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 STATE = signal.SIGUSR1
-"""Asks for the state of this ebtop; heard by whoever has one to tell."""
+"""Asks for a dump of this ebtop's state; commands without one ignore it."""
 OF_TERMINAL = (signal.SIGWINCH, signal.SIGTSTP, signal.SIGCONT)
 _AGAIN_S = 0.5
-"""timeout(1) tells its child and then the whole group: what comes so soon is the same wish."""
+"""timeout(1) signals its child and then the whole group: a second signal this soon is the same
+request."""
 _TICK_S = 0.05
 
 _heard: Optional[Signals] = None
 
 
 def heard() -> Optional[Signals]:
-    """What this process hears now; None where signals still have their default effect."""
+    """The installed handlers; None while signals have their default effect."""
     return _heard
 
 
 class Signals:
-    """From its making to `release`, or as a context manager. One at a time.
+    """The handlers are installed until `release`, or within a `with`. Only one at a time.
 
-    `fd` is readable when something came; `taken` makes it quiet again.
+    `fd` becomes readable when a signal arrives; `taken` drains it.
     """
 
     def __init__(self, numbers: Iterable[int] = ENDING) -> None:
         global _heard
         self.stop_requested_at: Optional[float] = None
-        """When (monotonic) the end was asked for first."""
+        """When (monotonic) the first request to stop came."""
         self.hurried = False
-        """It was asked for again."""
+        """A second request to stop came."""
         self._numbers: set[int] = set()
         self.tell_state: Optional[Callable[[], object]] = None
-        """Called where a loop looks at its signals, after STATE came."""
+        """Called after STATE, where a loop checks its signals."""
         self._tick: Optional[Callable[[], None]] = None
         self._before: dict[int, Any] = {}
         self.fd, self._write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -69,7 +70,7 @@ class Signals:
         self.release()
 
     def release(self) -> None:
-        """Signals mean again what they did before."""
+        """Restores the previous handlers."""
         global _heard
         _heard = None
         signal.set_wakeup_fd(self._wakeup_before)
@@ -81,17 +82,17 @@ class Signals:
 
     @property
     def stop_requested(self) -> bool:
-        """Whether the end was asked for."""
+        """Whether a signal has asked the command to stop."""
         return self.stop_requested_at is not None
 
     def taken(self) -> set[int]:
-        """The numbers that came since the last call."""
+        """The signals that came since the last call."""
         self.hush()
         numbers, self._numbers = self._numbers, set()
         return numbers
 
     def hush(self) -> None:
-        """Nothing is forgotten, but `fd` is not readable any more."""
+        """Drains `fd` but keeps the recorded signals."""
         with contextlib.suppress(BlockingIOError):
             while os.read(self.fd, 4096):
                 pass
@@ -101,15 +102,15 @@ class Signals:
                 self.tell_state()
 
     def wake(self) -> None:
-        """For a loop that was kept from hearing: `fd` is readable once more."""
+        """Makes `fd` readable again, for a loop whose notification was consumed."""
         with contextlib.suppress(BlockingIOError):
             os.write(self._write_fd, b"\0")
 
     @contextlib.contextmanager
     def ticking(self, tick: Callable[[], None]) -> Iterator[None]:
-        """Meanwhile no system call sleeps on: `tick` is called again and again.
+        """Interrupts blocking system calls inside the `with`: `tick` is called periodically.
 
-        A signal may come just before the call that it should interrupt; the next tick does not.
+        A signal may arrive just before the call that it should interrupt; a later tick still does.
         """
         self._tick = tick
         signal.setitimer(signal.ITIMER_REAL, _TICK_S, _TICK_S)
@@ -121,10 +122,10 @@ class Signals:
 
     @contextlib.contextmanager
     def at_once(self, status_of: Callable[[int], int] = lambda number: 0) -> Iterator[None]:
-        """Meanwhile a signal that ends ends this process itself, with that status.
+        """Inside the `with` a request to stop exits this process at once, with that status.
 
-        While the kernel verifies programs, for tenths of a second up to many seconds, no handler
-        runs; and what there is by then goes with the process.
+        Python's handlers do not run while the kernel verifies programs, which can take seconds;
+        everything created so far is released with the process.
         """
         done, stop = os.pipe()
         lock = _thread.allocate_lock()
@@ -148,7 +149,7 @@ class Signals:
             os.close(stop)
             lock.acquire()
             os.close(done)
-            self.wake()  # the rest that came was taken without a look
+            self.wake()  # the thread above has consumed other signals: notify the loop
 
     def _came(self, number: int, frame: Optional[FrameType]) -> None:
         self._numbers.add(number)
@@ -167,9 +168,9 @@ class Signals:
     # ---- the dashboard's ----
 
     def stop_here(self) -> None:
-        """Stops as Ctrl-Z does, and comes back with SIGCONT; what was sent to stop us is spent.
+        """Stops this process as Ctrl-Z does by default; returns after SIGCONT.
 
-        Where nobody could continue us (no shell with job control) the kernel does not stop us.
+        The kernel does not stop a process that no shell with job control could continue.
         """
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTSTP)
@@ -177,8 +178,9 @@ class Signals:
 
     @staticmethod
     def allow_background() -> None:
-        """The parent is dead and the terminal a shell's: let its settings be restored all the same.
+        """Lets this process restore the terminal although its parent is dead and a shell has the
+        terminal.
 
-        By default the kernel stops whoever does that from the background.
+        By default the kernel stops a background process that changes terminal settings.
         """
         signal.signal(signal.SIGTTOU, signal.SIG_IGN)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """Owns every write to standard output, standard error, the terminal and files that users name.
 
-It knows what a closed pipe and a full disk mean for a command, and waits for room no longer than
-the end lets it. What is written is made displayable before it comes here, except for messages,
-which are made so here.
+It handles closed pipes and full disks, and does not let a blocked write delay the exit of a
+command. Callers make their text displayable before they write it; messages are made displayable
+here.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from ebtop.runtime import signals
 from ebtop.text import displayable
 
 _STALL_S, _HURRIED_S = 0.3, 0.05
-"""After the end was asked for, a write waits so long for a reader who takes nothing; the second is
-when one took nothing before, here or elsewhere, and when the end was asked for twice."""
+"""Once the command is to stop, a write waits this long for a reader that takes nothing. The second
+time applies after an earlier write stalled, and after a second request to stop."""
 _LONGEST_S = 5.0
-"""So long for one who takes a little now and then."""
+"""The limit for a reader that takes a little now and then."""
 _PIECE_BYTES = 1 << 20
 
 
 class OutputClosed(Exception):
-    """Whoever read the output has gone, as `| head` does. No failure."""
+    """The reader of the output has closed it, as `| head` does. This is not a failure."""
 
 
 class Unread(OutputClosed):
-    """Nobody read the output when it was to end. `written` bytes of the last write went out; all
-    that comes later would be glued to a torn line, and is refused."""
+    """The reader did not read when the command was to stop. `written` bytes of the last write went
+    out; later writes would continue a torn line, and are refused."""
 
     def __init__(self, written: int) -> None:
         super().__init__()
@@ -42,9 +42,8 @@ class Unread(OutputClosed):
 
 
 def fill_standard_fds() -> None:
-    """A closed standard descriptor would be the next file opened here, and be written into.
-
-    In its place comes one that gives an error on what it is for.
+    """Replaces closed standard descriptors: otherwise the next opened file would take their number
+    and receive the output. The replacement fails on reads or writes as a closed one would.
     """
     for fd, flags in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_RDONLY)):
         try:
@@ -56,7 +55,7 @@ def fill_standard_fds() -> None:
 def write_all(data: bytes, fd: int = 1) -> None:
     """Raises OutputClosed, or EbtopError with the reason.
 
-    While signals are heard, one that ends the command ends a write that nobody reads too.
+    While signals are handled, a signal that ends the command also ends a blocked write.
     """
     left = memoryview(data)
     heard = signals.heard()
@@ -76,11 +75,11 @@ def write_all(data: bytes, fd: int = 1) -> None:
 
 
 also_said: Callable[[str], None] | None = None
-"""Who is told what `say` says: the log, where there is one."""
+"""Receives the messages of `say` too: the log, if there is one."""
 
 
 def say(message: str) -> None:
-    """One line on standard error; should that be closed or full, nobody is there to be told."""
+    """Writes one line to standard error; errors are ignored, for they could not be reported."""
     write_error(f"ebtop: {displayable(message)}\n".encode())
     if also_said is not None:
         also_said(message)
@@ -117,10 +116,10 @@ class _Outlet:
 class _Heard(_Outlet):
     """The same while signals are heard.
 
-    Room that poll(2) finds may be less than is written, or another process may take it first, and
-    then write(2) sleeps: Python begins it again after each signal. So there are ticks meanwhile,
-    and the one that finds the time to be up puts a pipe without a reader in the descriptor's place.
-    That the write then fails is exact: what went out before it was told.
+    The room that poll(2) reports may be less than the write, or another process may use it first;
+    write(2) then blocks, and Python restarts it after each signal. So a timer ticks meanwhile, and
+    the tick that finds the time expired puts a pipe without a reader in place of the descriptor.
+    The write then fails, and the number of bytes written before is exact.
     """
 
     _unread: set[int] = set()  # noqa: RUF012 - what was given up stays so, in all that is written
@@ -199,9 +198,9 @@ def wants_color(choice: str) -> bool:
 
 
 def locale_is_utf8() -> bool:
-    """What the user's terminal understands, by the locale this process was started with.
+    """Whether the user's terminal understands UTF-8, by the locale at the start of this process.
 
-    Python may have changed LC_CTYPE since (PEP 538), so the environment is asked as it was.
+    Python may have changed LC_CTYPE since (PEP 538), so the original environment is read.
     """
     try:
         with open("/proc/self/environ", "rb") as file:

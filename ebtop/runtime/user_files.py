@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns the files that ebtop writes where the user says (reports, samples, the log): opened as that
-user, and only what is a plain file of theirs.
+"""Owns the files that the user names for output (reports, samples, the log): they are opened with
+the rights of that user, and must be regular files.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 def open_for(path: str, user: Optional[User], append: bool = False) -> int:
-    """Made anew, or as it is; raises EbtopError with why not. `user`: whose rights count."""
+    """Opens the file, truncated or for appending. Raises EbtopError with the reason. `user`: whose
+    rights apply."""
     groups = os.getgroups()
     if user is not None:
         os.setgroups([user.gid])

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """Owns the BPF source: the only module that calls the compiled collector.
 
-One call a refresh; tables are copied to bytes at once, but the largest, whose memory changes hands.
-No other cdata leaves this file. It turns error codes into exceptions, and knows nothing of how a
-snapshot is shown.
+There is one call per refresh. Tables are copied to bytes at once, except for the largest, whose
+memory is handed over; no other cdata leaves this file. It knows nothing of how a snapshot is shown.
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ from ebtop.sources.room import Room, choose
 from ebtop.text import data_text, raw_bytes
 
 _NAMES_NS = 5_000_000_000
-"""New stacks get their names once in so long: the kernel's symbols take 50 ms to read."""
+"""New stacks are resolved at this interval: the kernel's symbols take 50 ms to read."""
 
 
 def _probe_bits(names: Optional[Iterable[str]]) -> int:
@@ -84,7 +83,7 @@ def _table(layout: Layout, table: Any) -> Table:
 
 
 def _given(layout: Layout, table: Any) -> Table:
-    """A table that is ours from now on: it is not copied, and freed with its last reader."""
+    """A table whose memory is handed over: it is not copied, and is freed with its last reader."""
     rows = ffi.gc(ffi.cast("void *", table.rows), lib.ebtop_free_rows)
     if table.stride != layout.stride:
         raise EbtopError(f"{layout.type_name}: the extension was built from another header")
@@ -164,7 +163,7 @@ class Session:
         self._listening = ListenCounts()
         self._cpu_stat = CpuStat()
         self.lacks: Optional[str] = None
-        """Why it has less than was asked for, where that has to be said."""
+        """What is missing of what was asked for, if the user has to know."""
         self.room = room
         fd = lib.ebtop_event_fd(handle)
         self.event_fd: Optional[int] = fd if fd >= 0 else None
@@ -188,17 +187,16 @@ class Session:
         return int(count)
 
     def switch(self, probes: Iterable[str]) -> None:
-        """Makes these run of the probes that may come and go, and these logs; the others stay as
-        they are."""
+        """Runs exactly these of the on-demand probes and logs; standing probes are not affected."""
         lib.ebtop_switch(self._handle, _probe_bits(probes))
 
     def look_at(self, pid: int) -> None:
-        """From now on waits of that process are counted by stack and its bytes by file, of no
-        other; 0: of none."""
+        """Counts the waits of that process by stack, and its bytes by file, from now on; 0 stops
+        that."""
         lib.ebtop_look_at(self._handle, pid)
 
     def look_at_watched(self) -> None:
-        """The same for the filter's process and all that descend from it, together."""
+        """The same for the filter's process and all its descendants together."""
         lib.ebtop_look_at(self._handle, lib.EBTOP_ALL_WATCHED)
 
     def programs(self) -> list[Program]:
@@ -231,11 +229,11 @@ class Session:
         )
 
     def follows(self) -> bool:
-        """Whether the filter's process, or with `descendants` one that descends from it, lives."""
+        """Whether the filter's process, or with `descendants` one of its descendants, is alive."""
         return bool(lib.ebtop_follows(self._handle))
 
     def detach(self) -> None:
-        """No event is made from now on; `stream` still hands out what was made."""
+        """Stops the events; `stream` still returns those that were recorded before."""
         lib.ebtop_detach(self._handle)
 
     def refresh(
@@ -257,8 +255,8 @@ class Session:
         `reset` instead of the interval's values. `window` is what the table of system calls
         covers: `interval`, `ten_seconds` or `reset`. Without `symbols` the functions in stacks
         have no names, see `named`: new ones cost tens of milliseconds. `functions`: of all that
-        sleeps, the function of the kernel that it sleeps in, not of the process looked at alone.
-        Of `every` system calls, a power of two, one is timed from now on; all are counted.
+        sleeps, the kernel function that it sleeps in, not only for the selected process.
+        From now on one of `every` system calls, a power of two, is timed; all are counted.
         """
         flags = (
             threads * lib.EBTOP_WANT_THREADS
@@ -332,8 +330,8 @@ class Session:
         return joined(_table(DISK, raw.disks), self._disk_stats.refresh(cumulative, reset))
 
     def named(self, snapshot: Snapshot, look: bool = True) -> Snapshot:
-        """The same with the functions of all addresses in its stacks. Those that are new cost a
-        look at the kernel's symbols; without `look` they have no name yet."""
+        """The same snapshot with the functions of all addresses in its stacks. New addresses need a
+        lookup in the kernel's symbols; without `look` they stay unnamed."""
         waits = snapshot.waits or Table(WAIT, b"")
         frames = [name for name in WAIT.names if name.startswith("frame_")]
         met = {address for name in frames for address in waits.column(name)}
@@ -376,9 +374,9 @@ class Session:
 
 
 class PlainLines:
-    """Makes lines of open events at the collector's speed, as outputs/eventlines.py would.
+    """Formats open events in C, exactly as outputs/eventlines.py does.
 
-    It stops at the first whose names need the care of text.py.
+    It stops at the first event whose names need escaping by text.py.
     """
 
     def __init__(self, as_json: bool) -> None:
@@ -400,7 +398,7 @@ class PlainLines:
 
 
 def variants(probe: str) -> list[tuple[str, ...]]:
-    """The programs of each variant of a probe, best first: what is tried in turn."""
+    """The programs of each variant of a probe, in the order in which they are tried."""
     text = ffi.new("char[200]")
     found: list[tuple[str, ...]] = []
     while lib.ebtop_variant(NAMES.index(probe), len(found), text, len(text)) == 0:
@@ -409,7 +407,7 @@ def variants(probe: str) -> list[tuple[str, ...]]:
 
 
 def prototype(function: str, module: Optional[str]) -> Optional[Prototype]:
-    """What BTF knows of a function of the kernel or of a module; None when that is nothing."""
+    """The prototype of a function of the kernel or of a module; None if BTF does not have it."""
     found = ffi.new("struct ebtop_prototype *")
     own = ffi.NULL if module is None else raw_bytes(module)
     if lib.ebtop_function(raw_bytes(function), own, found) < 0:
@@ -432,7 +430,7 @@ def _param(param: Any) -> Param:
 
 
 _NO_SLOT = 255
-"""Where the result of a function would lie that has none: nothing is read."""
+"""The slot of a result for functions without one: nothing is read."""
 
 
 def _hook(hook: Hook) -> dict[str, Any]:
@@ -447,10 +445,10 @@ def _hook(hook: Hook) -> dict[str, Any]:
 
 
 def filter_other(pid: int, filter: Optional[KernelFilter]) -> int:
-    """Sets the filter of the session of process `pid`; with None only asks whether it could. What
-    that session obeys: bits, see options/settable.py.
+    """Sets the filter of the session of process `pid`; with None only checks the permission.
+    Returns the keys that the session obeys as bits, see options/settable.py.
 
-    Raises PermissionDenied when it belongs to somebody else, EbtopError when it has no session.
+    Raises PermissionDenied if the process belongs to another user, EbtopError if it has no session.
     """
     error = ffi.new("struct ebtop_error *")
     config = ffi.NULL if filter is None else ffi.new("struct ebtop_config *", _config(filter))
@@ -478,7 +476,7 @@ def _config(filter: KernelFilter) -> dict[str, int]:
 
 
 def _words(calls: Iterable[int]) -> list[int]:
-    """A bit a call; those that no table of the kernel has share the one after the tables."""
+    """One bit per system call; calls that are in no table of the kernel share the last bit."""
     words = [0] * lib.EBTOP_CALL_WORDS
     for number in calls:
         words[number // 32] |= 1 << number % 32
@@ -507,7 +505,7 @@ def _filter(config: Any) -> KernelFilter:
 
 
 def without_sched(probes: tuple[ProbeStatus, ...]) -> Optional[str]:
-    """Why what is told of time is no better than what /proc tells; None while it is."""
+    """Why times are no more exact than those of /proc; None while the probe sched runs."""
     sched = next(probe for probe in probes if probe.name == SCHED.name)
     return None if sched.state == "on" else f"the probe sched does not run: {sched.reason}"
 

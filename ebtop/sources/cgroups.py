@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """Owns the names of cgroups: from the number that the kernel gives to a path, and to a container.
 
-A cgroup's number is the inode of its folder. With cgroup v1, and on hybrid machines, controllers
-have hierarchies of their own, each with its own numbers; a row then has two. A tree is walked when
-a number is met that it did not have, at most once in a while; it asks nothing of the processes.
+A cgroup's number is the inode of its folder. With cgroup v1, and on hybrid machines, each
+controller has its own hierarchy with its own numbers; a row then has two. An unknown number causes
+a walk of the hierarchy, but not more often than a fixed interval. Processes are never asked.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ def _by_name(parts: list[bytes], at: int) -> Optional[bytes]:
 
 
 class Place(NamedTuple):
-    """Where a process is; None what is not known, or for a container: in none."""
+    """The cgroup and the container of a process; None where unknown, or where it is in no
+    container."""
 
     path: Optional[bytes]
     container: Optional[bytes]

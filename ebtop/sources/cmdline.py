@@ -28,7 +28,7 @@ _MOST_WAITING = 4096
 _MOST_STUCK = 4
 _STUCK_AFTER_S = 0.5
 _MOST_AGAIN = 64
-"""A refresh may have so many read once more, which takes about 1 ms; at most _AGAIN_A_SECOND."""
+"""A refresh may reread this many command lines, about 1 ms of work; at most _AGAIN_A_SECOND."""
 _AGAIN_A_SECOND = 200
 _MOST_TASKS = 64
 
@@ -47,7 +47,7 @@ class _Known:
         self.ran_ns = -1
         """It may have run until then."""
         self.exec_ns = -1
-        """What was read before is that of another program."""
+        """The process has executed another program since its command line was read."""
 
     @property
     def is_void(self) -> bool:
@@ -106,7 +106,8 @@ class CommandLines:
 
     def __init__(self, root: str = "/proc") -> None:
         self.lines: dict[Key, bytes] = {}
-        """All that is known now, by (pid, start_ns): arguments, NUL between them. Read only."""
+        """The command lines known so far, by (pid, start_ns): arguments separated by NUL. Read
+        only."""
         self._root = root
         self._change = threading.Condition()
         self._known: dict[Key, _Known] = {}
@@ -119,7 +120,7 @@ class CommandLines:
         self._closed = False
 
     def absorb(self, snapshot: Snapshot) -> None:
-        """Learns what ran, and what executed a program; once for every refresh."""
+        """Notes which processes ran and which executed a program; called once per refresh."""
         table, active = snapshot.processes, snapshot.system.active
         seconds = snapshot.interval_s
         self._again = min(_MOST_AGAIN, 1 + int(seconds * _AGAIN_A_SECOND))
@@ -143,7 +144,8 @@ class CommandLines:
                 known.comm = comm
 
     def want(self, keys: Iterable[Key]) -> set[Key]:
-        """Has those read that never were or may have changed since; which. Never blocks."""
+        """Requests the command lines that are missing or may have changed; returns their keys.
+        Never blocks."""
         first, again = [], []
         for key in keys:
             known = self._known.get(key)
@@ -170,7 +172,7 @@ class CommandLines:
                    if pid and not flags & (EXITED | KERNEL)], timeout)  # fmt: skip
 
     def wait(self, keys: Sequence[Key], timeout: float = 0.02) -> None:
-        """Reads what these need, as `read` does."""
+        """Requests the command lines of these processes and waits for them, as `read` does."""
         needed = [key for key in keys if self._needs(key)]
         for start in range(0, len(needed), _MOST_WAITING):
             asked = self.want(needed[start : start + _MOST_WAITING])
@@ -189,7 +191,7 @@ class CommandLines:
         return True
 
     def close(self) -> None:
-        """Lets the thread end; one that is stuck in the kernel is left to it."""
+        """Ends the thread. A thread that is stuck in the kernel is abandoned."""
         with self._change:
             self._closed = True
             self._waiting.clear()

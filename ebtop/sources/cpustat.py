@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns the CPUs by the kernel's own account: what each has done in the interval, part by part.
+"""Owns the time of each CPU in the interval, divided as the kernel divides it.
 
-The account is /proc/stat, whatever the source of the processes: it knows interrupts, time stolen by
-a hypervisor and waiting for disks, which no process is charged with. Its unit is 10 ms, so an
-interval of less than five of them goes on showing the one before.
+It is read from /proc/stat for both sources, which includes interrupts, time stolen by a hypervisor
+and I/O wait: no process is charged with these. The unit is 10 ms, so an interval shorter than
+50 ms shows the values of the previous one.
 """
 
 from __future__ import annotations

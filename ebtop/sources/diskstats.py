@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns what the kernel itself says of disks (/proc/diskstats), and how it becomes rows.
+"""Owns the kernel's own statistics of disks (/proc/diskstats), and their rows.
 
-The /proc source has nothing else of disks; beside the BPF probe it gives what needs no event: how
-many requests were in flight on average, and how long there was one. Which are whole disks that are
-not stacked on others (md, LVM) is asked of /sys, once each.
+The /proc source has nothing else on disks. For the BPF source it supplies the queue depth and the
+busy time, which need no event. Whole disks that are not stacked on others (md, LVM) are recognised
+by /sys, once per disk.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class DiskStat(NamedTuple):
 
 
 def parse_diskstats(data: Optional[bytes]) -> dict[bytes, DiskStat]:
-    """By name, partitions included; a line that is not as the kernel writes it is left out."""
+    """By name, partitions included. A malformed line is skipped."""
     return dict(_parsed(data or b""))
 
 
@@ -68,8 +68,8 @@ def _grown(now: DiskStat, before: DiskStat) -> DiskStat:
 class _Queue:
     """Requests in flight of one disk, summed over time.
 
-    The kernel adds what a request took when it is done. While none is, those in flight count as the
-    time goes by, and what they were counted with is taken off when it comes.
+    The kernel adds the time of a request when it completes. Until then requests in flight are
+    counted here as time passes, and the estimate is subtracted when the kernel's value arrives.
     """
 
     def __init__(self, stat: DiskStat) -> None:
@@ -139,7 +139,7 @@ class DiskStats:
 
 
 def disk_rows(grown: dict[bytes, DiskStat]) -> Table:
-    """All that can be said of disks without the probe."""
+    """The rows of disks without the probe."""
     return Table(DISK, b"".join(
         DISK.pack({
             "name": name, "known": _REQUESTS | _QUEUE | _BUSY,
@@ -150,7 +150,7 @@ def disk_rows(grown: dict[bytes, DiskStat]) -> Table:
 
 
 def joined(counted: Table, grown: dict[bytes, DiskStat]) -> Table:
-    """The probe's rows with what only the kernel's files say; and disks that had no request."""
+    """The probe's rows completed from /proc/diskstats, and rows for disks without any request."""
     rows = {row["name"]: row for row in counted.rows()}
     for name in grown:
         rows.setdefault(name, {"name": name, "known": _REQUESTS | _LATENCY})

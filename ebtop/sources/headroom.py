@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns how much memory this process may still take: what the machine has, what the limits of its
-memory cgroup and of those above leave, and what the address space may grow by.
+"""Owns how much more memory this process may use, limited by the machine, by its memory cgroup and
+the cgroups above it, and by the address space limit.
 
-It reads a dozen small files, and what cannot be read limits nothing. What the room is used for is
-room.py's.
+It reads a dozen small files; an unreadable file imposes no limit. room.py decides how the memory is
+used.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import NamedTuple, Optional
 from ebtop.sources.host import parse_meminfo, read_small
 
 _UNLIMITED = 1 << 60
-"""From here on a limit is none: version 1 writes the largest number that there is."""
+"""Limits from here on mean "no limit": cgroup v1 writes the largest number."""
 _ESCAPED = re.compile(rb"\\([0-7]{3})")
 
 
@@ -39,7 +39,7 @@ MACHINE, CGROUP, ADDRESSES = "machine", "memory cgroup", "limit of addresses (ul
 
 
 def headroom(root: str = "/proc") -> Optional[Headroom]:
-    """What is full first; None where nothing is known of any limit."""
+    """The tightest limit; None if no limit is known."""
     found = [*_machine(root), *(left for group in own_groups(root) for left in _below(group))]
     return min([*found, *_addresses(root)], default=None)
 
@@ -95,7 +95,7 @@ def _memberships(data: Optional[bytes]) -> Iterator[tuple[int, bytes]]:
 
 
 def _mounts(data: Optional[bytes]) -> Iterator[tuple[bytes, bytes, int]]:
-    """Where memory cgroups are mounted, what of their tree is there, and the version."""
+    """The mount point of the memory cgroups, the mounted part of the hierarchy, and the version."""
     for line in (data or b"").split(b"\n"):
         words, _, rest = line.partition(b" - ")
         fields, kind = words.split(b" "), rest.split(b" ")
@@ -109,8 +109,8 @@ def _mounts(data: Optional[bytes]) -> Iterator[tuple[bytes, bytes, int]]:
 
 
 def _inside(path: bytes, base: bytes) -> bytes:
-    """The way from what is mounted to the cgroup. One that is elsewhere is taken for what is
-    mounted: in a container that is the container's own."""
+    """The path from the mounted root to the cgroup. A cgroup outside of it is taken for the mounted
+    root, which in a container is the container's own."""
     base = base.rstrip(b"/")
     if b".." in path.split(b"/") or not (path + b"/").startswith(base + b"/"):
         return b""
@@ -122,8 +122,8 @@ def _plain(word: bytes) -> bytes:
 
 
 def dies_together(root: str = "/proc") -> bool:
-    """Whether the kernel, when a limit is met, kills all in the cgroup, or nobody: then nobody
-    can be the first to go."""
+    """Whether the kernel kills the whole cgroup at its limit, or nothing: then no process can be
+    made the first victim."""
     for group in own_groups(root):
         if group.version == 2 and number(_read(group, "memory.oom.group")):
             return True
@@ -158,7 +158,7 @@ def _below(group: Group) -> Iterator[Headroom]:
 
 
 def _reclaimable(stat: Optional[bytes], prefix: bytes) -> int:
-    """Of files in memory, which go when somebody needs the room."""
+    """Clean page cache, which the kernel reclaims under pressure."""
     names = (prefix + b"inactive_file", prefix + b"active_file")
     lines = (line.split(b" ") for line in (stat or b"").split(b"\n"))
     return sum(number(words[1]) or 0 for words in lines if len(words) == 2 and words[0] in names)

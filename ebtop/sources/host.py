@@ -68,7 +68,7 @@ def online_cpus(sys_root: str = "/sys") -> list[int] | None:
 
 
 def in_own_pid_namespace(root: str = "/proc") -> bool | None:
-    """Whether pids here are others than the kernel's own; None when that cannot be read."""
+    """Whether this process is in a child pid namespace; None if that cannot be read."""
     try:
         return os.stat(root + "/self/ns/pid").st_ino != _FIRST_PID_NAMESPACE
     except OSError:
@@ -186,7 +186,7 @@ def uid_of(user: str) -> int | None:
 
 
 def descendants(pids: set[int], root: str = "/proc") -> set[int]:
-    """What these processes have started, directly or not, as far as it lives and /proc shows it."""
+    """The living descendants of these processes, as far as /proc shows them."""
     children: dict[int, list[int]] = {}
     for entry in os.listdir(root):
         stat = read_small(f"{root}/{entry}/stat") if entry.isdigit() else None
@@ -203,11 +203,11 @@ def descendants(pids: set[int], root: str = "/proc") -> set[int]:
 
 
 NO_USER = (1 << 32) - 1
-"""What a uid_t is that stands for nobody."""
+"""The uid_t that stands for no user: (uid_t)-1."""
 
 
 def nameless(uids: set[int], names: dict[int, str]) -> frozenset[int]:
-    """Those of them that have no name."""
+    """The uids without a name."""
     return frozenset(uids.difference(names, (NO_USER,)))
 
 

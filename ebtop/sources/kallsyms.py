@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns the kernel's symbols, as /proc/kallsyms has them: which functions there are, and which one
-an address lies in. What can be done with a function is not known here.
+"""Owns the kernel's symbols of /proc/kallsyms: looks up functions by name, and symbols by address.
+It does not know what can be done with a function.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PADDING = b"__pfx_"
 _NEAREST = 5
 _LOOKED_AT = 200
 _FARTHEST = 1 << 20
-"""A symbol's code is not longer: what lies farther behind one belongs to none that we know."""
+"""An address farther behind a symbol than this does not belong to it."""
 
 
 class Symbol(NamedTuple):
@@ -53,12 +53,12 @@ class Symbols:
         return found
 
     def made_of(self, name: str) -> list[str]:
-        """What the compiler has made of a function: copies and parts, by their suffix."""
+        """The compiler's clones and parts of a function, recognised by their suffix."""
         start = raw_bytes(name) + b"."
         return sorted(data_text(other) for other in self._functions if other.startswith(start))
 
     def nearest(self, name: str) -> list[str]:
-        """Names of functions that look like this one, the likest first."""
+        """Similar names of functions, the most similar first."""
         wanted = raw_bytes(name)
         parts = {wanted[at : at + 3] for at in range(len(wanted) - 2)} or {wanted}
         # few are looked at closely: the comparison is slow
@@ -108,7 +108,8 @@ def read(path: str = PATH) -> Symbols:
 
 
 def frames(symbols: Symbols, function: str, addresses: Iterable[int]) -> list[bytes]:
-    """A stack as `name+0x1f`, from the hooked function on: what lies before is the tracer's own."""
+    """A stack as `name+0x1f`, beginning at the hooked function: the frames before are the
+    tracer's."""
     places = [symbols.place(address) for address in addresses]
     wanted = raw_bytes(function)
     first = next((at for at, place in enumerate(places) if place[0] == wanted), None)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns what a report says of the machine that it was made on: what is needed to repeat it.
+"""Owns the description of the machine in a report: what is needed to repeat the measurement.
 
 Every file may be missing: the value is then None.
 """
@@ -36,7 +36,7 @@ def machine() -> dict[str, Any]:
 
 
 def cpu_model(data: Optional[bytes]) -> Optional[str]:
-    """Of /proc/cpuinfo, whose keys differ from architecture to architecture."""
+    """The model from /proc/cpuinfo, whose keys differ between architectures."""
     for line in (data or b"").splitlines():
         name, colon, value = line.partition(b":")
         if colon and name.strip() in _MODEL and value.strip():
@@ -52,7 +52,7 @@ def _own_cgroup(root: str = "/proc") -> Optional[bytes]:
 
 
 def _limit(group: Optional[bytes], name: bytes) -> Optional[str]:
-    """The limit nearest to us that is one; None where none is to be found."""
+    """The limit of the nearest cgroup that has one; None if none has."""
     if group is None:
         return None
     path = b"/sys/fs/cgroup" + group

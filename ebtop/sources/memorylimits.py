@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns how much memory is left to a process: of the machine's, and under the limits of its cgroups.
+"""Owns how much memory is left to a process, in the machine and under the limits of its cgroups.
 
-Asked for those that seem to leak alone, so a few small files a refresh at most.
+It is asked only for processes that seem to leak: a few small files per refresh.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Limits:
         self._cgroups = cgroups
 
     def room(self, cgroup: int, snapshot: Snapshot) -> tuple[Optional[str], Optional[int]]:
-        """What will be full first, and the bytes until then; None where neither is known."""
+        """The limit that will be reached first, and the bytes left; None where unknown."""
         machine = snapshot.host.memory_available_bytes
         below = self._below_limits(cgroup)
         if below is not None and (machine is None or below < machine):
@@ -28,7 +28,7 @@ class Limits:
         return (None, None) if machine is None else ("machine", machine)
 
     def _below_limits(self, cgroup: int) -> Optional[int]:
-        """The least that any limit leaves, its own or that of a cgroup above it."""
+        """The smallest room left by any limit of its cgroup or of the cgroups above."""
         if self._cgroups is None:
             self._cgroups = CgroupPaths()
         path, root = self._cgroups.get(cgroup), self._cgroups.root

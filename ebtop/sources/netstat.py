@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns what the kernel counts of listening sockets as a whole (/proc/net/netstat): connections that
-a full queue turned away, and all that was thrown away. It is that of ebtop's network namespace.
+"""Owns the kernel's totals for listening sockets (/proc/net/netstat): connections refused because a
+queue was full, and all that were dropped. They are those of ebtop's network namespace.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class ListenCounts:
         return parse_netstat(read_small(self._path))
 
     def refresh(self, cumulative: bool = False, reset: bool = False) -> Listening:
-        """Of the interval, or of all that went before it too."""
+        """The counts of the interval, or cumulative ones."""
         now = self._read()
         base = self._first if cumulative else self._last
         self._last = now

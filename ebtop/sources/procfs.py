@@ -44,7 +44,7 @@ _MOST_PID = (1 << 32) - 1
 
 
 class _Task:
-    """One process or thread, followed from refresh to refresh."""
+    """One process or thread, followed over refreshes."""
 
     __slots__ = ("active", "counts", "pid", "quiet_row", "sample", "sums", "tid")
 
@@ -57,7 +57,7 @@ class _Task:
     def begin(self, sample: Sample, born: bool) -> None:
         """The first sample, when all of it is there."""
         self.sample = sample
-        # who was there before we looked has an interval that nobody measured
+        # a task that existed before the first look has an interval that was not measured
         self.counts = totals(sample) if born else NO_COUNTS
         self.active = (RAN | BORN) if born else 0
         self.sums = self.counts if born else nothing(sample)
@@ -141,11 +141,12 @@ class ProcSource:
         self._reader.close()
 
     def poll(self) -> int:
-        """Files have no events."""
+        """This source has no events."""
         return 0
 
     def switch(self, probes: Iterable[str]) -> None:
-        """There are no probes; but looking for connections has its price."""
+        """There are no probes to switch, but connections are only looked for while they are
+        needed."""
         self._wants_connections = TCP.name in probes
 
     def look_at(self, pid: int) -> None:
@@ -215,7 +216,7 @@ class ProcSource:
         self._processes = seen
 
     def _adopt_orphans(self, seen: dict[int, _Task]) -> None:
-        """A sleeper whose parent ended has another parent now, without having run."""
+        """A sleeping process gets a new parent when its parent exits, without having run."""
         gone = {pid for pid, task in self._processes.items() if seen.get(pid) is not task}
         if not gone:
             return
@@ -269,7 +270,7 @@ class ProcSource:
         return task
 
     def _asleep(self, task: _Task, path: str) -> bool:
-        """Its schedstat has not moved: one small file read instead of three."""
+        """Whether its schedstat is unchanged: then one small file is read instead of three."""
         sample = task.sample
         if not sample.alone or sample.sched is None or (task.tid + self._turn) % _REREAD_EVERY == 0:
             return False
@@ -374,9 +375,8 @@ def _rows(
     text: bytearray,
     processes: Mapping[int, _Task] = MappingProxyType({}),
 ) -> tuple[bytes, int]:
-    """Packed rows, those with anything to sort by first, and how many those are; names that are too
-    long for a row are added to `text`. Threads have the names of their `processes` beside their
-    own."""
+    """Packed rows, active ones first, and the number of active ones. Names too long for a row are
+    added to `text`. Rows of threads also have the names of their `processes`."""
     first: list[bytes] = []
     rest: list[bytes] = []
     for task in tasks:

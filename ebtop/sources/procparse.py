@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """Owns how the text of /proc/PID/* and /proc/stat becomes numbers. Pure: it reads no file.
 
-A parser gives None for text that is not what the kernel writes (cut, empty, forged), so that
-nothing but whole and plausible numbers gets further.
+A parser returns None for text that the kernel would not write (truncated, empty, forged), so that
+only complete and plausible numbers are used.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _ticks(word: bytes) -> int:
 
 
 def parse_stat(data: bytes | None) -> Stat | None:
-    """The comm may hold blanks and parentheses: it ends at the last one."""
+    """The comm may contain blanks and parentheses: it ends at the last parenthesis."""
     head, found, tail = (data or b"").rpartition(b")")
     _, opened, comm = head.partition(b"(")
     words = tail.split()
@@ -127,8 +127,8 @@ def parse_stat(data: bytes | None) -> Stat | None:
 def parse_schedstat(data: bytes | None) -> tuple[int, int, int] | None:
     """Time on a CPU, time waiting for one (ns), times it was given one.
 
-    A kernel that does not keep them writes zeros; a task that was never given a CPU has them too,
-    and its ticks in `stat` say the same. Hence None for both.
+    A kernel without schedstats writes zeros, as does a kernel for a task that has never run; the
+    ticks in `stat` are then as good. Hence None for both.
     """
     words = (data or b"").split()
     try:

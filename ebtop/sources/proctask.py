@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns what one process or thread is read as from /proc, and its row for an interval.
+"""Owns how one process or thread is read from /proc, and its row for an interval.
 
-It decides which of its values are counted, which come from the kernel's ticks, and which cannot be
-known. It does not decide which tasks exist or in what order they are shown (procfs.py).
+It decides which values are counted, which come from clock ticks, and which are unknown. Which tasks
+exist, and their order, is procfs.py's.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _COUNTER_BITS = tuple(1 << KNOWN_BIT[name] for name in COUNTED)
 
 
 class Sample(NamedTuple):
-    """One task as its files said it at one moment."""
+    """The files of one task, read at one moment."""
 
     stat: Stat
     status: Status
@@ -70,7 +70,7 @@ def read_sched(path: str) -> tuple[int, int, int] | None:
 
 
 def read_sample(path: str, *, thread: bool) -> Sample | None:
-    """None when the task is gone, hidden, or its `stat` is not what the kernel writes."""
+    """None if the task is gone or hidden, or its `stat` is malformed."""
     sched = read_sched(path)
     stat = parse_stat(read_small(path + "/stat"))
     if stat is None:

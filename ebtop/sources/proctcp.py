@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns what /proc alone tells of TCP connections: /proc/PID/net/tcp and tcp6 have their ends and
-states, /proc/PID/fd who has them open.
+"""Owns the TCP connections of the /proc source: /proc/PID/net/tcp and tcp6 list addresses and
+states, /proc/PID/fd tells which process holds a socket.
 
-Bytes, ages and what has ended are not known from there. Looking through all descriptors is dear: it
-is done when a socket turned up whose owner is not known, and not for more than a share of the time.
+Bytes, ages and closed connections are unknown. Scanning all descriptors is expensive: it is done
+only when a socket without a known owner appears, and for a limited share of the time.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _NAMES = ("tcp", "tcp6")
 
 
 class Line(NamedTuple):
-    """What is kept of a line: its ends as they stand there, its state, user and inode."""
+    """The fields of a line that are kept: both addresses as written, state, user and inode."""
 
     local: bytes
     remote: bytes
@@ -41,7 +41,8 @@ class Line(NamedTuple):
 
 
 class Owner(NamedTuple):
-    """Whose a socket is; the start tells it from a later process of the same pid."""
+    """The owner of a socket. The start time distinguishes it from a later process with the same
+    pid."""
 
     pid: int
     start_ns: int
@@ -49,7 +50,7 @@ class Owner(NamedTuple):
 
 
 def parse_lines(data: bytes) -> Iterator[Line]:
-    """Those that are open; a line that is not as the kernel writes it is left out."""
+    """The open connections. Malformed lines are skipped."""
     for text in data.split(b"\n")[1:]:
         words = text.split(None, 10)
         try:
@@ -71,7 +72,7 @@ def _end(text: bytes) -> tuple[tuple[int, ...], int]:
 
 
 def pack_line(line: Line, owner: Optional[Owner], netns: int) -> bytes:
-    """As the collector packs what it knows nothing more of."""
+    """A packed row, as the collector packs a connection of which nothing else is known."""
     (saddr, sport), (daddr, dport) = _end(line.local), _end(line.remote)
     family = 4 if len(saddr) == 1 else 6
     if family == 6 and daddr[:3] == (0, 0, _MAPPED):
@@ -102,7 +103,7 @@ class ProcConnections:
         self._looked_s = 0.0
         self._look_took_s = 0.0
         self.counts: dict[int, int] = {}
-        """By pid, of the processes whose descriptors can be read."""
+        """The number of connections by pid, for processes whose descriptors can be read."""
 
     def refresh(self, processes: Iterable[Owner]) -> Table:
         """Of those that live now: all that may own one."""
@@ -141,7 +142,7 @@ class ProcConnections:
     # ---- owners ----
 
     def _forget(self, alive: dict[int, Owner]) -> None:
-        """Names change; one that is gone has left its sockets to others, or to nobody."""
+        """Updates the names of owners, and forgets owners that have exited."""
         self._namespaces = {n: pid for n, pid in self._namespaces.items() if pid in alive}
         self._owners = {
             inode: alive[owner.pid]
@@ -162,11 +163,11 @@ class ProcConnections:
                 continue
             self._readable.add(pid)
             for inode in inodes:
-                # of those who share it, the first: before it forked there was no other
+                # a shared socket belongs to the oldest process, which had it before it forked
                 owners.setdefault(inode, owner)
             if inodes:
                 self._namespaces.setdefault(_namespace(f"{self._root}/{pid}"), pid)
-        # what was seen with more privilege than there is now stays
+        # keep an owner that was found with more privileges than we have now
         kept = {i: o for i, o in self._owners.items() if o.pid not in self._readable}
         self._owners = {**kept, **owners}
         self._looked_s = time.monotonic()
@@ -174,7 +175,7 @@ class ProcConnections:
 
 
 def _sockets(folder: bytes) -> Optional[set[int]]:
-    """Inodes of the sockets that a process has open; None when that is not to be known."""
+    """The inodes of a process's open sockets; None if they cannot be read."""
     try:
         names = os.listdir(folder)
     except OSError:
@@ -214,7 +215,7 @@ _COUNT_AT = ROW.fields["connections"].offset // _WORD
 
 
 def with_counts(rows: bytes, counts: dict[int, int]) -> bytes:
-    """The same rows, with how many connections each process has open, where that is known."""
+    """The same rows with the number of open connections of each process, where known."""
     pids = ROW.column(rows, "pid")
     data = bytearray(rows)
     words = memoryview(data).cast("Q")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns how large the collector's tables are: what the machine's threads ask for, and what memory
-there is for it. Less than that is said; where it is not worth while, BPF is done without.
+"""Owns the sizes of the collector's tables, from the number of threads and the memory available. A
+reduced size is reported; if even the smallest does not fit, BPF is not used.
 
-How much memory there is is headroom.py's. A row of a table is the kernel's from the start on,
-whether it is used or not.
+The memory available is headroom.py's. The kernel allocates all rows of a table at its creation,
+whether they are used or not.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from ebtop.sources.host import read_small
 LEAST_THREADS, USUAL_THREADS, MOST_THREADS = 1024, 1 << 14, 1 << 16
 LEAST_CONNECTIONS, USUAL_CONNECTIONS, MOST_CONNECTIONS = 1024, 3 << 14, 1 << 16
 GROWTH = 8
-"""Room for so many times the threads that there are; of connections, for half as many times."""
+"""Room for this many times the existing threads, and half as many times the open connections."""
 SLOTS_PER_CPU = 512
-"""A CPU hands out its own slots alone: so many may be born on it between two looks."""
+"""Each CPU hands out slots of its own: this many threads may be born on it between two
+refreshes."""
 _MOST_PIDS = 1 << 22
 
 THREAD_BYTES, CONNECTION_BYTES = 704, 288
@@ -30,33 +31,33 @@ FIXED_BYTES, LITTLE_FIXED_BYTES = 13 << 20, 6 << 20
 CPU_BYTES = 1280 << 10
 """More of them by CPU, up to 16."""
 LOADING_BYTES = 4 << 20
-"""What the kernel takes while it verifies."""
+"""Memory that the kernel uses while it verifies programs."""
 OWN_BYTES = 18 << 20
-"""What ebtop itself grows by, from before the tables are there to a screen of its own."""
+"""The growth of ebtop itself between the creation of the tables and its first screen."""
 _SHARED_CPUS = 16
 LIGHT_THREAD_BYTES, LIGHT_BYTES = 256, 14 << 20
-"""For a stream of events alone: no tables beside the slots, and ebtop itself."""
+"""For a stream of events, which has no tables but the slots."""
 
 
 @dataclass(frozen=True)
 class Room:
-    """For so many threads and connections; with `little` other tables are small too."""
+    """The number of threads and connections that fit; with `little` other tables are small too."""
 
     threads: int = USUAL_THREADS
     connections: int = USUAL_CONNECTIONS
     little: bool = False
     about: Optional[str] = None
-    """What is to be said of it."""
+    """The message for the user, if the size was reduced."""
     light: bool = False
     """Nothing but events is asked for."""
 
     def bytes(self, cpus: int, pids: int) -> int:
-        """What it takes, of ebtop's own growth and the kernel's."""
+        """The memory needed, including the growth of ebtop itself."""
         own = LIGHT_BYTES if self.light else OWN_BYTES
         return self.tables(cpus, pids) + LOADING_BYTES + own
 
     def tables(self, cpus: int, pids: int) -> int:
-        """What the kernel holds as long as ebtop runs."""
+        """The kernel memory used while ebtop runs."""
         if self.light:
             return self.threads * LIGHT_THREAD_BYTES + pids * 4
         rows = self.threads * THREAD_BYTES + self.connections * CONNECTION_BYTES + pids * 4
@@ -65,9 +66,9 @@ class Room:
 
 
 def choose(light: bool = False, tables_bytes: Optional[int] = None, root: str = "/proc") -> Room:
-    """What fits here. Raises EbtopError where that is too little to be of use.
+    """The sizes that fit. Raises EbtopError if even the smallest does not.
 
-    `tables_bytes`: what the kernel may hold for it, where that is less than there is.
+    `tables_bytes`: an upper limit for kernel memory.
     """
     cpus = os.cpu_count() or 1
     pids = number(read_small(f"{root}/sys/kernel/pid_max")) or _MOST_PIDS
@@ -85,7 +86,7 @@ def choose(light: bool = False, tables_bytes: Optional[int] = None, root: str = 
 
 
 def wanted(living: int, cpus: int, pids: int) -> Room:
-    """What a machine with memory enough is given: more threads than pids there cannot be."""
+    """The sizes for a machine with enough memory; there cannot be more threads than pids."""
     threads = _power_of_two(max(GROWTH * living, SLOTS_PER_CPU * cpus))
     return Room(threads=min(max(threads, USUAL_THREADS), MOST_THREADS, _power_of_two(pids)))
 
@@ -94,7 +95,7 @@ def fitting(
     whole: Room, living: int, cpus: int, pids: int, left: Optional[Headroom],
     why: Optional[str] = None, own: int = 0,
 ) -> Room:  # fmt: skip
-    """The largest that there is memory for. `why` says how much that is, without `own`."""
+    """The largest sizes that fit into memory. `why` explains the limit; `own` is not part of it."""
     if left is None or whole.bytes(cpus, pids) <= left.left:
         return whole
     why = why or f"the {left.what} leaves {left.left >> 20} MiB"

@@ -35,7 +35,7 @@ SHIFT_CELLS = 8
 
 
 def apply(state: ViewState, action: Action) -> ViewState:
-    """The view after `action`; whatever was said before is answered by it, and goes."""
+    """The view after `action`. The message of the previous action disappears."""
     state = state.with_(message=None)
     if state.probes_open and action in _IN_PROBES:
         return _IN_PROBES[action](state)
@@ -63,7 +63,7 @@ def type_key(state: ViewState, key: str) -> ViewState:
 
 
 def accept_prompt(state: ViewState, snapshot: Snapshot) -> ViewState:
-    """Enter at the prompt. What cannot be understood leaves the prompt open, and says why."""
+    """Enter at the prompt. Text that cannot be parsed leaves the prompt open with a message."""
     if state.prompt is None:
         return state
     kind, text = state.prompt
@@ -105,7 +105,8 @@ def _complaint(wanted: RowFilter, snapshot: Snapshot) -> Optional[tuple[str, boo
 
 
 def _go_back(state: ViewState) -> ViewState:
-    """One step back a key, from what lies on top to what was chosen first."""
+    """Undoes one step per key press: overlays first, then zoom, search, tags, filter and
+    selection."""
     if state.help_open:
         return state.with_(help_open=False, help_scroll=0)
     if state.probes_open:

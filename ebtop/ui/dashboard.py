@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def _leave_behind(summary: str) -> None:
-    """Where the terminal is still there; a line less is no failure."""
+    """Writes the summary if the terminal still exists; failing to is not an error."""
     with contextlib.suppress(EbtopError, OutputClosed):
         write_all(f"{summary}\n".encode() if summary else b"")
 
@@ -33,7 +33,7 @@ class NoDashboard(Exception):
 def run(open_source: Callable[[], Source], options: Options) -> int:
     """The exit status. Raises NoDashboard for a terminal that can only print.
 
-    The caller goes on in another process: its parent is what the user started.
+    The caller continues in a forked child; the process that the user started is its parent.
     """
     lifeline = guard.go_under_guard()
     from ebtop.runtime.signals import ENDING, OF_TERMINAL, Signals

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """Owns the split in two: a child that is the dashboard, and a parent that is `supervisor.py`.
 
-The process that the user started stays as the parent, so whoever waits for it sees the end only
-when the terminal is given back. It knows no curses: the child tells it over a pipe which bytes
-leave its screen, and when it has left by itself.
+The process that the user started stays as the parent, so a shell that waits for it continues only
+after the terminal is restored. The parent knows no curses: the child sends it the bytes that leave
+the screen, and a note once it has left the screen itself.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from ebtop.ui import supervisor
 
 
 class Lifeline:
-    """The child's end: tells the parent about the terminal, and hears when the parent is gone."""
+    """The child's end of the pipes: informs the parent of the terminal, and detects the parent's
+    death."""
 
     def __init__(self, notes: int, parent_fd: int) -> None:
         self._notes = notes
@@ -42,7 +43,7 @@ class Lifeline:
 
 
 def go_under_guard(terminal: int = 1) -> Lifeline:
-    """Forks. Comes back in the child only; the parent ends when the child does, with its status."""
+    """Forks. Returns in the child only; the parent exits when the child does, with its status."""
     settings = supervisor.settings_of(terminal)
     notes, child_notes = os.pipe()
     parent_end, alive = os.pipe()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """Owns the dashboard's loop: one thread that waits for keys, events, signals and the next refresh.
 
-Keys are answered from the last snapshot at once. It decides when, not what: what a key means is
+Keys are answered at once from the last snapshot. It decides when things happen: what a key means is
 `actions.py`'s, what is shown `views`', how fast `control/pace.py`'s.
 """
 
@@ -85,7 +85,7 @@ class Loop:
 
     @staticmethod
     def begin(refresher: Refresher, state: ViewState) -> float:
-        """Begins the first interval, which the terminal is set up in; when that was."""
+        """Begins the first interval, in which the terminal is set up; returns the time."""
         host.count_in(os.getppid())
         refresher.begin(state.request)
         return time.monotonic()
@@ -97,7 +97,7 @@ class Loop:
         self._wait_quietly()
         while not self._ended:
             self._refresh()
-            gc.freeze()  # what is alive after a refresh lives long: do not walk it again and again
+            gc.freeze()  # what survives a refresh lives long: do not traverse it again
             if self._left is not None:
                 self._left -= 1
                 if self._left <= 0:
@@ -109,7 +109,8 @@ class Loop:
     # ---- waiting ----
 
     def _wait_quietly(self) -> None:
-        """Before the first frame there is nothing to answer keys with: only ends are heard."""
+        """Before the first frame there is no snapshot to answer keys from: only signals are
+        handled."""
         first = select.poll()
         first.register(self._signals.fd, select.POLLIN)
         while not self._ended:
@@ -262,7 +263,7 @@ class Loop:
         self._state = self._frame.state
 
     def _read_commands(self, visible: Sequence[tuple[int, int]]) -> bool:
-        """Asks for the command lines of the rows shown; whether some came that were not known."""
+        """Requests the command lines of the rows shown; returns whether new ones arrived."""
         lines = self._commands.lines
         asked = self._commands.want(visible)
         before = {key: lines.get(key) for key in asked}
@@ -278,7 +279,7 @@ class Loop:
     def _draw(self) -> None:
         frame, column = self._frame, 0
         if frame.state.prompt is not None and frame.cursor_row is not None:
-            # on the mark that the view draws behind what was typed
+            # on the mark that the view draws after the typed text
             column = max(0, cells(line_text(frame.lines[frame.cursor_row]).rstrip()) - 1)
         self._screen.draw(frame.lines, frame.cursor_row, column)
         # after the key was seen to be answered: loading a probe takes tenths of a second

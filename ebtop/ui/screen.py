@@ -20,7 +20,7 @@ from ebtop.runtime.stdio import OutputClosed, write_all
 from ebtop.ui.views.line import Line, Style
 
 MOST_COLUMNS, MOST_LINES = 1000, 500
-"""What is drawn at most: ncurses believes a terminal that says it has 65535 of each."""
+"""The largest size that is drawn: ncurses would believe a terminal that claims 65535 of each."""
 FALLBACK_TERMS = ("xterm-256color", "xterm", "linux", "vt100", "ansi")
 _ESC_DELAY_MS = 25
 _PADDING = re.compile(rb"\$<[^>]*>")
@@ -70,9 +70,9 @@ class NoScreen(Exception):
 
 
 def set_up_terminal() -> bytes:
-    """Finds a description of the terminal; what to send to give the terminal back.
+    """Finds the terminal's description; returns the bytes that restore the terminal.
 
-    A TERM that this machine does not know is taken for an xterm, as nearly all are.
+    An unknown TERM is taken for an xterm, as nearly all terminals are.
     """
     for term in (os.environ.get("TERM", ""), *FALLBACK_TERMS):
         try:
@@ -91,16 +91,17 @@ def set_up_terminal() -> bytes:
 def _leave_sequence() -> bytes:
     names = ("sgr0", "op", "rmkx", "cnorm", "rmcup")
     leave = b"".join(_PADDING.sub(b"", curses.tigetstr(name) or b"") for name in names)
-    # Mouse and paste are never switched on here; a terminal of this kind is told all the same.
+    # mouse and paste modes are never enabled here, but an xterm is told to disable them anyway
     like_xterm = (curses.tigetstr("kmous") or b"").startswith((b"\x1b[M", b"\x1b[<"))
     return (_XTERM_MODES_OFF if like_xterm else b"") + leave
 
 
 @contextlib.contextmanager
 def taken(color: bool, given_back: Callable[[], None]) -> Iterator[Screen]:
-    """The screen, given back in the end whatever happens. After `set_up_terminal` only.
+    """The screen; it is restored at the end in any case. Call `set_up_terminal` before.
 
-    `given_back` is told when the terminal has taken all of it; else the parent has to see to it.
+    `given_back` is called if the terminal accepted all the output; otherwise the parent restores
+    it.
     """
     os.environ["ESCDELAY"] = str(_ESC_DELAY_MS)
     theirs = _settings()
@@ -125,7 +126,7 @@ def _settings() -> Optional[list[Any]]:
 
 
 def _set(settings: Optional[list[Any]]) -> None:
-    """After what was written so far has gone out, if it goes at all."""
+    """Applies the settings after the pending output, unless that output is stuck."""
     heard = signals.heard()
     assert heard is not None
     with contextlib.suppress(termios.error):
@@ -137,7 +138,7 @@ def _set(settings: Optional[list[Any]]) -> None:
 
 
 def _bound_size() -> None:
-    """Tells ncurses of no more cells than it shall hold, whatever terminal and environment say."""
+    """Limits the size that ncurses sees, whatever the terminal and the environment say."""
     try:
         size = os.get_terminal_size(1)
     except OSError:
@@ -154,11 +155,11 @@ def _bound_size() -> None:
 
 
 class _Gathered:
-    """Makes one write of all that curses writes inside a `with`.
+    """Collects the output of curses inside a `with` into one write.
 
-    ncurses flushes with every movement of the cursor, some 200 times a frame; a terminal would
-    show frames by halves. It also knows no end: where there is no room it waits for ever. So
-    meanwhile its descriptor is a file in memory, whose settings cannot be set: that is done here.
+    ncurses flushes at every cursor movement, some 200 times per frame, so a terminal would show
+    half-drawn frames. It also blocks forever on a full terminal. So inside the `with` its
+    descriptor is a file in memory; terminal settings, which such a file lacks, are applied here.
     """
 
     def __init__(self, theirs: Optional[list[Any]]) -> None:
@@ -189,17 +190,17 @@ class _Gathered:
             self.arrived = True
         except (EbtopError, OutputClosed):  # gone: its hang-up ends the loop
             self.arrived = False
-            os.dup2(self._terminal, 1)  # what gave up has put something else there
+            os.dup2(self._terminal, 1)  # the write that gave up has replaced the descriptor
 
     def give_back(self) -> bool:
-        """Whether the terminal took all that gives it back."""
+        """Restores the terminal; returns whether it accepted all the output."""
         with contextlib.suppress(curses.error), self:
             curses.endwin()
         _set(self._theirs)
         return self.arrived
 
     def take(self) -> None:
-        """Once more, when somebody else had it."""
+        """Takes the terminal again after another program used it."""
         with contextlib.suppress(curses.error), self:
             curses.reset_prog_mode()
         _set(self.ours)
@@ -227,7 +228,7 @@ class Screen:
         return width, height
 
     def fit_terminal(self) -> None:
-        """Takes on the size that the terminal has now; the next frame is drawn whole."""
+        """Adopts the current size of the terminal; the next frame is drawn completely."""
         with contextlib.suppress(OSError, curses.error):
             size = os.get_terminal_size(1)
             if size.columns > 0 and size.lines > 0:
@@ -235,12 +236,12 @@ class Screen:
         self.redraw()
 
     def redraw(self) -> None:
-        """The next frame is drawn whole, over whatever the terminal shows."""
+        """Draws the next frame completely, whatever the terminal shows."""
         self._drawn = []
         self._window.clear()
 
     def draw(self, lines: Sequence[Line], cursor_row: Optional[int], cursor_column: int) -> None:
-        """Brings the lines to the terminal: what differs, in one go."""
+        """Draws the lines that changed, with one write."""
         width, height = self.size
         drawn = self._drawn
         shown: list[Optional[Line]] = list(lines[:height])
@@ -296,12 +297,12 @@ class Screen:
                 yield name
 
     def show_cursor(self, visible: bool) -> None:
-        """A prompt wants a cursor that is seen."""
+        """Shows or hides the cursor; a prompt shows it."""
         with contextlib.suppress(curses.error), self._gathered:
             curses.curs_set(1 if visible else 0)
 
     def retake(self) -> None:
-        """After somebody else had the terminal while this process was stopped."""
+        """Takes the terminal back after this process was stopped."""
         self._gathered.take()
 
     @contextlib.contextmanager

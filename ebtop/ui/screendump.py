@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """Owns writing what is on the screen to a file that the user named.
 
-As root in a folder of somebody else, a name may be a trap: only a new file is written.
+Root may be in another user's folder, where an existing name could be a trap: only new files are
+created.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """Owns the ViewState: all that the user chose or typed, frozen. Actions make a new one.
 
-It holds no data of the machine, and nothing here draws. A movement is stored as a wish (`move`,
-`move_pages`, `search_step`); `views.frame.render` knows the rows, carries it out and gives back a
-state in which it is done.
+It holds no data of the machine and draws nothing. A movement is stored as a request (`move`,
+`move_pages`, `search_step`); `views.frame.render` knows the rows, carries it out, and returns the
+new state.
 """
 
 from __future__ import annotations
@@ -72,13 +72,13 @@ class ViewState:
     )
     """Those on demand that do not run even where they are shown."""
     looked_at: tuple[int, int] | None = None
-    """(pid, start_ns) of the process that is shown by itself, in place of the panels."""
+    """(pid, start_ns) of the selected process, whose detail view replaces the panels."""
     looked_at_memory: bool = False
-    """It is its memory that is shown, not its time."""
+    """The detail view shows its memory instead of its time."""
     probes_open: bool = False
     """The menu of probes lies over the panels."""
     probes_at: int = 0
-    """Index of the selected one of those on demand."""
+    """Index of the selected entry of the menu of probes."""
     move: int = 0
     """Wish: rows down (negative: up) in the focused panel."""
     move_pages: int = 0
@@ -96,12 +96,12 @@ class ViewState:
 
     @property
     def query(self) -> RowQuery:
-        """The rows that it shows."""
+        """The query for the rows that the view shows."""
         return RowQuery(by_name(self.sort), self.reverse, self.filter, self.tree, self.threads)
 
     @property
     def request(self) -> Request:
-        """What has to be collected for it."""
+        """The request for the data that the view needs."""
         return Request(self.threads, self.cumulative, self.window)
 
     def with_(self, **changes: object) -> ViewState:
@@ -110,7 +110,7 @@ class ViewState:
 
 
 def initial_state(options: Options, ascii: bool, color: bool) -> ViewState:
-    """What the user chose on the command line; `ascii` and `color` are the terminal's."""
+    """The state that the command line asks for; `ascii` and `color` describe the terminal."""
     delay = options.delay_s
     wanted = options.probes or [probe.name for probe in PROBES if not probe.off_at_first]
     return ViewState(

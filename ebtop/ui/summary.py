@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns the line that the dashboard leaves behind: how long it ran, what it cost, what it lost.
+"""Owns the summary line that the dashboard prints at exit: duration, cost, losses.
 
-It adds up snapshots as they come and knows nothing of the screen.
+It sums snapshots and knows nothing of the screen.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Summary:
         self._bpf = snapshot.source == "bpf"
         self._lost = sum(cost.lost_total.values())
         if cost.cpu_percent is None or self._own_s is None:
-            # of the first interval nobody knows what ebtop itself cost
+            # ebtop's own cost is unknown for the first interval
             self._own_s = self._own_s if self._samples == 1 else None
         else:
             self._own_s += cost.cpu_percent / 100 * snapshot.interval_s

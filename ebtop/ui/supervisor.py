@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns what the small parent does: waits for the dashboard's end and gives the terminal back.
+"""Owns the small parent of the dashboard: it waits for the dashboard to exit and restores the
+terminal.
 
-Not imported but run, in the process that the user started, by an interpreter without `site`: it
-stays as long as the dashboard does, so it imports next to nothing (9.6 MB resident; the whole of
-ebtop would be 16). No handlers and no polling: it waits for signals.
+It is not imported but executed, in the process that the user started, by an interpreter without
+`site`. It lives as long as the dashboard, so it imports next to nothing (9.6 MB resident instead of
+16). It has no handlers and does not poll: it waits for signals.
 
-It holds the user's terminal, so the user whom it becomes must not get at its descriptors. exec
-makes a process traceable by its user, whatever it was before: so it is still root when it begins
-here, and gives up its privileges itself, with the same C as the dashboard.
+It holds the user's terminal, so the user it becomes must not reach its descriptors. exec makes a
+process traceable by its user, so this process is still root when it starts here, and drops
+its privileges itself, with the same C code as the dashboard.
 """
 
 # signal itself brings enum and more, another megabyte; importlib.machinery, half of one
@@ -24,7 +25,7 @@ FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signa
 _SENT_BY_KERNEL = 0x80
 _MOST_FDS = 4096
 _FLAGS = 6
-"""What tcgetattr gives before the control characters."""
+"""The number of values that tcgetattr returns before the control characters."""
 ENTERED, LEFT = b"E", b"L"
 NEEDED = ("_cffi_backend", "ebtop._core")
 """The compiled modules to give up privileges with, in the order of their loading."""
@@ -36,9 +37,9 @@ if TYPE_CHECKING:
 
 
 def waited() -> "set[int]":
-    """What to block before the fork and to wait for after it.
+    """The signals to block before the fork and to wait for after it.
 
-    nohup and `&` in a script start us with some signals ignored, and mean it.
+    Signals that are ignored at start, as by nohup or `&` in a script, stay ignored.
     """
     heard = {number for number in FORWARDED if signal.getsignal(number) != signal.SIG_IGN}
     return heard | {signal.SIGCHLD}
@@ -52,7 +53,7 @@ def keep(pid: int, notes: int, terminal: int, settings: str) -> int:
     status = _follow(pid)
     told = _read(notes)
     if not _in_time(_leave_screen, terminal, told):
-        # nobody reads: what waits there is of a screen that is left anyhow
+        # nobody reads the terminal: discard the output queue, which belongs to a screen we leave
         _in_time(termios.tcflush, terminal, termios.TCOFLUSH)
         _in_time(_leave_screen, terminal, told)
     if not _in_time(_restore, terminal, settings, termios.TCSADRAIN):
@@ -73,17 +74,17 @@ def _follow(pid: int) -> int:
             if not posix.WIFSTOPPED(status):
                 return status
             if posix.WSTOPSIG(status) != signal.SIGSTOP:
-                # Ctrl-Z: so does this one stop, for the shell waits for it alone.
+                # Ctrl-Z: stop too, for the shell waits for this process only
                 posix.kill(posix.getpid(), signal.SIGSTOP)
                 posix.kill(pid, signal.SIGCONT)
         told = signal.sigwaitinfo(signals)
-        # What the terminal sends, the child got too.
+        # signals from the terminal have reached the child already
         if told.si_signo != signal.SIGCHLD and told.si_code != _SENT_BY_KERNEL:
             posix.kill(pid, told.si_signo)
 
 
 def _in_time(step: "Callable[..., None]", *arguments: object) -> bool:
-    """Whether it was done before the time was up: a terminal that nobody reads takes nothing."""
+    """Whether the step finished in time: a terminal that nobody reads blocks writes."""
     waiting = True
 
     def end(number: int, frame: object) -> None:
@@ -162,7 +163,7 @@ def _load(name: str, path: str) -> None:
 
 
 def _give_up(paths: "list[str]", user: "list[str]") -> None:
-    """Becomes that user, if any, with no capability at all; ends the process when it cannot."""
+    """Becomes that user, if any, and drops all capabilities; exits if that fails."""
     for name, path in zip(NEEDED, paths):
         _load(name, path)
     core = sys.modules[NEEDED[-1]]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns the figures that `ebtop selftest` holds against the truth, as data: what the truth is, who
-tells it, what ebtop says, and how far the two may be apart.
+"""Owns the checks of `ebtop selftest` as data: the true value and its oracle, ebtop's value, and
+the tolerance.
 
-It does no work and opens nothing: `Seen` is what was there to look at afterwards.
+It does no work and opens nothing: `Seen` has the results of the work.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ Value = Optional[float]
 
 @dataclass(frozen=True)
 class Seen:
-    """One piece of work: what it told, the kernel's account of its process, and the snapshot."""
+    """One piece of work: its own facts, the kernel's account of its process, and ebtop's
+    snapshot."""
 
     facts: Mapping[str, float]
     kernel: Mapping[str, float]
-    """Growth of what /proc/PID says, by name; what is no counter is the value at the end."""
+    """The growth of the counters in /proc/PID, by name; other values are those at the end."""
     snapshot: Snapshot
     pid: int
 
@@ -41,7 +42,7 @@ class Seen:
         return next((r for r in rows if r["pid"] == self.pid and not r["flags"] & EXITED), None)
 
     def children(self) -> list[Row]:
-        """Those that were born and ended in this interval."""
+        """The children that started and exited in this interval."""
         ended = BORN | EXITED
         return [row for row in self.snapshot.processes.rows()
                 if row["ppid"] == self.pid and row["flags"] & ended == ended]  # fmt: skip
@@ -113,12 +114,12 @@ def of_call(member: str, *names: str) -> Callable[[Seen], Value]:
 
 
 def of_children(read: Callable[[list[Row]], Value]) -> Callable[[Seen], Value]:
-    """None where nobody tells of births: a process may then have come and gone unseen."""
+    """None without the probe of births: a process may have come and gone unseen."""
     return lambda seen: None if seen.snapshot.system.started is None else read(seen.children())
 
 
 def summed(name: str) -> Callable[[list[Row]], Value]:
-    """Unknown of one is unknown of all."""
+    """If one value is unknown, the sum is unknown."""
 
     def read(rows: list[Row]) -> Value:
         values = [_known(row, name) for row in rows]
@@ -148,7 +149,8 @@ def _percent(name: str) -> Callable[[Seen], Value]:
 
 
 def _wait(reason: str) -> Callable[[Seen], Value]:
-    """In the one call; and of a pipe, where it waits for its orders, all the rest of the time."""
+    """The wait in the one call; for a pipe, on which the worker waits for orders, also the rest of
+    the time."""
 
     def truth(seen: Seen) -> Value:
         waited = seen.facts["wait_ns"]

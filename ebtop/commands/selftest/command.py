@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns `ebtop selftest`: the order of things, from the worker that is forked first to the report.
+"""Owns the sequence of `ebtop selftest`, from forking the worker to the report.
 
-For each piece of work one interval is measured in which nothing else is asked of the worker. Where
-only times missed, the work is done again, for the machine may be busy; a count has to be right.
+Each piece of work is measured in an interval of its own. If only times are off, the work is
+repeated, for the machine may be busy; counts must be right.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def run(options: Options, signals: Signals) -> int:
     """Exit status 1 when a figure missed the truth, or none could be compared."""
     with Worker(options.directory or "/var/tmp") as worker:
         asked = options.source
-        if asked != "proc" and in_own_pid_namespace():  # where nobody can be named to the kernel
+        # the kernel knows our processes by other pids
+        if asked != "proc" and in_own_pid_namespace():
             if asked == "bpf":
                 raise Unsupported("in a pid namespace the kernel's own pids are not known")
             asked = "proc"
@@ -79,7 +80,7 @@ def _tried(
     lines: list[Line] = []
     for number in range(1, _TRIES + 1):
         try:
-            # the first time is for all that happens once: memory that is kept, files that are read
+            # the first run absorbs one-time effects: memory that is kept, files that are read
             _done(source, worker, work, signals)
             seen = _done(source, worker, work, signals)
         except EbtopError as error:
@@ -92,7 +93,7 @@ def _tried(
 
 
 def _done(source: Source, worker: Worker, work: str, signals: Signals) -> Seen:
-    """The work, with an interval of its own around it."""
+    """Does the work in an interval of its own."""
 
     def meanwhile() -> None:
         if signals.stop_requested:
@@ -113,7 +114,7 @@ def _done(source: Source, worker: Worker, work: str, signals: Signals) -> Seen:
 
 
 def _account(pid: int) -> dict[str, int]:
-    """What the kernel says of the process; what it does not say is missing."""
+    """The kernel's account of the process; unknown values are missing."""
     folder = f"/proc/{pid}"
     said: dict[str, Optional[int]] = {}
     sched = parse_schedstat(read_small(f"{folder}/schedstat"))

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns the known work of `ebtop selftest`: what one small process does when it is told to, and
-what it knows of that afterwards.
+"""Owns the known work of `ebtop selftest`: what the worker process does on request, and the facts
+that it returns.
 
-Each kind of work is a function that returns facts: counts that it made itself, or the kernel's own
-account of it. It is bounded, leaves nothing behind, talks to nobody but itself over loopback, and
-knows nothing of ebtop.
+Each kind of work is a function that returns facts: its own counts, or the kernel's account of it.
+It is bounded, leaves nothing behind, talks only to itself over loopback, and knows nothing of
+ebtop.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _BURN_S, _CHILD_BURN_S, _QUEUE_BURN_S = 0.15, 0.004, 0.25
 
 
 def _burn(seconds: float, clock: Callable[[], float] = time.thread_time) -> None:
-    """So much CPU time, in user mode but for the looks at the clock."""
+    """Uses this much CPU time, in user mode except for reading the clock."""
     end = clock() + seconds
     while clock() < end:
         for _ in range(2000):
@@ -67,7 +67,7 @@ def switches() -> Facts:
 
 
 def run_queue() -> Facts:
-    """Two children that share one CPU; what each waited for it, by the scheduler's account."""
+    """Two children share one CPU; the facts are the scheduler's account of their waits for it."""
     cpu = min(os.sched_getaffinity(0))
     waited = 0
     readers = []
@@ -94,7 +94,7 @@ def run_queue() -> Facts:
 
 @contextlib.contextmanager
 def _off_cpu(facts: Facts) -> Iterator[None]:
-    """What passes inside, less what the thread ran and waited for a CPU."""
+    """The time inside the block, minus the time that the thread ran or waited for a CPU."""
     path = f"/proc/self/task/{threading.get_native_id()}/schedstat"
     with open(path, "rb") as file:
         began, before = time.monotonic_ns(), file.read().split()
@@ -142,7 +142,7 @@ def wait_network() -> Facts:
 
 
 def wait_lock() -> Facts:
-    """A file lock that another holds: contention, without a mutex that only C can make."""
+    """Waits for a file lock held by another process: contention that Python can produce."""
     facts: Facts = {}
     with tempfile.TemporaryFile() as held:
         other = os.open(f"/proc/self/fd/{held.fileno()}", os.O_RDWR)
@@ -154,7 +154,7 @@ def wait_lock() -> Facts:
 
 
 def wait_condition() -> Facts:
-    """A semaphore that nobody posts: Python's locks are such."""
+    """Waits on a semaphore that is not posted, as Python's locks are."""
     facts: Facts = {}
     lock = threading.Lock()
     lock.acquire()
@@ -165,7 +165,8 @@ def wait_condition() -> Facts:
 
 @contextlib.contextmanager
 def _later(act: Callable[[], object]) -> Iterator[None]:
-    """Another process does it after a while: a thread of this one would have waits of its own."""
+    """Another process does it after a while: a thread of this process would add waits of its
+    own."""
     pid = os.fork()
     if pid == 0:
         time.sleep(WAIT_S)
@@ -254,7 +255,7 @@ def _pair(family: int) -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 def tcp() -> Facts:
-    """One way in small pieces, and back the last one, over IPv4 and where there is IPv6."""
+    """Sends data in small pieces and answers the last one, over IPv4 and, where available, IPv6."""
     facts: Facts = {"connections": 0}
     for family in (socket.AF_INET, socket.AF_INET6):
         with contextlib.suppress(OSError), _pair(family) as (client, server):
@@ -332,7 +333,8 @@ class Threads:
 
 
 def processes() -> Facts:
-    """Children that end by themselves, one with each exit status, and some that are a program."""
+    """Children that exit by themselves, each with its own status, and some that execute a
+    program."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     program = next((path for path in _TRUE if os.access(path, os.X_OK)), None)
     programs = PROGRAMS if program else 0
@@ -343,7 +345,7 @@ def processes() -> Facts:
             try:
                 _burn(_CHILD_BURN_S)
                 if program and number >= CHILDREN:
-                    # who can trace it sees its environment: not that of root
+                    # a user who can trace it sees its environment, which must not be root's
                     os.execve(program, [program], {})
             finally:
                 os._exit(number + 1)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """Owns the process that does the known work: how it is made, told what to do, and ended.
 
-It is forked before BPF is opened, becomes the user whom ebtop becomes, and holds no terminal: its
-standard descriptors are /dev/null. It ends when its parent does, for then its pipe ends.
+It is forked before BPF is opened, becomes the same user as ebtop, and holds no terminal: its
+standard descriptors are /dev/null. It exits with its parent, whose death closes its pipe.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Worker:
         os.write(self._orders, work.encode("ascii") + b"\n")
 
     def facts(self, drain: Any) -> Facts:
-        """What the work that was begun tells, once it is done; `drain` is called meanwhile.
+        """Waits for the result of the work; `drain` is called meanwhile.
 
         Raises EbtopError with the reason when it could not be done here.
         """
@@ -103,7 +103,7 @@ def _serve(directory: str, orders: int, answers: int) -> None:
     signal.set_wakeup_fd(-1)
     known = works(directory)
     _become_harmless()
-    gc.disable()  # a collection in the middle would be work that nobody ordered
+    gc.disable()  # a garbage collection would be work that was not ordered
     with os.fdopen(orders, "rb", buffering=0) as told:
         while True:
             word = _line(told.fileno())
@@ -120,7 +120,7 @@ def _serve(directory: str, orders: int, answers: int) -> None:
 
 
 def _line(fd: int) -> str:
-    """One order: they come one at a time, each shorter than a pipe takes at once."""
+    """Reads one order. Orders come one at a time, each short enough for an atomic pipe write."""
     return "".join(map(chr, os.read(fd, 100))).strip()
 
 

@@ -96,7 +96,7 @@ def _summary(snapshot: Snapshot, table: Table, state: ViewState, shown: int) -> 
 
 
 def _thrown_away(listening: Listening) -> Line:
-    """What came to listening sockets in vain, in the interval; nothing when all was well."""
+    """Connections dropped by listening sockets in the interval; empty if there were none."""
     if not listening.drops and not listening.overflows:
         return ()
     full = f" ({units.count(listening.overflows)} full)" if listening.overflows else ""

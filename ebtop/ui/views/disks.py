@@ -29,7 +29,7 @@ _BUSY_PERCENT = 90
 @dataclass(frozen=True)
 class _Column:
     title: str
-    """One that ends in `/S` is a rate, and without that a total."""
+    """A title that ends in `/S` is a rate; without it, the column is a total."""
     width: int
     name: str
     write: Callable[[float, float, bool], str]

@@ -29,9 +29,9 @@ from ebtop.ui.views.panels import title
 from ebtop.units import UNKNOWN
 
 _COUNTED = ("fork", "exec", "exit", "open", "signal", "oom", "mem", "slow")
-"""Those whose number the header of the panel tells, where it is known."""
+"""The types of events whose number is in the title of the panel, where known."""
 _SOMETIMES = ("signal", "oom", "mem", "slow")
-"""Of those, what is not mentioned where it is not known."""
+"""The types that are left out of the title while their number is unknown."""
 
 
 _NO_UID = (1 << 32) - 1
@@ -116,7 +116,7 @@ def _event_line(event: EventLine, snapshot: Snapshot, state: ViewState) -> Line:
 
 
 def _signal_line(event: EventLine, head: str, state: ViewState) -> Line:
-    """Who sent it to whom; what had no effect is dim."""
+    """Sender and target; a signal without effect is dim."""
     sender = displayable(event.comm, state.ascii) if event.pid else "kernel"
     ignored = bool(event.marks & SIGNAL_IGNORED)
     target = f"{event.target} {displayable(event.text, state.ascii)}"

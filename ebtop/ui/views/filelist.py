@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns the list of the files that the process which is looked at read or wrote, busiest first."""
+"""Owns the list of files that the selected process read or wrote, busiest first."""
 
 from __future__ import annotations
 

@@ -48,11 +48,11 @@ class Frame:
     state: ViewState
     """The state with wishes carried out and selection and scrolling corrected."""
     visible: tuple[tuple[int, int], ...] = ()
-    """(pid, start_ns) of the processes shown: whose command lines are worth reading."""
+    """(pid, start_ns) of the processes shown, whose command lines should be read."""
     probes: frozenset[str] = frozenset()
-    """Those on demand that have to run for what is in sight."""
+    """The on-demand probes that the visible parts need."""
     looked_at: int = 0
-    """The process whose waits are to be counted by stack, and bytes by file; 0: none."""
+    """The selected process, whose waits are counted by stack and bytes by file; 0: none."""
 
 
 class _Shares(NamedTuple):
@@ -129,7 +129,7 @@ def _panel(
 
 
 def _needs(state: ViewState, shares: _Shares, width: int, snapshot: Snapshot) -> frozenset[str]:
-    """What help or menu cover goes on: they are looked at for moments."""
+    """Parts covered by the help or the menu keep their probes: both are open only briefly."""
     panel, sights = 0, []
     if state.looked_at is not None:
         sights.append(MEMORY if state.looked_at_memory else TIME)

@@ -75,7 +75,7 @@ def _pace(state: ViewState) -> Line:
 
 
 def _banner(snapshot: Snapshot, state: ViewState) -> list[Line]:
-    """Everything below is worth less without BPF, so that is said right under the title."""
+    """Without BPF all values below are less exact, so the line below the title says so."""
     if snapshot.source == "bpf":
         return []
     reason = displayable(snapshot.source_reason or "asked for", state.ascii)
@@ -118,7 +118,7 @@ def _run_queue(snapshot: Snapshot, width: int) -> Line:
 
 
 def _parts(snapshot: Snapshot, width: int) -> Line:
-    """What the CPUs did, in percent of all of them, and who stood still for want of what."""
+    """The time of the CPUs by part, in percent of all CPUs, and the pressure by resource."""
     spans: list[Span] = []
     for label, share in _shares(snapshot, width < _WIDE).items():
         style = Style.BAD if label == "steal" and (share or 0) >= _MUCH_STOLEN else Style.NORMAL
@@ -128,7 +128,8 @@ def _parts(snapshot: Snapshot, width: int) -> Line:
 
 
 def _shares(snapshot: Snapshot, narrow: bool) -> dict[str, float | None]:
-    """Interrupts are one where there is no room for two; what few machines have comes with it."""
+    """The parts by label. A narrow screen has one part for all interrupts; parts that few machines
+    have are shown only if they are not 0."""
     parts, cpus = snapshot.system.cpu_parts, max(snapshot.host.cpus, 1)
     if parts is None:
         return dict.fromkeys(("user", "system", "irq", "steal", "iowait"))
@@ -194,7 +195,7 @@ def _cost(snapshot: Snapshot, state: ViewState) -> Line:
 
 
 def _spending(snapshot: Snapshot, state: ViewState) -> Line:
-    """Of the whole machine, unlike the two before it: what they come to, and what had to go."""
+    """The total cost and the budget, in percent of the whole machine, and the shed probes."""
     spending = snapshot.spending
     if spending is None:
         return ()
@@ -223,7 +224,7 @@ def _shed(snapshot: Snapshot, spending: Spending, state: ViewState) -> Line:
 
 
 def _lost(snapshot: Snapshot) -> Line:
-    """All that was lost since the start stays in sight; what is being lost now stands out."""
+    """All losses since the start stay visible; current losses stand out."""
     cost = snapshot.self_cost
     text = lost_text(cost.lost_total, cost.lost)
     lost = (Span("  "), Span(text, Style.BAD)) if text else _value("  lost ", "0", Style.GOOD)

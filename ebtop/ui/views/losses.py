@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns how losses are told: what each cause is called, and what helps when it lasts."""
+"""Owns the texts on losses: the name of each cause, and advice if a loss persists."""
 
 from __future__ import annotations
 
@@ -44,5 +44,5 @@ def lost_text(lost: Mapping[str, int], now: Mapping[str, int]) -> str:
 
 
 def advice(now: Mapping[str, int]) -> str:
-    """What helps against what is being lost now; empty when nothing is known to."""
+    """Advice on the current losses; empty if there is none."""
     return next((text for name, text in _HELP.items() if now.get(name)), "")

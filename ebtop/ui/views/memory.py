@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns the closer look at one process's memory: what it is made of, what comes and goes, how it
-went over the last minutes, and what seems wrong with it.
+"""Owns the detail view of one process's memory: its parts, allocations and frees, the history of
+the last minutes, and hints on problems.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ _FLOWS = ("alloc", "free", "mmap", "munmap", "brk", "minflt", "majflt")
 
 
 def _machine(snapshot: Snapshot) -> Iterator[Line]:
-    """What it is to be compared with."""
+    """The values of the whole machine, for comparison."""
     system, host, said = snapshot.system, snapshot.host, []
     if system.allocated_bytes is not None and system.freed_bytes is not None:
         seconds = snapshot.interval_s or 1.0
@@ -134,7 +134,7 @@ def _machine(snapshot: Snapshot) -> Iterator[Line]:
 
 
 def _missing(snapshot: Snapshot, state: ViewState) -> str:
-    """Why nothing is known of what was mapped."""
+    """Why the mapped memory is unknown."""
     why = why_missing(MEM, snapshot, state)
     if not why and any(own.name == MEM.name and own.state == "on" for own in snapshot.probes):
         why = "the filter does not let it pass"
@@ -182,7 +182,7 @@ def _graph(history: Sequence[Point], state: ViewState, height: int, width: int) 
 
 
 def _resampled(history: Sequence[Point], cells: int) -> list[int]:
-    """What it had at so many moments at equal distances: the last that was known then."""
+    """The history resampled at equal distances, each cell with the last value known at its time."""
     first, last = history[0].time_s, history[-1].time_s
     levels, at = [], 0
     for cell in range(cells):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns the closer look at one process: where the time of its threads went, all of it, in which
-stacks of the kernel it waited longest, and what it does with disks and files.
+"""Owns the detail view of one process: where the time of its threads went, the kernel stacks in
+which it waited longest, its disk requests and its files.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def process_detail(
     files = list(top_files(snapshot, state, width))
     threads = list(threads_now(snapshot, state, pid, width))
     left = max(0, height - len(lines))
-    # a third each, but for what the others do not need
+    # a third for each list, plus the room that the others do not need
     third = max(3, left // 3)
     threads = threads[: max(third, left - len(stacks) - len(files) - 2)]
     left = max(0, left - len(threads) - 1)
@@ -66,7 +66,7 @@ def _title(pid: int, what: str) -> Line:
 
 
 def row_of(snapshot: Snapshot, wanted: tuple[int, int]) -> Optional[Row]:
-    """The process that is looked at; None when it has ended."""
+    """The row of the selected process; None if it has exited."""
     pids = column_view(snapshot.processes, "pid")
     starts = column_view(snapshot.processes, "start_ns")
     for index, pid in enumerate(pids):
@@ -79,7 +79,7 @@ def row_of(snapshot: Snapshot, wanted: tuple[int, int]) -> Optional[Row]:
 
 
 def _budget(row: Row, width: int) -> Iterator[Line]:
-    """All parts of the time that its threads lived, and what is left of it when they are added."""
+    """All parts of the lifetime of its threads, and the remainder of their sum."""
     shares = wait_shares(row)
     if shares is None:
         yield line("  how long its threads lived is not known here", Style.DIM)
@@ -100,7 +100,7 @@ def _budget(row: Row, width: int) -> Iterator[Line]:
 
 
 def _parts(row: Row) -> Iterator[tuple[str, Optional[int]]]:
-    """On the CPU as one where it is not known how it is divided."""
+    """The time on a CPU is one part if its split into user and kernel is unknown."""
     if row["known"] & _DIVIDED:
         yield "user", row["user_ns"]
         yield "kernel", row["oncpu_ns"] - row["user_ns"]
@@ -147,7 +147,7 @@ def _storage(row: Row, context: Context) -> Line:
 
 
 def _stacks(snapshot: Snapshot, state: ViewState, pid: int, width: int) -> Iterator[Line]:
-    """The longest first; a stack on one line, who waits first, then by whom it was called."""
+    """One line per stack, the longest wait first; a stack begins with the innermost function."""
     heading = Span("Waits of 50 us and more, by kernel stack, since it is looked at", Style.TITLE)
     yield (heading,)
     why = _missing(snapshot, state, pid)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
 """Owns selection and scrolling: carries out the wishes in a ViewState on an order of rows.
 
-It draws nothing. Nobody is looked for before the user has selected somebody.
+It draws nothing. No row is searched for until the user has selected one.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _moved(at: int | None, step: int, scroll: int, count: int) -> int:
 def _search(
     order: Order, state: ViewState, at: int | None, owners: frozenset[int] | None
 ) -> int | None:
-    """The next row whose name has the text, going round; else where it was."""
+    """The next row whose name contains the text, wrapping around; else the current one."""
     part = raw_bytes(state.search).lower()
     rows = order.window(0, len(order))
     pids = column_view(order.table, "pid")

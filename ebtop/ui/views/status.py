@@ -33,7 +33,7 @@ _FOOTER = (
 def status_line(snapshot: Snapshot, state: ViewState, width: int) -> Line:
     """The prompt while one is open, else a message, else filters, modes and probes."""
     if state.prompt is not None:
-        # what was wrong with the text typed so far stands beside it
+        # an error in the typed text is shown beside it
         said = (Span("  "), *_message(state)) if state.message is not None else ()
         return (*_prompt(*state.prompt, width, state.ascii), *said)
     if state.message is not None:
@@ -49,7 +49,7 @@ def _message(state: ViewState) -> Line:
 
 
 def _prompt(kind: str, typed: str, width: int, ascii: bool) -> Line:
-    """The end of a long text stays in sight, for that is where it is typed."""
+    """The end of a long text stays visible, because that is where the user types."""
     label = _PROMPTS.get(kind, kind + ": ")
     if len(label) > width // 2:
         label = label.split(" (", 1)[0].rstrip(": ") + ": "
@@ -104,7 +104,7 @@ def _filter(shown: RowFilter, snapshot: Snapshot, state: ViewState) -> Line:
 
 
 def _kernel_filter(snapshot: Snapshot, state: ViewState) -> Line:
-    """Whose calls and opens are counted; perhaps another process has set that."""
+    """The kernel's filter, which another process may have set."""
     held = snapshot.filter
     if not held:
         return ()
@@ -122,7 +122,7 @@ def _kernel_filter(snapshot: Snapshot, state: ViewState) -> Line:
 
 
 def _pid(pid: int, snapshot: Snapshot) -> str:
-    """A pid in a filter; that its process has ended is said."""
+    """A pid of a filter, with a note if its process has exited."""
     pids = snapshot.processes.column("pid")
     if pid not in pids:
         return f"{pid} (no such process)"
@@ -143,7 +143,7 @@ def _columns_off(snapshot: Snapshot, state: ViewState) -> Line:
 
 
 def _probes(snapshot: Snapshot, state: ViewState) -> Line:
-    """Those that run, then the others with why, said once for all that share it."""
+    """The running probes, then the others grouped by reason."""
     groups: dict[tuple[str, str], list[str]] = {}
     for probe in sorted(snapshot.probes, key=lambda probe: probe.state != "on"):
         shed = snapshot.spending is not None and probe.name in snapshot.spending.shed

@@ -100,7 +100,8 @@ def _title(snapshot: Snapshot, state: ViewState) -> Line:
     if seconds > 0:
         rate = units.rate(sum(snapshot.syscalls.column("calls")) / seconds)
         spans += [Span("  calls ", Style.LABEL), Span(rate + "/s")]
-    if state.filter and not snapshot.filter:  # by what the kernel cannot tell, as a name
+    # by something that the kernel cannot filter by, such as a name
+    if state.filter and not snapshot.filter:
         spans.append(Span("  of all processes", Style.NOTICE))
     return (*spans, Span("  W: window", Style.DIM))
 
@@ -158,7 +159,7 @@ def _heading(columns: Sequence[SyscallColumn], state: ViewState, seconds: Option
 
 
 def _drawing(row: Row, state: ViewState, width: int, height: int) -> list[Line]:
-    """The histogram under its title, which says in numbers what the marks show."""
+    """The histogram under a title that has the percentiles in numbers."""
     marks = percentiles(row)
     said = [f"  {name} {units.latency(ns, state.ascii)}" for name, ns in marks.items()]
     top: Line = (Span(call_name(row), Style.TITLE), Span("".join(said)))

@@ -65,7 +65,7 @@ def row_line(
 
 
 def _with_colours(text: str, columns: Sequence[Column], row: Row) -> Line:
-    """What stands out of a row: the reasons of its waits, and disk requests that took long."""
+    """Highlights in a row: the reasons of its waits, and slow disk requests."""
     spans: list[Span] = []
     start, done = MARK_CELLS, 0
     for column in columns[:-1]:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only OR MIT
-"""Owns the list of what the threads of the process looked at do now, whoever hangs first."""
+"""Owns the list of the current activity of the selected process's threads, the longest waits
+first."""
 
 from __future__ import annotations
 
