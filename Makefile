@@ -12,7 +12,7 @@ ifeq ($(V),0)
 QUIET := -q
 endif
 
-CODE := $(wildcard bpf/*.[ch] csrc/*.[ch] csrc/elf/*.[ch] csrc/probes/*.[ch])
+CODE := $(filter-out csrc/skel/%,$(wildcard bpf/*.[ch] csrc/*.[ch] csrc/*/*.[ch] csrc/loader/elf/*.[ch]))
 SOURCES := $(CODE) $(wildcard csrc/*.py vendor/libbpf/PIN vendor/libbpf/fetch.py)
 PACKAGING := setup.py pyproject.toml ebtop/launcher.sh
 TOOLS := clang llvm-strip bpftool cc make
@@ -66,7 +66,7 @@ $(VENV)/.compiled: $(VENV)/.installed $(SOURCES)
 	$(MAKE) --no-print-directory tools
 	log=$(VENV)/compile.log; \
 	EBTOP_FOR_TESTS=1 $(RUN) setup.py $(QUIET) build_clib build_ext --inplace >$$log 2>&1 || { cat $$log; exit 1; }; \
-	grep -A3 -E '(bpf|csrc)/[a-z_.]+:[0-9]+:.*warning:' $$log || true
+	grep -A3 -E '(bpf|csrc)/[a-z_./]+:[0-9]+:.*warning:' $$log || true
 	touch $@
 
 build: $(VENV)/.compiled ## a working .venv/bin/ebtop

@@ -8,7 +8,7 @@
 #ifndef EBTOP_FILE_BPF_H
 #define EBTOP_FILE_BPF_H
 
-#include "looked.bpf.h"
+#include "inspect.bpf.h"
 
 /* beside the slots, same index; size is set before loading */
 struct {

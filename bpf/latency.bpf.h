@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns which bucket a latency falls into; the same as csrc/histogram.c. Where the buckets lie and
+ * Owns which bucket a latency falls into; the same as csrc/util/histogram.c. Where the buckets lie and
  * what they are of is the probes' concern.
  */
 #ifndef EBTOP_LATENCY_BPF_H

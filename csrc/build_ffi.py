@@ -15,7 +15,8 @@ from pathlib import Path
 from cffi import FFI
 
 ROOT = Path(__file__).resolve().parent.parent
-ELF = ROOT / "csrc" / "elf"
+ELF = ROOT / "csrc" / "loader" / "elf"
+FOLDERS = ("", "util", "shared", "loader", "accounts", "rows", "probes")  # of csrc; skel is made
 sys.path[:0] = [str(ROOT / "csrc"), str(ROOT / "vendor" / "libbpf")]
 
 from build_skeletons import build_skeletons  # noqa: E402 - its folder was just added
@@ -28,7 +29,7 @@ typedef unsigned int __u32;
 typedef int __s32;
 """
 WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Wvla", "-Wstrict-prototypes"]
-# csrc/kernelbtf.c stands in for these functions of libbpf
+# csrc/loader/kernelbtf.c stands in for these functions of libbpf
 WRAPPED = ["btf__load_vmlinux_btf", "btf__find_by_name_kind", "bpf_btf_get_next_id"]
 WRAPS = [f"-Wl,--wrap={name}" for name in WRAPPED]
 LEAN = ["-fvisibility=hidden", "-ffunction-sections", "-fdata-sections"]
@@ -49,11 +50,15 @@ def relative(paths: list[Path]) -> list[str]:
     return [str(path.relative_to(ROOT)) for path in paths]
 
 
+def own_files(pattern: str) -> list[Path]:
+    return [path for folder in FOLDERS for path in (ROOT / "csrc" / folder).glob(pattern)]
+
+
 def libbpf_library() -> tuple[str, dict[str, object]]:
     """libbpf as a static library: compiled once, not with every change of ours.
 
     All but linker.c, which only bpftool needs. An empty LIBBPF_API keeps its symbols inside. In
-    place of libelf and zlib it gets csrc/elf/, so that servers need neither.
+    place of libelf and zlib it gets csrc/loader/elf/, so that servers need neither.
     """
     tree = fetch()
     sources = sorted(p for p in (tree / "bpf").glob("*.c") if p.name != "linker.c")
@@ -72,15 +77,14 @@ def libbpf_library() -> tuple[str, dict[str, object]]:
 
 
 def for_tests() -> bool:
-    """Whether the extension is to look at the switches of tests (csrc/testing.h)."""
+    """Whether the extension is to look at the switches of tests (csrc/util/testing.h)."""
     return os.environ.get("EBTOP_FOR_TESTS") == "1"
 
 
 def make_ffi() -> FFI:
     tree = fetch()
     skeletons = build_skeletons(tree)
-    own = ROOT / "csrc"
-    headers = [*own.glob("*.h"), *own.glob("probes/*.h"), ROOT / "bpf" / "abi.h", *skeletons]
+    headers = [*own_files("*.h"), ROOT / "bpf" / "abi.h", *skeletons]
     linked = [*ELF.iterdir(), ROOT / "vendor" / "libbpf" / "PIN", Path(__file__).resolve()]
     macros = [("_GNU_SOURCE", None), ("_FILE_OFFSET_BITS", "64"), ("LIBBPF_API", "")]
     macros += [("EBTOP_FOR_TESTS", None)] * for_tests()
@@ -90,7 +94,7 @@ def make_ffi() -> FFI:
         "ebtop._core",
         # the kind of build is in its text, for setuptools compiles anew what has another one
         f'#include "ebtop.h"\n/* for {"tests" if for_tests() else "users"} */\n',
-        sources=relative(sorted([*own.glob("*.c"), *own.glob("probes/*.c")])),
+        sources=relative(sorted(own_files("*.c"))),
         # without these setuptools would keep a stale extension
         depends=relative(headers + linked),
         include_dirs=["csrc", "bpf", *relative([tree, tree / "include" / "uapi"])],

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "ebtop.h"
-#include "error.h"
+#include "util/error.h"
 
 #define BIT(capability) (1ull << (capability))
 

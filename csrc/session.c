@@ -15,18 +15,18 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include "accounts.h"
-#include "error.h"
-#include "clock.h"
-#include "events.h"
-#include "filecounts.h"
-#include "fullness.h"
-#include "kernelbtf.h"
-#include "machine.h"
-#include "maps.h"
-#include "probeset.h"
-#include "rows.h"
-#include "slots.h"
+#include "accounts/accounts.h"
+#include "util/error.h"
+#include "util/clock.h"
+#include "accounts/events.h"
+#include "shared/file_counts.h"
+#include "rows/fullness.h"
+#include "loader/kernelbtf.h"
+#include "rows/machine.h"
+#include "shared/maps.h"
+#include "probes/probeset.h"
+#include "rows/rows.h"
+#include "shared/slots.h"
 
 _Static_assert(sizeof(struct ebtop_slot) == 128, "a slot is two cache lines");
 _Static_assert(sizeof(struct ebtop_wait_slot) == 64, "its waits are one more");

@@ -11,7 +11,7 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
-#include "probeset.h"
+#include "probes/probeset.h"
 #include "skel/block.skel.h"
 
 /* Requests that are under way at once, or whose notes are kept for the next time. */

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "ebtop.h"
-#include "error.h"
+#include "util/error.h"
 
 /* What the evidence of waits is made of; sched and tasks both have it. */
 static inline void set_waits(const volatile unsigned char *waits, const volatile __u64 *thread_size,

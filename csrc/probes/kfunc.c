@@ -9,7 +9,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include "probeset.h"
+#include "probes/probeset.h"
 #include "skel/kfunc.skel.h"
 
 #define CALLS_BYTES (8u << 20) /* calls under way at once, as many as fit in it */

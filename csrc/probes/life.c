@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "probes/constants.h"
-#include "probeset.h"
+#include "probes/probeset.h"
 #include "skel/life.skel.h"
 
 static void prepare(struct bpf_object *object, const struct maps *maps,

@@ -8,7 +8,7 @@
 
 #include <bpf/libbpf.h>
 
-#include "probeset.h"
+#include "probes/probeset.h"
 
 static int has_place(struct probeset *set)
 {

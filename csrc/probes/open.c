@@ -4,7 +4,7 @@
  * Owns the probe open: files that are opened. By the function that all opens come through where that can
  * be hooked, which costs other calls nothing; else by every system call.
  */
-#include "probeset.h"
+#include "probes/probeset.h"
 #include "skel/open.skel.h"
 
 /* The state of opens is then that of the programs which see system calls; those of io_uring are told by

@@ -5,7 +5,7 @@
  * other probes count, so those need it.
  */
 #include "probes/constants.h"
-#include "probeset.h"
+#include "probes/probeset.h"
 #include "skel/sched.skel.h"
 
 static void prepare(struct bpf_object *object, const struct maps *maps,

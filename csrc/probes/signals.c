@@ -3,7 +3,7 @@
 /*
  * Owns the probe signals: signals that processes send each other, and victims of the OOM killer.
  */
-#include "probeset.h"
+#include "probes/probeset.h"
 #include "skel/signals.skel.h"
 
 static __u32 collects(const struct probeset *set, int through_carrier)

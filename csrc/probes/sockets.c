@@ -4,7 +4,7 @@
  * Owns the probe sockets: iterators over connections and open files, for the table of tcp, which it is a
  * part of.
  */
-#include "probeset.h"
+#include "probes/probeset.h"
 #include "skel/sockets.skel.h"
 
 const struct probe_ops sockets_probe = {

@@ -6,7 +6,7 @@
  */
 #include <stdio.h>
 
-#include "probeset.h"
+#include "probes/probeset.h"
 
 static int open_stacks(struct probeset *set)
 {

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "probeset.h"
+#include "util/clock.h"
+#include "probes/probeset.h"
 #include "skel/syscall.skel.h"
 
 static void prepare(struct bpf_object *object, const struct maps *maps,

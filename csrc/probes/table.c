@@ -4,7 +4,7 @@
  * Owns the list of probes. A new one is a bpf/<name>.bpf.c, a value of enum ebtop_probe, probes/<name>.c,
  * and a line here.
  */
-#include "probeset.h"
+#include "probes/probeset.h"
 
 extern const struct probe_ops sched_probe;
 extern const struct probe_ops life_probe;

@@ -6,7 +6,7 @@
 #include <errno.h>
 
 #include "probes/constants.h"
-#include "probeset.h"
+#include "probes/probeset.h"
 #include "skel/tasks.skel.h"
 
 static void prepare(struct bpf_object *object, const struct maps *maps,

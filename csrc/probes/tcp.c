@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "clock.h"
-#include "probeset.h"
+#include "util/clock.h"
+#include "probes/probeset.h"
 #include "skel/tcp.skel.h"
 
 /* Names, and the parents of MPTCP, are read by helper; under lockdown that is refused. */

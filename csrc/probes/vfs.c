@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "probeset.h"
+#include "probes/probeset.h"
 #include "skel/vfs.skel.h"
 
 #define ESTIMATED "mapped files; cache_hit_ratio is estimated"

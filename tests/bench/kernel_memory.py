@@ -27,10 +27,10 @@ SYSCALL_NUMBERS = 1024
 NOTES, DISK_OWNERS, DISKS = 16384, 2048, 256
 """As in csrc/probes/block.c and bpf/abi.h."""
 CONNECTIONS, STACKS, FILES = 65_536, 4_096, 512
-"""As in csrc/maps.c."""
+"""As in csrc/shared/maps.c."""
 TCP_MAPS = ("connections", "tcp_slots")
 SHARDS_MAX = 16
-"""As in csrc/maps.c: CPUs beyond them share."""
+"""As in csrc/shared/maps.c: CPUs beyond them share."""
 PAGE = 4096
 
 

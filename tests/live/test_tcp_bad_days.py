@@ -27,7 +27,7 @@ from ebtop.sources.bpf import Session
 
 PROBES = ("sched", "life", "tasks", "tcp")
 KEPT = 4096
-"""As in csrc/connections.c: so many that ended are shown, at most."""
+"""As in csrc/shared/connections.c: so many that ended are shown, at most."""
 CONNECTOR = Path(__file__).resolve().parents[1] / "bench" / "connector.c"
 
 

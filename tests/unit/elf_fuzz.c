@@ -2,7 +2,7 @@
 
 /*
  * Owns the walk over broken ELF images for test_elf.py: reads a file, breaks a copy in a new way
- * ROUNDS times, and reads all that csrc/elf offers from each. Sanitizers are the judge.
+ * ROUNDS times, and reads all that csrc/loader/elf offers from each. Sanitizers are the judge.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-ELF = HERE.parents[1] / "csrc" / "elf"
+ELF = HERE.parents[1] / "csrc" / "loader" / "elf"
 
 
 def test_broken_images_are_refused_or_read_inside_their_bounds(tmp_path: Path) -> None:

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+
+/*
+ * Owns how what a thread did with files becomes numbers. Pages that were added to the page cache are
+ * turned into bytes here, so that they can be set against the bytes read.
+ */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "accounts/account.h"
+
+/* What was counted of the thread last; nothing when counting has begun anew since. NULL: no memory. */
+static struct thread_files *last_files(struct accounts *accounts, struct thread *thread)
+{
+	if (!thread->files)
+		thread->files = calloc(1, sizeof(*thread->files));
+	if (!thread->files)
+		accounts->lost_memory++;
+	else if (thread->files->boot_ns != accounts->files->boot_ns)
+		*thread->files = (struct thread_files){ .boot_ns = accounts->files->boot_ns };
+	return thread->files;
+}
+
+void accounts_files(struct accounts *accounts, struct thread *thread, __u32 index,
+		    const struct ebtop_slot *slot, __u64 oncpu_ns)
+{
+	static __u64 page;
+	struct ebtop_file_slot now, *last;
+	struct thread_files *files;
+
+	(void)oncpu_ns;
+	if (!page)
+		page = (__u64)sysconf(_SC_PAGESIZE);
+	if (beside_read(&accounts->files->slots, index, &now) || now.start_ns != slot->start_ns)
+		return;
+	files = last_files(accounts, thread);
+	if (!files)
+		return;
+	last = &files->last;
+	add(thread, EBTOP_FILE_READ_BYTES, grown(now.read_bytes, last->read_bytes));
+	add(thread, EBTOP_FILE_WRITE_BYTES, grown(now.write_bytes, last->write_bytes));
+	add(thread, EBTOP_CACHED_READ_BYTES, grown(now.cached_read_bytes, last->cached_read_bytes));
+	add(thread, EBTOP_CACHE_ADDED_BYTES, grown(now.added_pages, last->added_pages) * page);
+	add(thread, EBTOP_OPENS, grown(now.opens, last->opens));
+	*last = now;
+}

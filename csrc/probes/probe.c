@@ -1,0 +1,473 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+
+/*
+ * Owns the life of one BPF object. Decides by trying: a variant that does not load or attach gives
+ * way to the next, and the error of the last one is what the user reads.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "util/error.h"
+#include "loader/kernelbtf.h"
+#include "probes/probe.h"
+
+#define BTF_PATH "/sys/kernel/btf/vmlinux"
+
+/* Programs of functions that are named at run time have no target in their section. */
+static int aim(struct bpf_program *program, const struct ebtop_settings *settings)
+{
+	if (bpf_program__type(program) != BPF_PROG_TYPE_TRACING)
+		return 0;
+	return bpf_program__set_attach_target(program, 0, settings->hook.function);
+}
+
+static struct bpf_program *choose(struct probe *probe, const struct ebtop_settings *settings,
+				  int *ret)
+{
+	const struct probe_variant *variant = probe->variant;
+	struct bpf_object *object = probe->object;
+	struct bpf_program *program = NULL;
+
+	bpf_object__for_each_program(program, object)
+		bpf_program__set_autoload(program, false);
+	for (int i = 0; variant->programs[i]; i++) {
+		program = bpf_object__find_program_by_name(object, variant->programs[i]);
+		*ret = program ? error_injected(variant->programs[i]) : -ENOENT;
+		if (*ret)
+			return NULL;
+		bpf_program__set_autoload(program, true);
+		*ret = probe->ops->hooks_by_name ? aim(program, settings) : 0;
+		if (*ret)
+			return NULL;
+	}
+	return program;
+}
+
+static struct bpf_link *attach_by_name(struct bpf_program *program, const char *function)
+{
+	LIBBPF_OPTS(bpf_kprobe_opts, opts,
+		    .retprobe = strstr(bpf_program__section_name(program), "kretprobe") != NULL);
+
+	if (bpf_program__type(program) == BPF_PROG_TYPE_TRACING)
+		return bpf_program__attach(program);
+	return bpf_program__attach_kprobe_opts(program, function, &opts);
+}
+
+static struct bpf_link *attach_program(const struct probe *probe, struct bpf_program *program,
+				       const struct ebtop_settings *settings)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "%s@attach", bpf_program__name(program));
+	errno = -error_injected(name);
+	if (errno)
+		return NULL;
+	return probe->ops->hooks_by_name ? attach_by_name(program, settings->hook.function) :
+					   bpf_program__attach(program);
+}
+
+static int is_unattached(const struct probe_variant *variant, const char *program)
+{
+	return variant->unattached && !strcmp(variant->unattached, program);
+}
+
+static int attach(struct probe *probe, const struct ebtop_settings *settings)
+{
+	const struct probe_variant *variant = probe->variant;
+	const char *function = probe->ops->hooks_by_name ? settings->hook.function : "";
+	size_t used = 0;
+
+	for (int i = 0; variant->programs[i]; i++) {
+		struct bpf_program *program =
+			bpf_object__find_program_by_name(probe->object, variant->programs[i]);
+		const char *hook = bpf_program__section_name(program);
+
+		if (!probe->ops->is_iterator && !is_unattached(variant, variant->programs[i])) {
+			probe->links[i] = attach_program(probe, program, settings);
+			if (!probe->links[i])
+				return -errno;
+		}
+		probe->program_fds[i] = bpf_program__fd(program);
+		probe->programs = i + 1;
+		if (is_unattached(variant, variant->programs[i]))
+			continue;
+		used += (size_t)snprintf(probe->hook + used, sizeof(probe->hook) - used, "%s%s%s%s",
+					 used ? ", " : "", hook + (*hook == '?'),
+					 *function ? "/" : "", function);
+		if (used >= sizeof(probe->hook))
+			used = sizeof(probe->hook) - 1;
+	}
+	if (variant->lacks)
+		snprintf(probe->hook + used, sizeof(probe->hook) - used, " (without %s)",
+			 variant->lacks);
+	return 0;
+}
+
+/* ---- what the verifier says of its work ---- */
+
+#define VERIFIER_STATS 4 /* log level: only the line that sums up, and one a call of a function */
+#define VERIFIER_LOG_BYTES 32768
+
+struct verifier_logs {
+	char text[PROBE_PROGRAMS_MAX][VERIFIER_LOG_BYTES];
+};
+
+static void ask_verifier(struct bpf_object *object, const struct probe_variant *variant,
+			 struct verifier_logs *logs)
+{
+	for (int i = 0; variant->programs[i]; i++) {
+		struct bpf_program *program =
+			bpf_object__find_program_by_name(object, variant->programs[i]);
+
+		bpf_program__set_log_level(program, VERIFIER_STATS);
+		bpf_program__set_log_buf(program, logs->text[i], sizeof(logs->text[i]));
+	}
+}
+
+static void hear_verifier(struct probe *probe, const struct verifier_logs *logs)
+{
+	for (int i = 0; i < PROBE_PROGRAMS_MAX; i++) {
+		const char *said = strstr(logs->text[i], "processed ");
+
+		probe->instructions[i] =
+			said ? (__u32)strtoul(said + strlen("processed "), NULL, 10) : 0;
+	}
+}
+
+static int load(struct probe *probe, const struct probe_variant *variant, int verifier_stats)
+{
+	struct verifier_logs *logs = verifier_stats ? calloc(1, sizeof(*logs)) : NULL;
+	int ret;
+
+	if (logs)
+		ask_verifier(probe->object, variant, logs);
+	/* a function that is named at run time may be in a module */
+	ret = probe->ops->hooks_by_name ? bpf_object__load(probe->object) :
+					  kernelbtf_load(probe->object);
+	if (logs)
+		hear_verifier(probe, logs);
+	free(logs);
+	return ret;
+}
+
+/* ---- one variant ---- */
+
+/* The programs of a variant that these settings need. */
+static const struct probe_variant *needed(struct probe *probe, const struct probe_variant *variant,
+					  const struct ebtop_settings *settings)
+{
+	int count = 0;
+
+	if (!probe->ops->needs)
+		return variant;
+	memset(&probe->needed, 0, sizeof(probe->needed));
+	probe->needed.lacks = variant->lacks;
+	probe->needed.through_carrier = variant->through_carrier;
+	probe->needed.by_connection = variant->by_connection;
+	for (int i = 0; variant->programs[i]; i++)
+		if (probe->ops->needs(variant->programs[i], settings))
+			probe->needed.programs[count++] = variant->programs[i];
+	return &probe->needed;
+}
+
+static struct bpf_object *open_object(const struct probe *probe)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = probe->ops->name);
+	size_t size;
+	const void *bytes = probe->ops->elf_bytes(&size);
+
+	return bpf_object__open_mem(bytes, size, &opts);
+}
+
+void probe_learn(const struct probe *probe, const struct maps *maps,
+		 const struct ebtop_settings *settings)
+{
+	struct bpf_object *object = open_object(probe);
+
+	if (!object)
+		return;
+	kernelbtf_learn(object);
+	/* constants may come from there too */
+	if (probe->ops->prepare)
+		probe->ops->prepare(object, maps, settings);
+	bpf_object__close(object);
+}
+
+static int load_variant(struct probe *probe, const struct probe_variant *variant,
+			const struct maps *maps, const struct ebtop_settings *settings)
+{
+	int ret;
+
+	probe->object = open_object(probe);
+	if (!probe->object)
+		return -errno;
+	probe->variant = needed(probe, variant, settings);
+	if (!choose(probe, settings, &ret))
+		return ret;
+	if (probe->ops->prepare)
+		probe->ops->prepare(probe->object, maps, settings);
+	ret = maps_share(maps, probe->object);
+	return ret ? ret : load(probe, probe->variant, (int)settings->verifier_stats);
+}
+
+static int try_variant(struct probe *probe, int index, const struct maps *maps,
+		       const struct ebtop_settings *settings)
+{
+	int ret = probe->ahead == index + 1 ?
+			  0 :
+			  load_variant(probe, &probe->ops->variants[index], maps, settings);
+
+	probe->ahead = 0;
+	if (ret)
+		return ret;
+	ret = attach(probe, settings);
+	probe->failed_to_attach = ret != 0;
+	return ret;
+}
+
+void probe_detach(struct probe *probe)
+{
+	for (int i = PROBE_PROGRAMS_MAX - 1; i >= 0; i--) {
+		bpf_link__destroy(probe->links[i]);
+		probe->links[i] = NULL;
+	}
+}
+
+static void release(struct probe *probe)
+{
+	probe_detach(probe);
+	bpf_object__close(probe->object);
+	probe->object = NULL;
+	probe->ahead = 0;
+	probe->programs = 0;
+	probe->runs = probe->run_ns = 0;
+	memset(probe->instructions, 0, sizeof(probe->instructions));
+	probe->hook[0] = '\0';
+}
+
+static void explain(struct probe *probe, int code)
+{
+	const char *detail = error_last_libbpf();
+
+	if (code != -EPERM && access(BTF_PATH, F_OK)) {
+		probe->state = EBTOP_PROBE_UNSUPPORTED;
+		strcpy(probe->reason, "this kernel has no BTF (" BTF_PATH ")");
+		return;
+	}
+	/* a program that is too large for the verifier gets the same errno, but never attaches */
+	if (code == -E2BIG && probe->failed_to_attach) {
+		probe->state = EBTOP_PROBE_FAILED;
+		strcpy(probe->reason, "the hook has as many BPF programs as the kernel allows");
+		return;
+	}
+	/* the verifier says EACCES too, and it does not mean privileges */
+	if (!strncmp(detail, EBTOP_VERIFIER, strlen(EBTOP_VERIFIER))) {
+		probe->state = EBTOP_PROBE_FAILED;
+		snprintf(probe->reason, sizeof(probe->reason), "%s", detail);
+		return;
+	}
+	switch (-code) {
+	case EPERM:
+	case EACCES:
+		probe->state = EBTOP_PROBE_DENIED;
+		snprintf(probe->reason, sizeof(probe->reason), "the kernel refused the program: %s",
+			 strerror(-code));
+		return;
+	case ENOENT:
+	case ESRCH:
+	case EOPNOTSUPP:
+		probe->state = EBTOP_PROBE_UNSUPPORTED;
+		break;
+	default:
+		probe->state = EBTOP_PROBE_FAILED;
+	}
+	if (*detail)
+		snprintf(probe->reason, sizeof(probe->reason), "%s (%s)", strerror(-code), detail);
+	else
+		snprintf(probe->reason, sizeof(probe->reason), "%s", strerror(-code));
+}
+
+void probe_load(struct probe *probe, const struct maps *maps, const struct ebtop_settings *settings)
+{
+	for (int i = 0; probe->ops->variants[i].programs[0]; i++) {
+		if (!load_variant(probe, &probe->ops->variants[i], maps, settings)) {
+			probe->ahead = i + 1;
+			return;
+		}
+		release(probe);
+	}
+}
+
+void probe_unload(struct probe *probe)
+{
+	if (probe->ahead)
+		release(probe);
+}
+
+void probe_open(struct probe *probe, const struct maps *maps, const struct ebtop_settings *settings)
+{
+	const struct probe_variant *variants = probe->ops->variants;
+	int ret = -ENOENT;
+
+	probe->reason[0] = '\0';
+	/* a map that it was loaded with has been made anew since */
+	if (probe->ahead && !maps_are_shared(maps, probe->object))
+		release(probe);
+	for (int i = probe->ahead ? probe->ahead - 1 : 0; variants[i].programs[0]; i++) {
+		struct ebtop_settings plain = *settings;
+
+		error_forget_libbpf();
+		ret = try_variant(probe, i, maps, settings);
+		/* once more for the verifier's reasons, which its statistics do not tell */
+		plain.verifier_stats = 0;
+		if (ret && settings->verifier_stats) {
+			release(probe);
+			ret = try_variant(probe, i, maps, &plain);
+		}
+		if (!ret) {
+			probe->state = EBTOP_PROBE_ON;
+			return;
+		}
+		release(probe);
+	}
+	explain(probe, ret);
+}
+
+void *object_constants(struct bpf_object *object, size_t *size)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(
+		map, object) if (strstr(bpf_map__name(map),
+					".rodata")) return bpf_map__initial_value(map, size);
+	return NULL;
+}
+
+void probe_close(struct probe *probe)
+{
+	release(probe);
+	probe->state = EBTOP_PROBE_OFF;
+}
+
+/* ---- states that are not its programs' ---- */
+
+int probe_refuse(struct probe *probe, enum ebtop_probe_state state, const char *reason)
+{
+	probe->state = state;
+	probe->hook[0] = '\0';
+	snprintf(probe->reason, sizeof(probe->reason), "%s", reason);
+	return -ECANCELED;
+}
+
+void probe_leave_off(struct probe *probe)
+{
+	probe_refuse(probe, EBTOP_PROBE_OFF, "not asked for");
+}
+
+void probe_join_hooks(struct probe *probe, const struct probe *through)
+{
+	char own[sizeof(probe->hook)];
+
+	if (strstr(probe->hook, through->hook))
+		return;
+	memcpy(own, probe->hook, sizeof(own));
+	snprintf(probe->hook, sizeof(probe->hook), "%.100s, %.120s", through->hook, own);
+}
+
+void probe_take_state(struct probe *probe, const struct probe *through)
+{
+	probe->state = through->state;
+	memcpy(probe->hook, through->hook, sizeof(probe->hook));
+	memcpy(probe->reason, through->reason, sizeof(probe->reason));
+}
+
+/* ---- rows ---- */
+
+__u64 probe_missed(const struct probe *probe)
+{
+	__u64 missed = 0;
+
+	for (int i = 0; i < probe->programs; i++) {
+		struct bpf_prog_info info = {};
+		__u32 size = sizeof(info);
+
+		if (!bpf_obj_get_info_by_fd(probe->program_fds[i], &info, &size))
+			missed += info.recursion_misses;
+	}
+	return missed;
+}
+
+int probe_program(const struct probe *probe, const char *name)
+{
+	for (int i = 0; i < probe->programs; i++)
+		if (!strcmp(probe->variant->programs[i], name))
+			return probe->program_fds[i];
+	return -1;
+}
+
+void probe_programs(const struct probe *probe, enum ebtop_probe which, struct buffer *rows)
+{
+	for (int i = 0; i < probe->programs; i++) {
+		const char *name = probe->variant->programs[i], *hook;
+		struct ebtop_program_row *row = buffer_add(rows);
+
+		if (!row)
+			return;
+		memset(row, 0, sizeof(*row));
+		hook = bpf_program__section_name(
+			bpf_object__find_program_by_name(probe->object, name));
+		row->probe = which;
+		row->instructions = probe->instructions[i];
+		snprintf(row->name, sizeof(row->name), "%s", name);
+		snprintf(row->hook, sizeof(row->hook), "%s", hook + (*hook == '?'));
+	}
+}
+
+int ebtop_variant(__u32 probe, __u32 variant, char *text, __u32 size)
+{
+	const char *const *programs;
+	size_t used = 0;
+
+	if (probe >= EBTOP_PROBES || variant >= PROBE_VARIANTS_MAX)
+		return -ENOENT;
+	programs = probe_table[probe]->variants[variant].programs;
+	if (!programs[0])
+		return -ENOENT;
+	for (int i = 0; programs[i] && used < size; i++)
+		used += (size_t)snprintf(text + used, size - used, "%s%s", i ? "," : "",
+					 programs[i]);
+	return 0;
+}
+
+void probe_row(struct probe *probe, int stats, struct ebtop_probe_row *row)
+{
+	__u64 runs = 0, run_ns = 0;
+
+	memset(row, 0, sizeof(*row));
+	for (int i = 0; i < probe->programs; i++) {
+		struct bpf_prog_info info = {};
+		__u32 size = sizeof(info);
+
+		if (bpf_obj_get_info_by_fd(probe->program_fds[i], &info, &size)) {
+			stats = 0;
+			continue;
+		}
+		runs += info.run_cnt;
+		run_ns += info.run_time_ns;
+	}
+	row->runs = runs - probe->runs;
+	row->run_ns = run_ns - probe->run_ns;
+	row->state = probe->state;
+	row->stats = stats && probe->state == EBTOP_PROBE_ON;
+	probe->runs = runs;
+	probe->run_ns = run_ns;
+	snprintf(row->name, sizeof(row->name), "%s", probe->ops ? probe->ops->name : "");
+	memcpy(row->hook, probe->hook, sizeof(row->hook));
+	memcpy(row->reason, probe->reason, sizeof(row->reason));
+}

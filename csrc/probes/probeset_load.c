@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+
+/*
+ * Owns the loading of several probes at once, before each is attached when its turn comes: most of a
+ * start is the kernel's verifier at work. Who does not succeed here is tried again, alone.
+ */
+#include <errno.h>
+
+#include "loader/parallel_load.h"
+#include "loader/kernelbtf.h"
+#include "probes/probeset.h"
+
+int probeset_add_maps(struct probeset *set, const struct probe_ops *ops)
+{
+	struct ebtop_error error;
+
+	for (int i = 0; ops->maps[i]; i++)
+		if (maps_add(set->maps, ops->maps[i], &error))
+			return -ENOMEM;
+	return ops->carrier_map && maps_add(set->maps, ops->carrier_map, &error) ? -ENOMEM : 0;
+}
+
+/* Their table is the largest. */
+static int has_connections(const struct probe_ops *ops)
+{
+	for (int i = 0; ops->maps[i]; i++)
+		if (ops->maps[i] == MAP_CONNECTIONS)
+			return 1;
+	return 0;
+}
+
+/* Parts come with what they are a part of, carriers with those that have no programs of their own. */
+static __u32 with_others(__u32 wanted)
+{
+	for (int i = 0; i < EBTOP_PROBES; i++) {
+		if (probe_table[i]->part_of & wanted)
+			wanted |= BIT(i);
+		if (wanted & BIT(i) && !probe_table[i]->elf_bytes)
+			wanted |= probe_table[i]->carrier;
+	}
+	return wanted;
+}
+
+/* Those that are to be loaded, the dearest first, so that no long one is left for the end. */
+static int find_missing(struct probeset *set, __u32 wanted, struct probe **ret)
+{
+	int found = 0;
+
+	for (int i = 0; i < EBTOP_PROBES; i++) {
+		struct probe *probe = &set->probes[i];
+		int at = found;
+
+		if (!(wanted & BIT(i)) || !probe->ops->load_rank || probe->ahead ||
+		    probe->state == EBTOP_PROBE_ON)
+			continue;
+		for (; at && ret[at - 1]->ops->load_rank > probe->ops->load_rank; at--)
+			ret[at] = ret[at - 1];
+		ret[at] = probe;
+		found++;
+	}
+	return found;
+}
+
+void probeset_load(struct probeset *set, __u32 wanted)
+{
+	struct probe *missing[EBTOP_PROBES], *ready[EBTOP_PROBES];
+	int found;
+
+	/* what the verifier says is better heard of one at a time */
+	if (set->settings.verifier_stats || set->settings.debug)
+		return;
+	found = find_missing(set, with_others(wanted), missing);
+	if (found < 2)
+		return;
+	for (int i = 0; i < found; i++)
+		probe_learn(missing[i], set->maps, &set->settings);
+	kernelbtf_learnt();
+	/* those of connections last: their table is the largest, and verifying takes room too */
+	for (int round = 0; round < 2; round++) {
+		int count = 0;
+
+		for (int i = 0; i < found; i++) {
+			const struct probe_ops *ops = missing[i]->ops;
+
+			if (has_connections(ops) == round && !places_add_maps(set, ops->places) &&
+			    !probeset_add_maps(set, ops))
+				ready[count++] = missing[i];
+		}
+		if (count)
+			ahead_load(ready, count, set->maps, &set->settings);
+	}
+}
+
+void probeset_unload(struct probeset *set)
+{
+	for (int i = 0; i < EBTOP_PROBES; i++) {
+		const struct probe_ops *ops = probe_table[i];
+
+		probe_unload(&set->probes[i]);
+		if (!ops->load_rank || probeset_has(set, EBTOP_SCHED))
+			continue;
+		places_drop_maps(set, ops->places);
+		for (int k = 0; ops->maps[k]; k++)
+			maps_drop(set->maps, ops->maps[k]);
+		if (ops->carrier_map)
+			maps_drop(set->maps, ops->carrier_map);
+	}
+}

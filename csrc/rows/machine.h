@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+
+/*
+ * Owns what is known of the machine as a whole, apart from its processes.
+ */
+#ifndef EBTOP_MACHINE_H
+#define EBTOP_MACHINE_H
+
+#include "accounts/accounts.h"
+#include "accounts/events.h"
+#include "shared/maps.h"
+#include "rows/rows.h"
+
+struct machine {
+	struct ebtop_system_row system;
+	struct ebtop_runq_lane *lanes; /* by CPU */
+	size_t lanes_bytes;
+	__u32 cpus;
+	__u32 runq_waits[EBTOP_FINE_BUCKETS]; /* of all CPUs, at the last refresh */
+	__u64 idle_switches;                  /* in all, at the last refresh */
+	__u64 lost[EBTOP_LOSSES];             /* in all, at the last refresh */
+	__u64 lost_rows;
+	__u64 missed
+		[EBTOP_LOSSES]; /* in all: what probes were not told of, as the session has it */
+};
+
+int machine_open(struct machine *machine, const struct maps *maps);
+void machine_close(struct machine *machine);
+/* Which CPUs are there from now on. */
+void machine_find_online(struct accounts *accounts);
+/* Adds the switches of the idle threads to those of the interval. */
+void machine_count_switches(struct machine *machine, struct accounts *accounts);
+/* Packs the settled interval; `rows` must be packed already. */
+/* Only the losses since the last time. */
+void machine_pack_losses(struct machine *machine, const struct accounts *accounts,
+			 const struct events *events, const struct maps *maps);
+void machine_pack(struct machine *machine, const struct accounts *accounts,
+		  const struct events *events, const struct rows *rows, const struct maps *maps);
+
+#endif

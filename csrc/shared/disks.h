@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+
+/*
+ * Owns what requests to disks came to: the running totals that BPF counts in, read once a refresh,
+ * as a row a disk, and as latencies of processes. Which process is charged is in account_disks.c.
+ */
+#ifndef EBTOP_DISKS_H
+#define EBTOP_DISKS_H
+
+#include "util/buffer.h"
+#include "util/hash.h"
+#include "util/histogram.h"
+
+struct bpf_object;
+
+struct disk_latencies {
+	struct histogram interval, total; /* total: since the start or the last reset */
+};
+
+/* One that requests are charged to, as BPF knows it. */
+struct disk_owner {
+	struct hash_node node; /* pid, start: first, so that a node is an owner */
+	struct ebtop_disk_counts last;
+	struct disk_latencies latencies;
+	__u64 usual_ns; /* how long its requests took lately; 0: not known */
+	__u32 slow;     /* in the last interval they took far longer */
+	__u32 pad;
+};
+
+struct disk_rest { /* of requests that no process is charged with */
+	__u64 interval[EBTOP_COUNTERS], total[EBTOP_COUNTERS];
+	struct disk_latencies latencies;
+};
+
+struct disks {
+	int on;
+	int tells_dirtiers; /* whose pages kernel threads write back is known */
+	int owners_fd, lanes_fd;
+	__u32 owners_max, lanes_max;
+	__u32 *epoch;                        /* shared with BPF */
+	__u32 ended;                         /* the epoch that the present refresh reads */
+	struct ebtop_disk_owner *owner_keys; /* what the last reading found; and their counts */
+	struct ebtop_disk_counts *owner_counts;
+	__u32 owner_count;
+	__u64 *lane_keys;
+	struct ebtop_disk_lane *lane_values;
+	struct hash owners; /* struct disk_owner */
+	struct buffer all;  /* struct disk * */
+	struct disk_rest rest;
+	struct buffer rows; /* struct ebtop_disk_row */
+};
+
+/* 0 or -ENOMEM. */
+int disks_open(struct disks *disks, struct bpf_object *object);
+void disks_close(struct disks *disks);
+/* Begins another epoch and reads what owners have come to. */
+void disks_read_owners(struct disks *disks);
+/* Forgets an owner, here and in BPF. */
+void disks_forget(struct disks *disks, struct disk_owner *owner);
+/* Fills `rows` with the interval that ends, or with what was counted since the reset. */
+void disks_refresh(struct disks *disks, int cumulative);
+void disks_reset(struct disks *disks);
+/* The latencies that are added by `now` since `last`, in the epoch that ended. */
+void disks_add_latencies(const struct disks *disks, struct histogram *interval,
+			 const struct ebtop_disk_counts *now, const struct ebtop_disk_counts *last);
+/* The latencies of one process; 0 when it had no request. */
+int disks_pack_owner(const struct disks *disks, __u32 pid, __u64 start_ns, int cumulative,
+		     struct ebtop_row *row);
+/* The row of what no process is charged with; 0 when there is nothing. */
+int disks_pack_rest(const struct disks *disks, int cumulative, struct ebtop_row *row);
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+
+/*
+ * Owns the user side of arrays that lie beside the slots of threads, by slot index: memory that BPF
+ * writes, mapped as far as it is used. What is in an entry is its reader's concern.
+ */
+#ifndef EBTOP_SLOT_ARRAY_H
+#define EBTOP_SLOT_ARRAY_H
+
+#include <stddef.h>
+
+#include <linux/types.h>
+
+#define BESIDE_BYTES_MAX 256 /* of an entry */
+
+struct beside {
+	int fd;
+	__u32 slot_count, chunk_count;
+	size_t bytes; /* of an entry: a power of two */
+	char **chunks;
+};
+
+/* 0 or -ENOMEM. */
+int beside_open(struct beside *beside, int fd, __u32 slot_count, size_t bytes);
+void beside_close(struct beside *beside);
+/* A copy of the entry; 0, or -EAGAIN when it would not hold still. */
+int beside_read(struct beside *beside, __u32 index, void *ret);
+
+#endif
