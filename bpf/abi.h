@@ -39,7 +39,7 @@
 #define EBTOP_FILTER_CALLS 4       /* only the system calls whose bits `calls` has */
 #define EBTOP_EXCLUDED_MAX 8
 #define EBTOP_CALL_WORDS                                                                           \
-	34 /* by number, as in a lane; the first bit after them is of all odd ones */
+	34 /* by number, as in the table of system calls; the first bit after them is of all odd ones */
 
 /* Bits of ebtop_config.collect. */
 enum ebtop_collect {
@@ -62,7 +62,7 @@ enum ebtop_collect {
 };
 
 #define EBTOP_ALL_WATCHED                                                                          \
-	0xffffffffu /* looked_at_pid: the filter's process, and who descends from it */
+	0xffffffffu /* inspected_pid: the filter's process, and who descends from it */
 
 #define EBTOP_NOBODY 0xffffffffu /* pid: the process that was named has ended */
 
@@ -72,7 +72,7 @@ struct ebtop_config {
 	__u64 min_latency_ns; /* calls that took less are in no histogram and no stream */
 	__u64 min_bytes;      /* changes of memory by less are in no stream */
 	__u64 slow_ns;        /* see EBTOP_COLLECT_SLOW */
-	__u64 looked_at_ns;   /* since when: waits that began before are not counted by stack */
+	__u64 inspected_ns;   /* since when: waits that began before are not counted by stack */
 	__u64 pid_start_ns;   /* boot-time clock: of the process of that number; 0: not known yet */
 	__u32 pid;            /* 0: every process; EBTOP_NOBODY once it ended */
 	__u32 named_pid;      /* what `pid` was set to */
@@ -88,7 +88,7 @@ struct ebtop_config {
 	__u32 every;     /* of so many system calls one is timed, a power of two; 0: each */
 	__u32 excluded[EBTOP_EXCLUDED_MAX]; /* 0 ends it */
 	__u32 calls[EBTOP_CALL_WORDS];
-	__u32 looked_at_pid; /* whose waits are counted by stack, and bytes by file; 0: nobody's */
+	__u32 inspected_pid; /* whose waits are counted by stack, and bytes by file; 0: nobody's */
 	__u32 accepts; /* which parts of the filter this session obeys: a bit a key of `ebtop set` */
 };
 
@@ -151,7 +151,7 @@ struct ebtop_free_slots {
 };
 
 /* Waits for a CPU that have ended, by how long they were; one entry a possible CPU. */
-struct ebtop_runq_lane {
+struct ebtop_runq_shard {
 	__u32 buckets[EBTOP_FINE_BUCKETS];
 };
 
@@ -344,10 +344,10 @@ struct ebtop_mem_slot {
 #define EBTOP_SYSCALL_COMPAT 512
 #define EBTOP_SYSCALL_NUMBERS 1024
 #define EBTOP_SYSCALL_ODD 64
-#define EBTOP_SYSCALL_LANES 1089 /* NUMBERS + ODD + 1 */
+#define EBTOP_SYSCALL_ENTRIES 1089 /* NUMBERS + ODD + 1 */
 
 /* One system call; as many copies as there are shards, chosen by CPU. */
-struct ebtop_syscall_lane {
+struct ebtop_syscall_shard {
 	__u64 calls;
 	__u64 errors;
 	__u64 total_ns;
@@ -393,7 +393,7 @@ struct ebtop_disk_owner {
 };
 
 /* One disk; as many copies as there are shards, chosen by CPU. */
-struct ebtop_disk_lane {
+struct ebtop_disk_shard {
 	struct ebtop_disk_counts counts;
 	char name[EBTOP_DISK_NAME_BYTES];
 	__u32 whole[EBTOP_FINE_BUCKETS]; /* latencies from when the request entered the queue */
@@ -698,7 +698,7 @@ struct ebtop_slow_data {
 	__u64 bytes;    /* disk, as the next */
 	__u64 owner_ns; /* boot-time clock; (pid, this) names who asked for it */
 	__u32 kind;     /* enum ebtop_slow_kind */
-	__u32 call;     /* 1 + number of the system call, as in a lane; 0: none */
+	__u32 call; /* 1 + number of the system call, as in the table of system calls; 0: none */
 	__u32 evidence; /* of a wait; disk: enum ebtop_disk_group */
 	__u32 about;    /* enum ebtop_slow_about */
 	__u32 family;   /* 4 or 6; 0: another */
@@ -783,7 +783,7 @@ struct ebtop_task {
 	__u64 wait_stack; /* 0: it was not taken */
 	__u64 owner;      /* as in struct ebtop_slot */
 	__u64 left_cpu;   /* when, by the scheduler's clock; 0: not known */
-	__u32 call;       /* 1 + number of the system call that it is in, as in a lane; 0: none */
+	__u32 call; /* 1 + number of the system call that it is in, as in the table of system calls; 0: none */
 	__u32 pad;
 	char comm[EBTOP_COMM_BYTES];
 	char kernel_name[EBTOP_KERNEL_NAME_BYTES]; /* whole, of a kernel thread; empty: as comm */
@@ -964,7 +964,7 @@ struct ebtop_row {
 	__u32 text_bytes; /* of a kernel thread: its whole name, where comm is too short */
 	__u64 call_since_ns; /* monotonic clock; 0: not known. Of a process its leader's, as the next */
 	__u64 function; /* an address in the function of the kernel that it sleeps in; 0: likewise */
-	__u32 call; /* 1 + number of the system call that it is in, as in a lane; 0: none, or not known */
+	__u32 call; /* 1 + number of the system call that it is in, as in the table of system calls; 0: none, or not known */
 	__u32 pad;
 	char comm[EBTOP_COMM_BYTES];
 	char process_comm[EBTOP_COMM_BYTES]; /* in a process row equal to comm */

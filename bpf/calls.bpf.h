@@ -17,7 +17,7 @@ static __always_inline bool is_compat_number(__u32 number)
 	return number >= EBTOP_SYSCALL_COMPAT && number < EBTOP_SYSCALL_NUMBERS;
 }
 
-/* `number` is a lane's: of a number that is in no table, too. */
+/* `number` is that of an entry of the table of system calls: of a number that is in no table, too. */
 static __always_inline __u32 kind_of(__u32 number)
 {
 	return number < EBTOP_SYSCALL_NUMBERS ? cfg_kinds[number] : EBTOP_CATEGORY_OTHER;

@@ -99,11 +99,11 @@ static __always_inline bool is_watched(const struct ebtop_config *now, __u32 pid
 }
 
 /* Whether somebody looks at this process, or at all that the filter is about. */
-static __always_inline bool is_looked_at(const struct ebtop_config *now, __u32 pid,
+static __always_inline bool is_inspected(const struct ebtop_config *now, __u32 pid,
 					 const struct ebtop_slot *slot)
 {
-	if (now->looked_at_pid != EBTOP_ALL_WATCHED)
-		return now->looked_at_pid && now->looked_at_pid == pid;
+	if (now->inspected_pid != EBTOP_ALL_WATCHED)
+		return now->inspected_pid && now->inspected_pid == pid;
 	return now->pid == pid || is_followed(now, slot);
 }
 

@@ -22,7 +22,7 @@
 #define MERGED_MAX 256 /* bios of a request that are looked at; the others count as the first */
 #define SHARES_MAX 4   /* of others in one request */
 
-/* Copies of a disk's lane, a power of two; with fewer than CPUs, they are shared. */
+/* Copies of a disk's counts, a power of two; with fewer than CPUs, they are shared. */
 const volatile __u32 cfg_shards = 1;
 const volatile __u32 cfg_shared = 1;
 
@@ -72,15 +72,15 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);
 	__type(key, __u64);
-	__type(value, struct ebtop_disk_lane);
-} block_lanes SEC(".maps");
+	__type(value, struct ebtop_disk_shard);
+} block_shards SEC(".maps");
 
 /* zeros, which new entries of the above begin as */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct ebtop_disk_lane);
+	__type(value, struct ebtop_disk_shard);
 } block_zero SEC(".maps");
 
 /* A disk without a device number (one path of a multipath device) goes by its name. */
@@ -250,38 +250,38 @@ static __always_inline __u64 count_shares(const struct block_note *note, __u64 r
 	return tally->bytes - left;
 }
 
-static __always_inline struct ebtop_disk_lane *make_lane(__u64 key, const struct gendisk *disk)
+static __always_inline struct ebtop_disk_shard *make_shard(__u64 key, const struct gendisk *disk)
 {
-	struct ebtop_disk_lane *lane;
+	struct ebtop_disk_shard *counts;
 	__u32 zero = 0;
 	void *zeros = bpf_map_lookup_elem(&block_zero, &zero);
 
 	if (zeros)
-		bpf_map_update_elem(&block_lanes, &key, zeros, BPF_NOEXIST);
-	lane = bpf_map_lookup_elem(&block_lanes, &key);
-	if (!lane)
+		bpf_map_update_elem(&block_shards, &key, zeros, BPF_NOEXIST);
+	counts = bpf_map_lookup_elem(&block_shards, &key);
+	if (!counts)
 		return NULL;
 	for (int i = 0; i < EBTOP_DISK_NAME_BYTES / 8; i++)
-		((__u64 *)lane->name)[i] = *((const __u64 *)&disk->disk_name[0] + i);
-	return lane;
+		((__u64 *)counts->name)[i] = *((const __u64 *)&disk->disk_name[0] + i);
+	return counts;
 }
 
 static __always_inline void count_for_disk(const struct gendisk *disk,
 					   const struct block_note *note, const struct tally *tally)
 {
 	__u64 key = number_of(disk) << 8 | (bpf_get_smp_processor_id() & (cfg_shards - 1));
-	struct ebtop_disk_lane *lane = bpf_map_lookup_elem(&block_lanes, &key);
+	struct ebtop_disk_shard *counts = bpf_map_lookup_elem(&block_shards, &key);
 	bool shared = cfg_shared;
 
-	if (!lane)
-		lane = make_lane(key, disk);
-	if (!lane) {
+	if (!counts)
+		counts = make_shard(key, disk);
+	if (!counts) {
 		count_loss(EBTOP_LOST_DISK_REQUESTS);
 		return;
 	}
-	count(&lane->counts, tally, note, shared);
+	count(&counts->counts, tally, note, shared);
 	if (note->flags & NOTE_TIMED)
-		add_bucket(lane->whole, tally->whole_bucket, shared);
+		add_bucket(counts->whole, tally->whole_bucket, shared);
 }
 
 #endif

@@ -80,7 +80,7 @@ static __always_inline bool wants_stack(const struct ebtop_slot *slot, __u32 evi
 	if (!now)
 		return false;
 	return evidence & EBTOP_WAIT_UNSURE ? is_watched(now, slot->pid, slot) :
-					      is_looked_at(now, slot->pid, slot);
+					      is_inspected(now, slot->pid, slot);
 }
 
 /* As far as the slot tells; the rest is asked when it is back. */
@@ -220,8 +220,8 @@ static __always_inline void wait_explain(struct task_struct *task, const struct 
 		taken = take_stack_timed(task);
 	if (is_slow(task, slot, ns, evidence))
 		emit_slow_wait(task, ns, taken.id, evidence, with_reads);
-	if (taken.id && now && is_looked_at(now, slot->pid, slot) &&
-	    bpf_ktime_get_ns() - ns >= now->looked_at_ns)
+	if (taken.id && now && is_inspected(now, slot->pid, slot) &&
+	    bpf_ktime_get_ns() - ns >= now->inspected_ns)
 		count_stack(&taken, evidence, ns);
 	if (taken.id && evidence & EBTOP_WAIT_UNSURE) {
 		if (taken.reason == EBTOP_STACK_UNRESOLVED &&

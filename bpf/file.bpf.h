@@ -52,7 +52,7 @@ static __always_inline bool account_uncached(struct ebtop_file_slot *files, stru
 	if ((mode & S_IFMT) != S_IFREG)
 		return false;
 	files->read_bytes += bytes;
-	count_looked_at(file, bytes, false);
+	count_inspected(file, bytes, false);
 	return true;
 }
 
@@ -80,7 +80,7 @@ static __always_inline void account_write(struct ebtop_file_slot *files, struct 
 	if ((mode & S_IFMT) != S_IFREG)
 		return;
 	files->write_bytes += bytes;
-	count_looked_at(file, bytes, true);
+	count_inspected(file, bytes, true);
 }
 
 /* The files that the current thread has open; `task` may be a bare address. */

@@ -43,13 +43,13 @@ static __noinline int count_file(struct file *file, __u64 bytes, bool written)
 }
 
 /* Who comes here has passed the filter. */
-static __always_inline void count_looked_at(struct file *file, __u64 bytes, bool written)
+static __always_inline void count_inspected(struct file *file, __u64 bytes, bool written)
 {
 	const struct ebtop_config *now = config_for(EBTOP_COLLECT_FILES);
 
-	if (now && now->looked_at_pid &&
-	    (now->looked_at_pid == EBTOP_ALL_WATCHED ||
-	     now->looked_at_pid == bpf_get_current_pid_tgid() >> 32))
+	if (now && now->inspected_pid &&
+	    (now->inspected_pid == EBTOP_ALL_WATCHED ||
+	     now->inspected_pid == bpf_get_current_pid_tgid() >> 32))
 		count_file(file, bytes, written);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns which lane a system call is counted in: its number where a table of the kernel has that, else
+ * Owns which entry of the table a system call is counted in: its number where a table of the kernel has that, else
  * one that is given to the number when it is first met. What the number means is in calls.bpf.h.
  */
 #ifndef EBTOP_NUMBERS_BPF_H

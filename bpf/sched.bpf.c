@@ -20,8 +20,8 @@ struct {
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct ebtop_runq_lane);
-} runq_lanes SEC(".maps");
+	__type(value, struct ebtop_runq_shard);
+} runq_shards SEC(".maps");
 
 /* idle threads share pid 0, so their slots are 1 .. CPUs */
 static __always_inline struct ebtop_slot *idle_slot(void)
@@ -189,10 +189,10 @@ static __always_inline void leave_cpu(struct task_struct *task, bool preempted, 
 static __always_inline void count_runq_wait(__u64 ns)
 {
 	__u32 cpu = bpf_get_smp_processor_id();
-	struct ebtop_runq_lane *lane = bpf_map_lookup_elem(&runq_lanes, &cpu);
+	struct ebtop_runq_shard *shard = bpf_map_lookup_elem(&runq_shards, &cpu);
 
-	if (lane)
-		lane->buckets[fine_bucket(ns)]++;
+	if (shard)
+		shard->buckets[fine_bucket(ns)]++;
 }
 
 /* Ends the wait that the slot is in; a clock out of order is counted, not subtracted. */

@@ -28,7 +28,7 @@
 
 #define CALL_UNTIMED 1 /* for entered_ns and left_ns: there is such a call, and it is not timed */
 
-/* Copies of the lanes, a power of two; with fewer than CPUs, they are shared. */
+/* Copies of the counts, a power of two; with fewer than CPUs, they are shared. */
 const volatile __u32 cfg_shards = 1;
 const volatile __u32 cfg_shared = 1;
 
@@ -47,8 +47,8 @@ struct {
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct ebtop_syscall_lane);
-} syscall_lanes SEC(".maps");
+	__type(value, struct ebtop_syscall_shard);
+} syscall_shards SEC(".maps");
 
 #define COLLECTED_HERE                                                                             \
 	(EBTOP_COLLECT_SYSCALLS | EBTOP_COLLECT_OPENS_BY_SYSCALLS |                                \
@@ -111,7 +111,7 @@ static __always_inline __u64 oncpu_now(const struct ebtop_slot *slot, __u64 now_
 	return slot->oncpu_ns + (now_ns - slot->since_ns);
 }
 
-/* ---- the machine's lanes ---- */
+/* ---- the machine's counts ---- */
 
 static __always_inline void add64(__u64 *sum, __u64 amount)
 {
@@ -121,35 +121,35 @@ static __always_inline void add64(__u64 *sum, __u64 amount)
 		*sum += amount;
 }
 
-static __always_inline struct ebtop_syscall_lane *lane_of(__u32 number)
+static __always_inline struct ebtop_syscall_shard *shard_of(__u32 number)
 {
 	__u32 shard = bpf_get_smp_processor_id() & (cfg_shards - 1);
-	__u32 key = shard * EBTOP_SYSCALL_LANES + number;
+	__u32 key = shard * EBTOP_SYSCALL_ENTRIES + number;
 
-	return bpf_map_lookup_elem(&syscall_lanes, &key);
+	return bpf_map_lookup_elem(&syscall_shards, &key);
 }
 
-/* Two CPUs of a shared lane may race for an extreme: one of two close ones is kept. */
+/* Two CPUs of a shared shard may race for an extreme: one of two close ones is kept. */
 static __always_inline void count_latency(const struct ebtop_config *now, __u32 number, __u64 ns,
 					  bool failed)
 {
-	struct ebtop_syscall_lane *lane = lane_of(number);
+	struct ebtop_syscall_shard *counts = shard_of(number);
 	__u64 bucket = fine_bucket(ns), epoch = now->epoch & 1;
 
-	if (!lane || ns < now->min_latency_ns)
+	if (!counts || ns < now->min_latency_ns)
 		return;
-	add64(&lane->calls, 1);
-	add64(&lane->total_ns, now->every > 1 ? ns * now->every : ns);
+	add64(&counts->calls, 1);
+	add64(&counts->total_ns, now->every > 1 ? ns * now->every : ns);
 	if (failed)
-		add64(&lane->errors, 1);
-	if (!lane->min_ns[epoch] || ns + 1 < lane->min_ns[epoch])
-		lane->min_ns[epoch] = ns + 1;
-	if (ns > lane->max_ns[epoch])
-		lane->max_ns[epoch] = ns;
+		add64(&counts->errors, 1);
+	if (!counts->min_ns[epoch] || ns + 1 < counts->min_ns[epoch])
+		counts->min_ns[epoch] = ns + 1;
+	if (ns > counts->max_ns[epoch])
+		counts->max_ns[epoch] = ns;
 	if (cfg_shared)
-		__sync_fetch_and_add(&lane->buckets[bucket], 1);
+		__sync_fetch_and_add(&counts->buckets[bucket], 1);
 	else
-		lane->buckets[bucket]++;
+		counts->buckets[bucket]++;
 }
 
 /* ---- one call ---- */
@@ -168,17 +168,17 @@ static __always_inline void count_untimed(const struct ebtop_config *now,
 					  struct ebtop_syscall_slot *calls, __u32 number,
 					  bool failed)
 {
-	struct ebtop_syscall_lane *lane = lane_of(number);
+	struct ebtop_syscall_shard *counts = shard_of(number);
 
 	if (!(now->collect & EBTOP_COLLECT_SYSCALLS) || !wants_call(now, number))
 		return;
 	calls->calls[kind_of(number) & KIND_CATEGORY]++;
 	calls->errors += failed;
-	if (lane && !now->min_latency_ns) {
-		add64(&lane->calls, 1);
+	if (counts && !now->min_latency_ns) {
+		add64(&counts->calls, 1);
 		if (failed) /* else clang adds nothing, by an operation that 5.10 does not know */
-			add64(&lane->errors, 1);
-		add64(&lane->untimed, 1);
+			add64(&counts->errors, 1);
+		add64(&counts->untimed, 1);
 	}
 }
 

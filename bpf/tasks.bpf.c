@@ -70,7 +70,7 @@ static __always_inline bool wants_stack(const struct ebtop_task *record)
 	if (!now)
 		return false;
 	/* somebody wants to know which function it sleeps in, though the reason be known */
-	if (now->functions || now->looked_at_pid == record->pid)
+	if (now->functions || now->inspected_pid == record->pid)
 		return true;
 	return record->wait & EBTOP_WAIT_UNSURE &&
 	       is_watched(now, record->pid, index && *index ? slot_at(*index) : NULL);

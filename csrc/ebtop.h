@@ -182,7 +182,7 @@ struct ebtop_snapshot {
 	__u64 window_ns;                /* what the table of system calls covers */
 	struct ebtop_table waits;    /* struct ebtop_wait_row, of the process that is looked at */
 	struct ebtop_table files;    /* struct ebtop_file_row, likewise */
-	__u32 looked_at;             /* which that is; 0: none */
+	__u32 inspected_pid;         /* which that is; 0: none */
 	__u32 more;                  /* of a stream: more is there, or comes in a moment */
 	struct ebtop_table sizes;    /* struct ebtop_sizes_row: of processes that allocated */
 	struct ebtop_table fullness; /* struct ebtop_fullness_row */
@@ -198,7 +198,7 @@ void ebtop_switch(ebtop_session *session, __u32 probes);
 void ebtop_symbols(ebtop_session *session, struct ebtop_symbol *symbols, __u32 count);
 /* From now on waits of that process are counted by stack, its bytes by file, and of no other; 0: of
  * none; EBTOP_ALL_WATCHED: of the filter's process and its descendants. */
-void ebtop_look_at(ebtop_session *session, __u32 pid);
+void ebtop_inspect(ebtop_session *session, __u32 pid);
 /* Sets the filter, from the next event on. */
 void ebtop_filter(ebtop_session *session, const struct ebtop_config *filter);
 /* The same for the session of another process, without its help; needs the right to trace it.

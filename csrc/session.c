@@ -57,7 +57,7 @@ struct ebtop_session {
 	struct buffer watched; /* struct watch_entry: what accounts.watch was */
 	struct buffer probe_rows, program_rows;
 	struct buffer files; /* struct ebtop_file_row */
-	__u32 looked_at;     /* the process whose waits are counted by stack and bytes by file */
+	__u32 inspected_pid; /* the process whose waits are counted by stack and bytes by file */
 	struct machine machine;
 	struct buffer fullness; /* struct ebtop_fullness_row */
 	__u64 last_pass_ns, pass_took_ns;
@@ -131,7 +131,7 @@ static int open_parts(struct ebtop_session *session, const struct ebtop_settings
 	if (waits_open(&session->waits, &session->maps, settings->wait_functions))
 		return error_set(err, -ENOMEM, "waits", "no memory");
 	if (settings->symbols_ahead)
-		functions_read_ahead(&session->waits.functions);
+		symbols_read_early(&session->waits.symbols);
 	ret = events_open(&session->events, &session->maps, &session->accounts, err);
 	if (ret)
 		return ret;
@@ -154,9 +154,9 @@ static int open_session(struct ebtop_session *session, const struct ebtop_settin
 
 	kernelbtf_share();
 	ret = open_parts(session, settings, err);
-	functions_wait(&session->waits.functions);
-	session->waits.functions.meanwhile = serve_slots;
-	session->waits.functions.context = session;
+	symbols_wait(&session->waits.symbols);
+	session->waits.symbols.meanwhile = serve_slots;
+	session->waits.symbols.context = session;
 	kernelbtf_drop();
 	return ret;
 }
@@ -190,7 +190,7 @@ ebtop_session *ebtop_open(const struct ebtop_settings *settings, struct ebtop_er
 	session->program_rows = BUFFER_OF(struct ebtop_program_row);
 	session->files = BUFFER_OF(struct ebtop_file_row);
 	session->fullness = BUFFER_OF(struct ebtop_fullness_row);
-	session->waits.functions.symbols_fd = -1;
+	session->waits.symbols.symbols_fd = -1;
 	rows_open(&session->rows);
 	error_capture_libbpf((int)settings->debug);
 	if (open_session(session, settings, err)) {
@@ -253,19 +253,19 @@ void ebtop_free_rows(void *rows)
 
 void ebtop_symbols(ebtop_session *session, struct ebtop_symbol *symbols, __u32 count)
 {
-	functions_names(&session->waits.functions, symbols, count);
+	symbols_names(&session->waits.symbols, symbols, count);
 }
 
-void ebtop_look_at(ebtop_session *session, __u32 pid)
+void ebtop_inspect(ebtop_session *session, __u32 pid)
 {
-	if (session->looked_at == pid)
+	if (session->inspected_pid == pid)
 		return;
-	session->config.now->looked_at_pid = 0;
+	session->config.now->inspected_pid = 0;
 	waits_forget(&session->waits);
 	filecounts_forget(&session->maps);
-	session->looked_at = pid;
-	session->config.now->looked_at_ns = clock_ns(CLOCK_MONOTONIC);
-	session->config.now->looked_at_pid = pid;
+	session->inspected_pid = pid;
+	session->config.now->inspected_ns = clock_ns(CLOCK_MONOTONIC);
+	session->config.now->inspected_pid = pid;
 }
 
 /* ---- poll ---- */
@@ -366,15 +366,15 @@ static void ask_for_some(struct ebtop_session *session, size_t active)
 	size_t ended = 0;
 
 	/* its threads may all hang: what they do now is asked of them */
-	if (session->looked_at && session->looked_at != EBTOP_ALL_WATCHED)
-		tasks_read_process(&session->set.tasks, session->looked_at, accounts);
+	if (session->inspected_pid && session->inspected_pid != EBTOP_ALL_WATCHED)
+		tasks_read_process(&session->set.tasks, session->inspected_pid, accounts);
 
 	for (size_t i = 0; i < active; i++) {
 		struct process *process = *(struct process **)buffer_at(&accounts->active, i);
 
 		if ((process->flags & PROCESS_ENDED) && ++ended > ASK_ENDED_MAX)
 			continue;
-		if (process->node.id == session->looked_at)
+		if (process->node.id == session->inspected_pid)
 			continue;
 		tasks_read_process(&session->set.tasks, process->node.id, accounts);
 		hidden_consider(&session->hidden, process);
@@ -419,7 +419,7 @@ static void hold_stats(struct ebtop_session *session, int wanted)
 	}
 }
 
-static void give(struct ebtop_session *session, struct ebtop_snapshot *ret)
+static void fill_snapshot(struct ebtop_session *session, struct ebtop_snapshot *ret)
 {
 	ret->system = (struct ebtop_table){ &session->machine.system, 1,
 					    sizeof(session->machine.system) };
@@ -430,9 +430,9 @@ static void give(struct ebtop_session *session, struct ebtop_snapshot *ret)
 	ret->text = buffer_table(&session->events.text);
 	ret->probes = buffer_table(&session->probe_rows);
 	probeset_pack(&session->set, ret);
-	ret->looked_at = session->looked_at;
+	ret->inspected_pid = session->inspected_pid;
 	session->files.count = session->waits.rows.count = 0;
-	if (session->looked_at) {
+	if (session->inspected_pid) {
 		waits_list(&session->waits);
 		filecounts_list(&session->maps, &session->files);
 	}
@@ -457,7 +457,7 @@ static void take_filter(struct ebtop_session *session)
 }
 
 /* Which process it is that the filter names: the one of that number now, and no later one. */
-static void know_named(struct ebtop_session *session)
+static void remember_named_process(struct ebtop_session *session)
 {
 	struct ebtop_config *filter = &session->accounts.filter;
 	const struct process *process;
@@ -541,7 +541,7 @@ int ebtop_refresh(ebtop_session *session, __u32 flags, struct ebtop_snapshot *re
 				 strerror(-drained));
 	accounts_find_ended(accounts);
 	read_tasks(session);
-	know_named(session);
+	remember_named_process(session);
 	/* stacks that were met first while tasks were read */
 	if ((accounts->unexplained.count || accounts->new_stacks) &&
 	    events_drain(&session->events) >= 0)
@@ -557,7 +557,7 @@ int ebtop_refresh(ebtop_session *session, __u32 flags, struct ebtop_snapshot *re
 	machine_pack(&session->machine, accounts, &session->events, &session->rows, &session->maps);
 	hold_stats(session, !!(flags & EBTOP_WANT_COST));
 	probeset_rows(&session->set, session->stats_held, &session->probe_rows);
-	give(session, ret);
+	fill_snapshot(session, ret);
 	session->events.handed_out = session->events.rows.count;
 	session->handed_out = 1;
 	give_memory_back(session);

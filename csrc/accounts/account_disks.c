@@ -69,7 +69,7 @@ static struct process *charged(struct accounts *accounts, const struct ebtop_dis
 
 	if (!process || process->flags & PROCESS_SHOWN)
 		return NULL;
-	accounts_touch(accounts, process);
+	accounts_mark_active(accounts, process);
 	return process->refresh == accounts->refresh ? process : NULL;
 }
 
@@ -113,7 +113,7 @@ static void charge(struct accounts *accounts, struct disk_owner *owner,
 /* Nobody will count for it any more, or not soon: it comes back when it does. */
 static int may_go(const struct accounts *accounts, const struct disk_owner *owner)
 {
-	__u64 idle_ns = grown(accounts->now_ns, owner->last.last_ns);
+	__u64 idle_ns = delta(accounts->now_ns, owner->last.last_ns);
 	const struct process *process =
 		accounts_find(accounts, owner->node.id, owner->node.start_ns);
 

@@ -14,7 +14,7 @@ void accounts_fork(struct accounts *accounts, const struct ebtop_fork *fork)
 
 	if (!process)
 		return;
-	accounts_touch(accounts, process);
+	accounts_mark_active(accounts, process);
 	process->born = accounts->refresh;
 	process->ppid = fork->ppid;
 	process->uid = fork->head.uid;
@@ -42,7 +42,7 @@ void accounts_exec(struct accounts *accounts, const struct ebtop_exec *exec)
 
 	if (!process)
 		return;
-	accounts_touch(accounts, process);
+	accounts_mark_active(accounts, process);
 	process->execed = accounts->refresh;
 	process->ppid = exec->ppid;
 	process->uid = exec->head.uid;
@@ -60,7 +60,7 @@ void accounts_exit(struct accounts *accounts, const struct ebtop_exit *exit)
 
 	if (!process)
 		return;
-	accounts_touch(accounts, process);
+	accounts_mark_active(accounts, process);
 	process->exited = accounts->refresh;
 	process->flags |= PROCESS_EXIT_EVENT | PROCESS_FACTS;
 	process->flags &= ~(__u32)(PROCESS_MEMORY | PROCESS_VIRTUAL);

@@ -31,16 +31,16 @@ void accounts_files(struct accounts *accounts, struct thread *thread, __u32 inde
 	(void)oncpu_ns;
 	if (!page)
 		page = (__u64)sysconf(_SC_PAGESIZE);
-	if (beside_read(&accounts->files->slots, index, &now) || now.start_ns != slot->start_ns)
+	if (slot_array_read(&accounts->files->slots, index, &now) || now.start_ns != slot->start_ns)
 		return;
 	files = last_files(accounts, thread);
 	if (!files)
 		return;
 	last = &files->last;
-	add(thread, EBTOP_FILE_READ_BYTES, grown(now.read_bytes, last->read_bytes));
-	add(thread, EBTOP_FILE_WRITE_BYTES, grown(now.write_bytes, last->write_bytes));
-	add(thread, EBTOP_CACHED_READ_BYTES, grown(now.cached_read_bytes, last->cached_read_bytes));
-	add(thread, EBTOP_CACHE_ADDED_BYTES, grown(now.added_pages, last->added_pages) * page);
-	add(thread, EBTOP_OPENS, grown(now.opens, last->opens));
+	add(thread, EBTOP_FILE_READ_BYTES, delta(now.read_bytes, last->read_bytes));
+	add(thread, EBTOP_FILE_WRITE_BYTES, delta(now.write_bytes, last->write_bytes));
+	add(thread, EBTOP_CACHED_READ_BYTES, delta(now.cached_read_bytes, last->cached_read_bytes));
+	add(thread, EBTOP_CACHE_ADDED_BYTES, delta(now.added_pages, last->added_pages) * page);
+	add(thread, EBTOP_OPENS, delta(now.opens, last->opens));
 	*last = now;
 }

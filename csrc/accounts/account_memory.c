@@ -41,7 +41,7 @@ static void take_sizes(struct accounts *accounts, struct process *process,
 	struct process_sizes *sizes = NULL;
 
 	for (int i = 0; i < EBTOP_SIZE_CLASSES; i++) {
-		__u32 fresh = grown_low(now->sizes[i], last->sizes[i]);
+		__u32 fresh = delta_low(now->sizes[i], last->sizes[i]);
 
 		if (!fresh)
 			continue;
@@ -60,17 +60,18 @@ void accounts_memory(struct accounts *accounts, struct thread *thread, __u32 ind
 	struct thread_memory *memory;
 
 	(void)oncpu_ns;
-	if (beside_read(&accounts->memory->slots, index, &now) || now.start_ns != slot->start_ns)
+	if (slot_array_read(&accounts->memory->slots, index, &now) ||
+	    now.start_ns != slot->start_ns)
 		return;
 	memory = last_memory(accounts, thread);
 	if (!memory)
 		return;
 	last = &memory->last;
-	add(thread, EBTOP_MMAP_CALLS, grown_low(now.mmaps, last->mmaps));
-	add(thread, EBTOP_MUNMAP_CALLS, grown_low(now.munmaps, last->munmaps));
-	add(thread, EBTOP_BRK_CALLS, grown_low(now.brks, last->brks));
-	add(thread, EBTOP_ALLOCATED_BYTES, grown(now.allocated_bytes, last->allocated_bytes));
-	add(thread, EBTOP_FREED_BYTES, grown(now.freed_bytes, last->freed_bytes));
+	add(thread, EBTOP_MMAP_CALLS, delta_low(now.mmaps, last->mmaps));
+	add(thread, EBTOP_MUNMAP_CALLS, delta_low(now.munmaps, last->munmaps));
+	add(thread, EBTOP_BRK_CALLS, delta_low(now.brks, last->brks));
+	add(thread, EBTOP_ALLOCATED_BYTES, delta(now.allocated_bytes, last->allocated_bytes));
+	add(thread, EBTOP_FREED_BYTES, delta(now.freed_bytes, last->freed_bytes));
 	if (now.allocated_bytes != last->allocated_bytes)
 		take_sizes(accounts, thread->process, &now, last);
 	*last = now;

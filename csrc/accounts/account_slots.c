@@ -17,12 +17,12 @@ struct reading { /* a slot's totals at the moment of the refresh */
 static struct reading reading_of(const struct ebtop_slot *slot, __u64 now)
 {
 	struct reading at = { slot->oncpu_ns, slot->offcpu_ns, slot->runq_wait_ns };
-	__u64 open = grown(now, slot->since_ns);
+	__u64 open = delta(now, slot->since_ns);
 
 	if (slot->state == EBTOP_SLOT_RUNNING)
 		at.oncpu_ns += open;
 	else if (slot->state == EBTOP_SLOT_RUNNABLE)
-		at.runq_wait_ns += grown(open, slot->charged_wait_ns);
+		at.runq_wait_ns += delta(open, slot->charged_wait_ns);
 	else if (slot->state == EBTOP_SLOT_OFF)
 		at.offcpu_ns += open;
 	return at;
@@ -61,10 +61,10 @@ static __u64 adopt(struct accounts *accounts, struct thread *thread, const struc
 	/* /proc may not have told how often it had moved */
 	if (thread->process->flags & PROCESS_HIDDEN && !thread->migrations)
 		thread->migrations = slot->migrations;
-	oncpu = grown(at.oncpu_ns, thread->oncpu_ns);
+	oncpu = delta(at.oncpu_ns, thread->oncpu_ns);
 	explained = oncpu + at.offcpu_ns + at.runq_wait_ns;
 	if (slot->state == EBTOP_SLOT_DEAD)
-		explained += grown(accounts->now_ns, slot->since_ns);
+		explained += delta(accounts->now_ns, slot->since_ns);
 	explained = rest_of_interval(accounts, explained);
 	add(thread, EBTOP_OFFCPU_NS, explained);
 	thread->offcpu_ns = thread->runq_wait_ns = 0;
@@ -121,9 +121,9 @@ static struct thread *thread_of_slot(struct accounts *accounts, __u32 index,
 /* A slice in progress is taken at clock time; where that was too much, it is not given again. */
 static struct reading not_behind(struct reading at, const struct thread *thread)
 {
-	return (struct reading){ at.oncpu_ns + grown(thread->oncpu_ns, at.oncpu_ns),
-				 at.offcpu_ns + grown(thread->offcpu_ns, at.offcpu_ns),
-				 at.runq_wait_ns + grown(thread->runq_wait_ns, at.runq_wait_ns) };
+	return (struct reading){ at.oncpu_ns + delta(thread->oncpu_ns, at.oncpu_ns),
+				 at.offcpu_ns + delta(thread->offcpu_ns, at.offcpu_ns),
+				 at.runq_wait_ns + delta(thread->runq_wait_ns, at.runq_wait_ns) };
 }
 
 /*
@@ -138,16 +138,16 @@ static int is_beyond_rusage(const struct ebtop_slot *slot)
 static void take_slot(struct accounts *accounts, struct thread *thread, __u32 index,
 		      const struct ebtop_slot *slot, struct reading at)
 {
-	__u32 voluntary = grown_low(slot->voluntary_switches, thread->voluntary_switches);
-	__u32 involuntary = grown_low(slot->involuntary_switches, thread->involuntary_switches);
+	__u32 voluntary = delta_low(slot->voluntary_switches, thread->voluntary_switches);
+	__u32 involuntary = delta_low(slot->involuntary_switches, thread->involuntary_switches);
 
-	add(thread, EBTOP_ONCPU_NS, grown(at.oncpu_ns, thread->oncpu_ns));
-	add(thread, EBTOP_OFFCPU_NS, grown(at.offcpu_ns, thread->offcpu_ns));
-	add(thread, EBTOP_RUNQ_WAIT_NS, grown(at.runq_wait_ns, thread->runq_wait_ns));
+	add(thread, EBTOP_ONCPU_NS, delta(at.oncpu_ns, thread->oncpu_ns));
+	add(thread, EBTOP_OFFCPU_NS, delta(at.offcpu_ns, thread->offcpu_ns));
+	add(thread, EBTOP_RUNQ_WAIT_NS, delta(at.runq_wait_ns, thread->runq_wait_ns));
 	accounts->switches += (__u64)voluntary + involuntary;
 	add(thread, EBTOP_VOLUNTARY_SWITCHES, voluntary - (voluntary && is_beyond_rusage(slot)));
 	add(thread, EBTOP_INVOLUNTARY_SWITCHES, involuntary);
-	add(thread, EBTOP_MIGRATIONS, grown_low(slot->migrations, thread->migrations));
+	add(thread, EBTOP_MIGRATIONS, delta_low(slot->migrations, thread->migrations));
 	/* no other program is run for one that is hidden */
 	if (!(thread->process->flags & PROCESS_HIDDEN))
 		for (int i = 0; i < accounts->reader_count; i++)
@@ -179,7 +179,7 @@ void accounts_slot(struct accounts *accounts, __u32 index, const struct ebtop_sl
 	thread = thread_of_slot(accounts, index, slot, &fresh, &created);
 	if (!thread)
 		return;
-	accounts_touch_thread(accounts, thread);
+	accounts_mark_thread_active(accounts, thread);
 	if (fresh)
 		unwatched = adopt(accounts, thread, slot, at, created);
 	else if (thread->updated_ns < accounts->before_ns)
@@ -194,7 +194,7 @@ void accounts_slot(struct accounts *accounts, __u32 index, const struct ebtop_sl
 	thread->ended_ns = slot->since_ns;
 	if (slot->flags & EBTOP_SLOT_GROUP_DEAD)
 		thread->process->flags |= PROCESS_GROUP_DEAD;
-	accounts_bury(accounts, thread);
+	accounts_retire_thread(accounts, thread);
 }
 
 /*

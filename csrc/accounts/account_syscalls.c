@@ -14,7 +14,7 @@ static __u64 kernel_time(const struct ebtop_syscall_slot *calls, __u64 oncpu_ns)
 {
 	if (calls->entered_ns <= 1 || calls->left_ns)
 		return calls->kernel_ns;
-	return calls->kernel_ns + grown(oncpu_ns, calls->entered_oncpu_ns);
+	return calls->kernel_ns + delta(oncpu_ns, calls->entered_oncpu_ns);
 }
 
 static void take_growth(struct thread *thread, struct thread_calls *last,
@@ -23,15 +23,15 @@ static void take_growth(struct thread *thread, struct thread_calls *last,
 	__u32 all = 0;
 
 	for (int category = 0; category < EBTOP_CATEGORIES; category++) {
-		__u32 fresh = grown_low(now->calls[category], last->calls[category]);
+		__u32 fresh = delta_low(now->calls[category], last->calls[category]);
 
 		add(thread, EBTOP_SYSCALLS_FILE_IO + category, fresh);
 		all += fresh;
 		last->calls[category] = now->calls[category];
 	}
 	add(thread, EBTOP_SYSCALLS, all);
-	add(thread, EBTOP_SYSCALL_NS, grown(now->inside_ns, last->inside_ns));
-	add(thread, EBTOP_SYSCALL_ERRORS, grown_low(now->errors, last->errors));
+	add(thread, EBTOP_SYSCALL_NS, delta(now->inside_ns, last->inside_ns));
+	add(thread, EBTOP_SYSCALL_ERRORS, delta_low(now->errors, last->errors));
 	last->inside_ns = now->inside_ns;
 	last->errors = now->errors;
 }
@@ -39,7 +39,7 @@ static void take_growth(struct thread *thread, struct thread_calls *last,
 /* A signal ended the thread while a call of its waited to begin again: it will not. */
 static void end_interrupted(struct accounts *accounts, struct ebtop_syscall_slot *calls)
 {
-	__u64 ns = grown(calls->left_ns, calls->entered_ns);
+	__u64 ns = delta(calls->left_ns, calls->entered_ns);
 
 	if (!calls->left_ns || calls->generation != accounts->filter.generation)
 		return;
@@ -100,7 +100,7 @@ void accounts_syscalls(struct accounts *accounts, struct thread *thread, __u32 i
 	if (now.start_ns != slot->start_ns) {
 		/* watched since its birth, and not one call: all its time was its own */
 		if (whole && !sampled && accounts_passes(accounts, thread->process))
-			thread->divided = accounts->refresh;
+			thread->kernel_counted = accounts->refresh;
 		return;
 	}
 	last = last_calls(accounts, thread);
@@ -113,10 +113,10 @@ void accounts_syscalls(struct accounts *accounts, struct thread *thread, __u32 i
 	take_growth(thread, last, &now);
 	kernel_ns = kernel_time(&now, oncpu_ns);
 	if (!sampled)
-		add(thread, EBTOP_KERNEL_NS, grown(kernel_ns, last->kernel_ns));
+		add(thread, EBTOP_KERNEL_NS, delta(kernel_ns, last->kernel_ns));
 	if (whole && !sampled && now.generation == accounts->filter.generation)
-		thread->divided = accounts->refresh;
-	last->kernel_ns += grown(kernel_ns, last->kernel_ns);
+		thread->kernel_counted = accounts->refresh;
+	last->kernel_ns += delta(kernel_ns, last->kernel_ns);
 	last->generation = now.generation;
 	last->watch = now.watch;
 }

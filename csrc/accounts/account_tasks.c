@@ -94,8 +94,8 @@ static void take_faults(struct accounts *accounts, struct thread *thread,
 		process->dirtied_last = process->dirtied_sum;
 	}
 	if (!created && thread->refresh == accounts->refresh) {
-		add(thread, EBTOP_MINOR_FAULTS, grown(record->minor_faults, thread->minor_faults));
-		add(thread, EBTOP_MAJOR_FAULTS, grown(record->major_faults, thread->major_faults));
+		add(thread, EBTOP_MINOR_FAULTS, delta(record->minor_faults, thread->minor_faults));
+		add(thread, EBTOP_MAJOR_FAULTS, delta(record->major_faults, thread->major_faults));
 	}
 	thread->minor_faults = record->minor_faults;
 	thread->major_faults = record->major_faults;
@@ -114,18 +114,18 @@ void accounts_set_faults(const struct accounts *accounts, struct process *proces
 static void take_counts(struct accounts *accounts, struct thread *thread,
 			const struct ebtop_task *record)
 {
-	__u64 oncpu = grown(record->oncpu_ns, thread->oncpu_ns);
-	__u32 voluntary = grown_low((__u32)record->voluntary_switches, thread->voluntary_switches);
+	__u64 oncpu = delta(record->oncpu_ns, thread->oncpu_ns);
+	__u32 voluntary = delta_low((__u32)record->voluntary_switches, thread->voluntary_switches);
 	__u32 involuntary =
-		grown_low((__u32)record->involuntary_switches, thread->involuntary_switches);
+		delta_low((__u32)record->involuntary_switches, thread->involuntary_switches);
 
 	if (!oncpu && !voluntary && !involuntary)
 		return;
-	accounts_touch_thread(accounts, thread);
+	accounts_mark_thread_active(accounts, thread);
 	add(thread, EBTOP_ONCPU_NS, oncpu);
 	add(thread, EBTOP_VOLUNTARY_SWITCHES, voluntary);
 	add(thread, EBTOP_INVOLUNTARY_SWITCHES, involuntary);
-	add(thread, EBTOP_MIGRATIONS, grown_low((__u32)record->migrations, thread->migrations));
+	add(thread, EBTOP_MIGRATIONS, delta_low((__u32)record->migrations, thread->migrations));
 	/* a thread that has never switched was on its CPU or asleep, nothing else */
 	if (accounts->have_sched)
 		add(thread, EBTOP_OFFCPU_NS, rest_of_interval(accounts, oncpu));
@@ -150,7 +150,7 @@ static void take_thread(struct accounts *accounts, struct thread *thread,
 		if (accounts->have_sched && record->start_ns > accounts->attached_boot_ns)
 			thread->process->flags |= PROCESS_UNTRACKED;
 		if (thread->process->born == accounts->refresh)
-			accounts_touch_thread(accounts, thread);
+			accounts_mark_thread_active(accounts, thread);
 	}
 	if (!thread->slot) {
 		if (!created)
@@ -190,7 +190,7 @@ void accounts_task(struct accounts *accounts, const struct ebtop_task *record)
 	if (record->task_state & TASK_GONE) {
 		/* a zombie leader of living threads is no zombie process */
 		if (record->tid == record->pid && record->threads <= 1 && !process->live_slots) {
-			accounts_touch(accounts, process);
+			accounts_mark_active(accounts, process);
 			process->flags |= PROCESS_ENDED | PROCESS_ZOMBIE;
 			process->exit_code = record->exit_code;
 			watch(accounts, process);
@@ -225,8 +225,8 @@ static void sweep_threads(struct accounts *accounts, struct process *process, __
 			continue;
 		if (thread->slot && !is_at_rest(accounts, thread->slot))
 			continue;
-		accounts_touch_thread(accounts, thread);
-		accounts_bury(accounts, thread);
+		accounts_mark_thread_active(accounts, thread);
+		accounts_retire_thread(accounts, thread);
 	}
 }
 
@@ -246,7 +246,7 @@ void accounts_sweep(struct accounts *accounts, __u64 pass_boot_ns)
 		    (process->exited == accounts->refresh && accounts->have_sched &&
 		     !(process->flags & PROCESS_UNTRACKED)))
 			continue;
-		accounts_touch(accounts, process);
+		accounts_mark_active(accounts, process);
 		process->flags |= PROCESS_ENDED;
 	}
 }

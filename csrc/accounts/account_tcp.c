@@ -36,10 +36,10 @@ void accounts_net(struct accounts *accounts, struct thread *thread, __u32 index,
 	last = last_net(accounts, thread);
 	if (!last)
 		return;
-	add(thread, EBTOP_NET_TX_BYTES, grown(copy.tx_bytes, last->tx_bytes));
-	add(thread, EBTOP_NET_RX_BYTES, grown(copy.rx_bytes, last->rx_bytes));
-	add(thread, EBTOP_CONNECTIONS_OPENED, grown_low(copy.opened, last->opened));
-	add(thread, EBTOP_CONNECTIONS_ACCEPTED, grown_low(copy.accepted, last->accepted));
+	add(thread, EBTOP_NET_TX_BYTES, delta(copy.tx_bytes, last->tx_bytes));
+	add(thread, EBTOP_NET_RX_BYTES, delta(copy.rx_bytes, last->rx_bytes));
+	add(thread, EBTOP_CONNECTIONS_OPENED, delta_low(copy.opened, last->opened));
+	add(thread, EBTOP_CONNECTIONS_ACCEPTED, delta_low(copy.accepted, last->accepted));
 	last->tx_bytes = copy.tx_bytes;
 	/* a call that throws away what it reads takes it back when it returns */
 	if (copy.rx_bytes > last->rx_bytes)
@@ -53,7 +53,7 @@ static void add_to_process(struct accounts *accounts, struct process *process,
 {
 	if (!amount)
 		return;
-	accounts_touch(accounts, process);
+	accounts_mark_active(accounts, process);
 	if (process->refresh != accounts->refresh)
 		return; /* no memory, and counted */
 	process->sums->interval[counter] += amount;
@@ -65,7 +65,7 @@ static __u64 growth(const struct ebtop_connection *before, const struct ebtop_co
 		    __u64 was, __u64 is)
 {
 	if (before && before->flags & EBTOP_CONN_COUNTED)
-		return grown(is, was);
+		return delta(is, was);
 	return now->start_ns ? is : 0;
 }
 
@@ -74,7 +74,7 @@ static __u32 growth_low(const struct ebtop_connection *before, const struct ebto
 			__u32 was, __u32 is)
 {
 	if (before && before->flags & EBTOP_CONN_COUNTED)
-		return grown_low(is, was);
+		return delta_low(is, was);
 	return now->start_ns ? is : 0;
 }
 

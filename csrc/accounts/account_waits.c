@@ -45,20 +45,20 @@ void accounts_waits(struct accounts *accounts, struct thread *thread, __u32 inde
 	if (!waits || waits_read(accounts->waits, index, &now))
 		return;
 	if (waits->refresh != accounts->refresh)
-		memset(waits->grown, 0, sizeof(waits->grown));
+		memset(waits->delta, 0, sizeof(waits->delta));
 	waits->refresh = accounts->refresh;
 	for (int wait = 0; wait < EBTOP_WAIT_OTHER; wait++) {
-		waits->grown[wait] += grown(now.ns[wait], waits->last_ns[wait]);
+		waits->delta[wait] += delta(now.ns[wait], waits->last_ns[wait]);
 		waits->last_ns[wait] = now.ns[wait];
 	}
-	waits->grown[before] += unwatched;
+	waits->delta[before] += unwatched;
 	/* what it had been given so far is in what has grown, or in what is open still */
 	waits->given += waits->open + slept;
 	waits->given_as = before;
 	waits->given_unsure |= waits->open_unsure;
 	waits->open_unsure = 0;
 	if (slot->state == EBTOP_SLOT_OFF)
-		open = grown(accounts->now_ns, slot->since_ns);
+		open = delta(accounts->now_ns, slot->since_ns);
 	else
 		open = now.noted >> EBTOP_NOTED_PENDING_SHIFT;
 	if (open) {
@@ -69,7 +69,7 @@ void accounts_waits(struct accounts *accounts, struct thread *thread, __u32 inde
 				  evidence & EBTOP_WAIT_UNSURE && explained == evidence ?
 					  now.noted >> EBTOP_NOTED_EXPLAINED_AS_SHIFT & 7 :
 					  evidence & 7);
-		waits->grown[thread->wait] += open;
+		waits->delta[thread->wait] += open;
 		waits->open_unsure = !!(evidence & EBTOP_WAIT_UNSURE);
 	}
 	waits->open = open;
@@ -163,7 +163,7 @@ static __u64 take_from_largest(__u64 *ns, __u64 amount)
 /* What was given before the wait ended is of earlier intervals, whatever its reason turned out to be. */
 static void take_given(struct thread_waits *waits)
 {
-	__u64 *ns = waits->grown;
+	__u64 *ns = waits->delta;
 
 	if (!waits->given_unsure)
 		waits->given -= take(&ns[waits->given_as], waits->given);
@@ -179,21 +179,21 @@ static void take_given(struct thread_waits *waits)
 }
 
 /* All of the interval's time off the CPU, no more and no less. */
-static void divide_all(struct thread_waits *waits, __u64 offcpu, __u64 *ret)
+static void split_offcpu(struct thread_waits *waits, __u64 offcpu, __u64 *ret)
 {
 	__u64 sum = 0;
 
 	for (int wait = 0; wait < EBTOP_WAITS; wait++)
-		sum += waits->grown[wait];
+		sum += waits->delta[wait];
 	if (sum > offcpu) {
-		take_from_largest(waits->grown, sum - offcpu);
+		take_from_largest(waits->delta, sum - offcpu);
 		sum = offcpu;
 	}
 	for (int wait = 0; wait < EBTOP_WAITS; wait++) {
 		__u64 late = take(&waits->late[wait], offcpu - sum);
 
 		sum += late;
-		ret[wait] = waits->grown[wait] + late;
+		ret[wait] = waits->delta[wait] + late;
 	}
 	ret[EBTOP_WAIT_OTHER] += offcpu - sum;
 }
@@ -201,10 +201,10 @@ static void divide_all(struct thread_waits *waits, __u64 offcpu, __u64 *ret)
 static __u64 lifetime(const struct accounts *accounts, const struct thread *thread)
 {
 	/* the part of the interval that was over when it began, on the clock that beginnings are on */
-	__u64 late = grown(thread->began_ns, accounts->before_boot_ns);
+	__u64 late = delta(thread->began_ns, accounts->before_boot_ns);
 	__u64 to = thread->dead && thread->ended_ns ? thread->ended_ns : accounts->now_ns;
 
-	return accounts->before_boot_ns ? grown(to, accounts->before_ns + late) : 0;
+	return accounts->before_boot_ns ? delta(to, accounts->before_ns + late) : 0;
 }
 
 void accounts_settle_waits(struct accounts *accounts, struct thread *thread)
@@ -219,5 +219,5 @@ void accounts_settle_waits(struct accounts *accounts, struct thread *thread)
 		return;
 	}
 	take_given(waits);
-	divide_all(waits, offcpu, &counters[EBTOP_WAIT_DISK_NS]);
+	split_offcpu(waits, offcpu, &counters[EBTOP_WAIT_DISK_NS]);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the life of the entries as they are found, touched and dropped; of threads see threads.c.
+ * Owns the life of the entries as they are found, marked active and dropped; of threads see threads.c.
  * What their numbers become is in account_*.c and interval.c.
  */
 #include <errno.h>
@@ -16,7 +16,7 @@ int accounts_open(struct accounts *accounts, struct slots *slots)
 	accounts->refresh = 1;
 	accounts->list = BUFFER_OF(struct process_entry);
 	accounts->moved = BUFFER_OF(struct moved_slot);
-	accounts->touched = BUFFER_OF(struct thread *);
+	accounts->active_threads = BUFFER_OF(struct thread *);
 	accounts->active = BUFFER_OF(struct process *);
 	accounts->watch = BUFFER_OF(struct watch_entry);
 	accounts->unexplained = BUFFER_OF(struct unexplained);
@@ -82,7 +82,7 @@ void accounts_add_asleep(const struct process *process, __u64 *counters, __u64 n
 	}
 }
 
-void accounts_touch(struct accounts *accounts, struct process *process)
+void accounts_mark_active(struct accounts *accounts, struct process *process)
 {
 	struct process **place;
 	int first = !process->sums;
@@ -102,26 +102,26 @@ void accounts_touch(struct accounts *accounts, struct process *process)
 	*place = process;
 	process->refresh = accounts->refresh;
 	process->flags &= ~(__u32)PROCESS_SAMPLED;
-	process->touched = 0;
+	process->active_threads = 0;
 }
 
-void accounts_touch_thread(struct accounts *accounts, struct thread *thread)
+void accounts_mark_thread_active(struct accounts *accounts, struct thread *thread)
 {
 	struct thread **place;
 
-	accounts_touch(accounts, thread->process);
+	accounts_mark_active(accounts, thread->process);
 	if (thread->refresh == accounts->refresh || thread->process->refresh != accounts->refresh)
 		return;
-	place = buffer_reserve(&accounts->touched, 1) || begin_sums(&thread->sums) ?
+	place = buffer_reserve(&accounts->active_threads, 1) || begin_sums(&thread->sums) ?
 			NULL :
-			buffer_add(&accounts->touched);
+			buffer_add(&accounts->active_threads);
 	if (!place) {
 		accounts->lost_memory++;
 		return;
 	}
 	*place = thread;
 	thread->refresh = accounts->refresh;
-	thread->process->touched++;
+	thread->process->active_threads++;
 	thread->process->asleep[thread->wait]--;
 }
 
@@ -136,7 +136,7 @@ void accounts_forget_sources(struct accounts *accounts)
 	accounts->reader_count = 0;
 }
 
-void accounts_read_beside(struct accounts *accounts, slot_reader reader)
+void accounts_add_reader(struct accounts *accounts, slot_reader reader)
 {
 	for (int i = 0; i < accounts->reader_count; i++)
 		if (accounts->readers[i] == reader)
@@ -167,7 +167,7 @@ void accounts_close(struct accounts *accounts)
 	hash_close(&accounts->processes);
 	buffer_free(&accounts->list);
 	buffer_free(&accounts->moved);
-	buffer_free(&accounts->touched);
+	buffer_free(&accounts->active_threads);
 	buffer_free(&accounts->active);
 	buffer_free(&accounts->watch);
 	buffer_free(&accounts->unexplained);
@@ -266,21 +266,21 @@ void accounts_unwatch(struct accounts *accounts, const struct buffer *watched)
 		if (!process || !(process->flags & PROCESS_ZOMBIE))
 			continue;
 		process->flags &= ~(__u32)PROCESS_ZOMBIE;
-		accounts_touch(accounts, process);
+		accounts_mark_active(accounts, process);
 	}
 }
 
 void accounts_next(struct accounts *accounts)
 {
-	struct thread **touched = (void *)accounts->touched.data;
+	struct thread **threads = (void *)accounts->active_threads.data;
 	struct process **active = (void *)accounts->active.data;
 	int ended = 0;
 
-	for (size_t i = 0; i < accounts->touched.count; i++)
-		if (touched[i]->dead)
-			accounts_free_thread(accounts, touched[i]);
+	for (size_t i = 0; i < accounts->active_threads.count; i++)
+		if (threads[i]->dead)
+			accounts_free_thread(accounts, threads[i]);
 		else
-			touched[i]->process->asleep[touched[i]->wait]++;
+			threads[i]->process->asleep[threads[i]->wait]++;
 	for (size_t i = 0; i < accounts->active.count; i++) {
 		if (active[i]->flags & PROCESS_ENDED)
 			active[i]->flags |= PROCESS_SHOWN;
@@ -288,7 +288,7 @@ void accounts_next(struct accounts *accounts)
 	}
 	if (ended)
 		drop_ended(accounts);
-	accounts->touched.count = 0;
+	accounts->active_threads.count = 0;
 	accounts->active.count = 0;
 	accounts->switches = 0;
 	accounts->refresh++;

@@ -75,10 +75,10 @@ struct process_sizes {
 struct thread_waits {
 	__u64 refresh; /* the one that read it */
 	__u64 last_ns[EBTOP_WAIT_OTHER];
-	__u64 grown[EBTOP_WAITS]; /* since the refresh before */
+	__u64 delta[EBTOP_WAITS]; /* since the refresh before */
 	__u64 late[EBTOP_WAITS];  /* waits that were explained after they had ended, not used yet */
 	__u64 open;               /* of the wait in progress, counted already */
-	__u64 given;              /* what waits that are in `grown` had been given before */
+	__u64 given;              /* what waits that are in `delta` had been given before */
 	__u32 given_as, given_unsure, open_unsure;
 	__u32 pad;
 };
@@ -92,13 +92,13 @@ struct thread {
 	__u64 began_ns; /* its own beginning, also after exec gave it that of its leader */
 	__u32 slot;     /* 0: none */
 	__u32 migrations, voluntary_switches, involuntary_switches; /* low halves */
-	__u64 refresh;    /* the refresh that last touched it */
+	__u64 refresh;    /* the refresh that last found it active */
 	__u64 pass;       /* the pass over the tasks that last saw it */
 	__u64 updated_ns; /* when its slot was read last */
 	/* values at the last update */
 	__u64 oncpu_ns, offcpu_ns, runq_wait_ns;
 	__u64 user_ticks_ns, kernel_ticks_ns, user_ns;
-	__u64 divided_user_ticks_ns, divided_kernel_ticks_ns; /* when time was last divided */
+	__u64 split_user_ticks_ns, split_kernel_ticks_ns; /* when time was last divided */
 	__u64 minor_faults, major_faults;
 	struct sums *sums;
 	struct thread_calls *calls;
@@ -106,9 +106,9 @@ struct thread {
 	struct thread_net *net;
 	struct thread_memory *memory;
 	struct thread_waits *waits;
-	__u64 ended_ns; /* 0: it lives, or its end was not seen */
-	__u64 divided;  /* the refresh whose calls were all watched */
-	__u64 counted;  /* 1: some interval's kernel time was counted, not sampled */
+	__u64 ended_ns;       /* 0: it lives, or its end was not seen */
+	__u64 kernel_counted; /* the refresh whose calls were all watched */
+	__u64 counted;        /* 1: some interval's kernel time was counted, not sampled */
 	__u32 task_state;
 	__u32 slot_state; /* enum ebtop_slot_state; FREE when it has no slot */
 	__u32 dead;
@@ -142,13 +142,13 @@ struct thread {
 struct process {
 	struct hash_node node; /* pid, start: first, so that a node is a process */
 	struct thread *threads;
-	__u32 live;       /* threads that have not ended */
-	__u32 live_slots; /* those of them that have a slot */
-	__u32 touched;    /* those that the present refresh visited */
+	__u32 live;           /* threads that have not ended */
+	__u32 live_slots;     /* those of them that have a slot */
+	__u32 active_threads; /* those that the present refresh visited */
 	__u32 flags;
 	__u32 asleep[EBTOP_WAITS]; /* the others, by what they wait for */
 	__u32 pad2;
-	__u64 refresh; /* the refresh that last touched it */
+	__u64 refresh; /* the refresh that last found it active */
 	__u64 born;    /* the refresh that it was born in; 0: before the start */
 	__u64 execed;  /* the last refresh that it executed a program in */
 	__u64 exited;  /* the one that its exit event came in */
@@ -233,8 +233,8 @@ struct accounts {
 	struct buffer moved; /* struct moved_slot, of the scan in progress */
 	struct buffer list;  /* struct process_entry; the first `sorted` in order */
 	size_t sorted;
-	struct buffer touched; /* struct thread *, of this refresh */
-	struct buffer active;  /* struct process *, of this refresh */
+	struct buffer active_threads; /* struct thread *, of this refresh */
+	struct buffer active;         /* struct process *, of this refresh */
 	struct waits *waits;
 	struct buffer unexplained; /* struct unexplained, of this refresh */
 	struct buffer watch;       /* struct watch_entry: ask for their tasks next time */
@@ -258,7 +258,7 @@ void accounts_close(struct accounts *accounts);
 /* Nothing is counted, until a probe says that it is. */
 void accounts_forget_sources(struct accounts *accounts);
 /* Once each, however many probes count there. */
-void accounts_read_beside(struct accounts *accounts, slot_reader reader);
+void accounts_add_reader(struct accounts *accounts, slot_reader reader);
 
 /* What happened; slots may come at any time, tasks only between begin and settle. */
 void accounts_slot(struct accounts *accounts, __u32 index, const struct ebtop_slot *slot);
@@ -351,11 +351,11 @@ void accounts_change_identity(struct accounts *accounts, struct thread *thread, 
 /* It has another slot, with nothing beside it: the one that it had before will not end. */
 void accounts_leave_slot(struct accounts *accounts, struct thread *thread);
 /* It takes part in this refresh: its row comes among the first. */
-void accounts_touch(struct accounts *accounts, struct process *process);
+void accounts_mark_active(struct accounts *accounts, struct process *process);
 /* Adds that threads which this refresh does not visit have slept so long. */
 void accounts_add_asleep(const struct process *process, __u64 *counters, __u64 ns);
-void accounts_touch_thread(struct accounts *accounts, struct thread *thread);
-void accounts_bury(struct accounts *accounts, struct thread *thread);
+void accounts_mark_thread_active(struct accounts *accounts, struct thread *thread);
+void accounts_retire_thread(struct accounts *accounts, struct thread *thread);
 void accounts_free_thread(struct accounts *accounts, struct thread *thread);
 
 #endif

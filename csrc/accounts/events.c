@@ -273,7 +273,7 @@ static int is_full(const struct events *events)
 	return events->rows.count >= ROWS_MAX || events->text.count + TEXT_MOST > TEXT_MAX;
 }
 
-static int take(void *context, void *data, size_t size)
+static int handle_record(void *context, void *data, size_t size)
 {
 	static const size_t sizes[EBTOP_EVENT_TYPES] = {
 		[EBTOP_EVENT_FORK] = sizeof(struct ebtop_fork),
@@ -330,7 +330,7 @@ int events_open(struct events *events, const struct maps *maps, struct accounts 
 	events->accounts = accounts;
 	events->rows = BUFFER_OF(struct ebtop_event_row);
 	events->text = BUFFER_OF(char);
-	events->ring = ring_buffer__new(maps->fd[MAP_EVENTS], take, events, NULL);
+	events->ring = ring_buffer__new(maps->fd[MAP_EVENTS], handle_record, events, NULL);
 	if (!events->ring)
 		return error_set(err, -errno, "events", "cannot map the ring buffer: %s",
 				 strerror(errno));
@@ -459,7 +459,7 @@ size_t events_ready(struct events *events, __u64 now_ns)
 			ready = i < ready ? i : ready;
 		} else {
 			/* its last switch was not seen */
-			accounts_touch(accounts, process);
+			accounts_mark_active(accounts, process);
 			process->flags |= PROCESS_ENDED;
 		}
 	}

@@ -208,7 +208,7 @@ void hidden_divide_wait(struct hidden *hidden, struct thread *thread)
 		thread->waited_ns = time.runq_wait_ns;
 	thread->waited_known = 1;
 	whole = counters[EBTOP_OFFCPU_NS] + counters[EBTOP_RUNQ_WAIT_NS];
-	waited = grown(time.runq_wait_ns, thread->waited_ns);
+	waited = delta(time.runq_wait_ns, thread->waited_ns);
 	/* the wait in progress is in the slot alone, and will be in the kernel's account */
 	if (waited < counters[EBTOP_RUNQ_WAIT_NS])
 		waited = counters[EBTOP_RUNQ_WAIT_NS];
@@ -221,10 +221,10 @@ void hidden_divide_wait(struct hidden *hidden, struct thread *thread)
 
 static void end(struct accounts *accounts, struct process *process)
 {
-	accounts_touch(accounts, process);
+	accounts_mark_active(accounts, process);
 	for (struct thread *thread = process->threads; thread; thread = thread->next) {
-		accounts_touch_thread(accounts, thread);
-		accounts_bury(accounts, thread);
+		accounts_mark_thread_active(accounts, thread);
+		accounts_retire_thread(accounts, thread);
 	}
 	process->flags |= PROCESS_ENDED;
 }

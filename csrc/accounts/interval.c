@@ -27,7 +27,7 @@ static int sampled_user_time(struct thread *thread, __u64 oncpu, __u64 *ret)
 	if (!thread->user_ns && thread->sums->total[EBTOP_ONCPU_NS] + oncpu < thread->oncpu_ns)
 		thread->user_ns = (__u64)((unsigned __int128)(thread->oncpu_ns - oncpu) *
 					  thread->user_ticks_ns / ticks);
-	*ret = grown(user, thread->user_ns);
+	*ret = delta(user, thread->user_ns);
 	if (*ret > oncpu)
 		*ret = oncpu;
 	return 1;
@@ -36,8 +36,8 @@ static int sampled_user_time(struct thread *thread, __u64 oncpu, __u64 *ret)
 /* The kernel's share of the interval by its ticks alone; 0 when there was none. */
 static __u64 kernel_by_ticks(const struct thread *thread, __u64 oncpu)
 {
-	__u64 user = grown(thread->user_ticks_ns, thread->divided_user_ticks_ns);
-	__u64 kernel = grown(thread->kernel_ticks_ns, thread->divided_kernel_ticks_ns);
+	__u64 user = delta(thread->user_ticks_ns, thread->split_user_ticks_ns);
+	__u64 kernel = delta(thread->kernel_ticks_ns, thread->split_kernel_ticks_ns);
 
 	if (!kernel)
 		return 0;
@@ -47,8 +47,8 @@ static __u64 kernel_by_ticks(const struct thread *thread, __u64 oncpu)
 /* Its own share, likewise; of an interval without ticks as of its whole life. */
 static __u64 user_by_ticks(const struct thread *thread, __u64 oncpu)
 {
-	__u64 user = grown(thread->user_ticks_ns, thread->divided_user_ticks_ns);
-	__u64 ticks = user + grown(thread->kernel_ticks_ns, thread->divided_kernel_ticks_ns);
+	__u64 user = delta(thread->user_ticks_ns, thread->split_user_ticks_ns);
+	__u64 ticks = user + delta(thread->kernel_ticks_ns, thread->split_kernel_ticks_ns);
 
 	if (!ticks) {
 		user = thread->user_ticks_ns;
@@ -64,7 +64,7 @@ static __u64 faults_of(const struct accounts *accounts, const struct thread *thr
 
 	if (!thread->dead || process->faults_pass != accounts->refresh)
 		return thread->sums->interval[EBTOP_MINOR_FAULTS];
-	return grown(process->faults_sum[0], process->faults_last[0]);
+	return delta(process->faults_sum[0], process->faults_last[0]);
 }
 
 /* Whether page faults may be a twentieth of the time; or, if they are slow here, a quarter of it. */
@@ -72,8 +72,8 @@ static int faults_count(const struct accounts *accounts, const struct thread *th
 			__u64 inside, __u64 kernel)
 {
 	__u64 faults = faults_of(accounts, thread);
-	__u64 ticks = grown(thread->user_ticks_ns, thread->divided_user_ticks_ns) +
-		      grown(thread->kernel_ticks_ns, thread->divided_kernel_ticks_ns);
+	__u64 ticks = delta(thread->user_ticks_ns, thread->split_user_ticks_ns) +
+		      delta(thread->kernel_ticks_ns, thread->split_kernel_ticks_ns);
 
 	if (faults * FAULT_NS * 20 > oncpu)
 		return 1;
@@ -90,7 +90,7 @@ static int faults_count(const struct accounts *accounts, const struct thread *th
 static int counted_user_time(const struct accounts *accounts, struct thread *thread, __u64 oncpu,
 			     __u64 inside, __u64 *ret)
 {
-	*ret = grown(oncpu, inside);
+	*ret = delta(oncpu, inside);
 	if (!faults_count(accounts, thread, oncpu, inside, kernel_by_ticks(thread, oncpu))) {
 		thread->counted = 1;
 		return 1;
@@ -103,7 +103,7 @@ static int counted_user_time(const struct accounts *accounts, struct thread *thr
 	return 0;
 }
 
-static void divide(const struct accounts *accounts, struct thread *thread)
+static void split_user_kernel(const struct accounts *accounts, struct thread *thread)
 {
 	struct sums *sums = thread->sums;
 	__u64 oncpu = sums->interval[EBTOP_ONCPU_NS], inside = sums->interval[EBTOP_KERNEL_NS];
@@ -113,19 +113,19 @@ static void divide(const struct accounts *accounts, struct thread *thread)
 	sums->interval[EBTOP_KERNEL_NS] = 0;
 	if (!oncpu)
 		return;
-	if (thread->divided == accounts->refresh)
+	if (thread->kernel_counted == accounts->refresh)
 		counted = counted_user_time(accounts, thread, oncpu, inside, &user);
 	else if (!accounts->syscalls || !(thread->process->task_flags & PF_KTHREAD)) {
 		counted = 0;
-		if (thread->divided)
-			user = grown(oncpu, kernel_by_ticks(thread, oncpu));
+		if (thread->kernel_counted)
+			user = delta(oncpu, kernel_by_ticks(thread, oncpu));
 		else
 			known = sampled_user_time(thread, oncpu, &user);
 	}
 	if (!counted)
 		thread->process->flags |= PROCESS_SAMPLED;
-	thread->divided_user_ticks_ns = thread->user_ticks_ns;
-	thread->divided_kernel_ticks_ns = thread->kernel_ticks_ns;
+	thread->split_user_ticks_ns = thread->user_ticks_ns;
+	thread->split_kernel_ticks_ns = thread->kernel_ticks_ns;
 	if (!known)
 		return;
 	sums->interval[EBTOP_USER_NS] = user;
@@ -140,11 +140,11 @@ static void divide(const struct accounts *accounts, struct thread *thread)
  */
 static void settle_dirtied(const struct accounts *accounts, struct process *process)
 {
-	__u64 fresh = grown(process->dirtied_sum, process->dirtied_last);
-	__u64 later = grown(fresh, process->direct_bytes);
+	__u64 fresh = delta(process->dirtied_sum, process->dirtied_last);
+	__u64 later = delta(fresh, process->direct_bytes);
 
 	process->dirtied_last += fresh;
-	process->direct_bytes = grown(process->direct_bytes, fresh);
+	process->direct_bytes = delta(process->direct_bytes, fresh);
 	if (!accounts->disks || !(process->flags & PROCESS_FAULTS))
 		return;
 	process->sums->interval[EBTOP_DISK_WRITTEN_LATER_BYTES] = later;
@@ -156,7 +156,7 @@ static void settle_faults(const struct accounts *accounts, struct process *proce
 	static const enum ebtop_counter counters[2] = { EBTOP_MINOR_FAULTS, EBTOP_MAJOR_FAULTS };
 
 	for (int i = 0; i < 2; i++) {
-		__u64 fresh = grown(process->faults_sum[i], process->faults_last[i]);
+		__u64 fresh = delta(process->faults_sum[i], process->faults_last[i]);
 
 		if (process->flags & PROCESS_FAULTS) {
 			process->sums->interval[counters[i]] = fresh;
@@ -171,14 +171,14 @@ static void settle_faults(const struct accounts *accounts, struct process *proce
 
 void accounts_settle(struct accounts *accounts)
 {
-	struct thread **touched = (void *)accounts->touched.data;
+	struct thread **threads = (void *)accounts->active_threads.data;
 	struct process **active = (void *)accounts->active.data;
 
-	for (size_t i = 0; i < accounts->touched.count; i++) {
-		struct thread *thread = touched[i];
+	for (size_t i = 0; i < accounts->active_threads.count; i++) {
+		struct thread *thread = threads[i];
 		struct process *process = thread->process;
 
-		divide(accounts, thread);
+		split_user_kernel(accounts, thread);
 		if (accounts->have_sched && process->flags & PROCESS_HIDDEN)
 			hidden_divide_wait(accounts->hidden, thread);
 		if (accounts->have_sched)

@@ -19,7 +19,7 @@ static struct thread *new_thread(struct accounts *accounts, struct process *proc
 	}
 	/* before it counts among those that have slept since the process is known */
 	if (process->threads)
-		accounts_touch(accounts, process);
+		accounts_mark_active(accounts, process);
 	thread->node.id = identity.tid;
 	thread->node.start_ns = identity.start_ns;
 	thread->owner = identity.owner;
@@ -88,8 +88,8 @@ struct thread *accounts_thread(struct accounts *accounts, struct process *proces
 		return thread;
 	/* another task has its place; if it has a slot, that tells how it ended */
 	if (thread && !thread->slot) {
-		accounts_touch_thread(accounts, thread);
-		accounts_bury(accounts, thread);
+		accounts_mark_thread_active(accounts, thread);
+		accounts_retire_thread(accounts, thread);
 	}
 	thread = identity.tid == process->node.id ? same_task_of(process, &identity) : NULL;
 	if (thread) {
@@ -100,7 +100,7 @@ struct thread *accounts_thread(struct accounts *accounts, struct process *proces
 	return new_thread(accounts, process, identity);
 }
 
-static void free_beside(struct thread *thread)
+static void free_totals(struct thread *thread)
 {
 	free(thread->calls);
 	free(thread->files);
@@ -115,7 +115,7 @@ void accounts_leave_slot(struct accounts *accounts, struct thread *thread)
 	slots_recycle(accounts->slots, thread->slot);
 	thread->slot = 0;
 	thread->process->live_slots--;
-	free_beside(thread);
+	free_totals(thread);
 	thread->calls = NULL;
 	thread->files = NULL;
 	thread->net = NULL;
@@ -124,7 +124,7 @@ void accounts_leave_slot(struct accounts *accounts, struct thread *thread)
 }
 
 /* Its numbers are final; the entry goes when the refresh has shown it. */
-void accounts_bury(struct accounts *accounts, struct thread *thread)
+void accounts_retire_thread(struct accounts *accounts, struct thread *thread)
 {
 	if (thread->dead)
 		return;
@@ -137,7 +137,7 @@ void accounts_bury(struct accounts *accounts, struct thread *thread)
 	if (thread->ended_ns > thread->process->last_switch_ns)
 		thread->process->last_switch_ns = thread->ended_ns;
 	thread->process->live--;
-	thread->process->touched--;
+	thread->process->active_threads--;
 	if (thread->slot) {
 		thread->process->live_slots--;
 		accounts->by_slot[thread->slot] = NULL;
@@ -155,6 +155,6 @@ void accounts_free_thread(struct accounts *accounts, struct thread *thread)
 	if (thread->slot)
 		accounts->by_slot[thread->slot] = NULL;
 	free(thread->sums);
-	free_beside(thread);
+	free_totals(thread);
 	free(thread);
 }

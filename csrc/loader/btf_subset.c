@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the making of an excerpt of the kernel's types: those that an object names, whatever lies inside
+ * Owns the making of a subset of the kernel's types: those that an object names, whatever lies inside
  * them, and nothing behind their pointers. It is what relocations by name need; its ids are its own.
  */
 #include <stdlib.h>
@@ -12,36 +12,36 @@
 #include "loader/btf_subset.h"
 #include "loader/kernelbtf.h"
 
-struct excerpt {
+struct btf_subset {
 	const struct btf *from;
 	struct btf *btf;
-	__u32 *ids;          /* by id of the kernel's types: that in the excerpt, 0: not in it */
-	struct buffer taken; /* __u32: ids of the kernel's, in the order of the excerpt's */
+	__u32 *ids;          /* by id of the kernel's types: that in the subset, 0: not in it */
+	struct buffer added; /* __u32: ids of the kernel's, in the order of the subset's */
 	int failed;
 };
 
-static __u32 take(struct excerpt *excerpt, __u32 id)
+static __u32 add_type(struct btf_subset *subset, __u32 id)
 {
 	__u32 *place;
 
-	if (!id || excerpt->ids[id])
-		return excerpt->ids[id];
-	place = buffer_add(&excerpt->taken);
+	if (!id || subset->ids[id])
+		return subset->ids[id];
+	place = buffer_add(&subset->added);
 	if (!place) {
-		excerpt->failed = 1;
+		subset->failed = 1;
 		return 0;
 	}
 	*place = id;
-	excerpt->ids[id] = (__u32)excerpt->taken.count;
-	return excerpt->ids[id];
+	subset->ids[id] = (__u32)subset->added.count;
+	return subset->ids[id];
 }
 
-static void take_members(struct excerpt *excerpt, struct btf_type *type)
+static void add_members(struct btf_subset *subset, struct btf_type *type)
 {
 	struct btf_member *member = btf_members(type);
 
 	for (__u32 i = 0; i < btf_vlen(type); i++)
-		member[i].type = take(excerpt, member[i].type);
+		member[i].type = add_type(subset, member[i].type);
 }
 
 /* What a relocation asks of a pointer or a function is never what is behind it. */
@@ -54,23 +54,23 @@ static void cut_function(struct btf_type *type)
 	type->type = 0;
 }
 
-static void take_inside(struct excerpt *excerpt, struct btf_type *type)
+static void add_inside(struct btf_subset *subset, struct btf_type *type)
 {
 	switch (btf_kind(type)) {
 	case BTF_KIND_STRUCT:
 	case BTF_KIND_UNION:
-		take_members(excerpt, type);
+		add_members(subset, type);
 		break;
 	case BTF_KIND_ARRAY:
-		btf_array(type)->type = take(excerpt, btf_array(type)->type);
-		btf_array(type)->index_type = take(excerpt, btf_array(type)->index_type);
+		btf_array(type)->type = add_type(subset, btf_array(type)->type);
+		btf_array(type)->index_type = add_type(subset, btf_array(type)->index_type);
 		break;
 	case BTF_KIND_TYPEDEF:
 	case BTF_KIND_CONST:
 	case BTF_KIND_VOLATILE:
 	case BTF_KIND_RESTRICT:
 	case BTF_KIND_TYPE_TAG:
-		type->type = take(excerpt, type->type);
+		type->type = add_type(subset, type->type);
 		break;
 	case BTF_KIND_PTR:
 		type->type = 0;
@@ -83,48 +83,48 @@ static void take_inside(struct excerpt *excerpt, struct btf_type *type)
 	}
 }
 
-static void take_named(struct excerpt *excerpt, const struct btf *local)
+static void add_named(struct btf_subset *subset, const struct btf *local)
 {
 	for (__u32 id = 1; id < btf__type_cnt(local); id++) {
 		struct named named = kernelbtf_named(local, btf__type_by_id(local, id));
 		__u32 found;
 
 		while ((found = kernelbtf_next(&named)) != 0)
-			take(excerpt, found);
+			add_type(subset, found);
 	}
 }
 
-static void copy_taken(struct excerpt *excerpt)
+static void copy_added(struct btf_subset *subset)
 {
-	for (size_t i = 0; i < excerpt->taken.count && !excerpt->failed; i++) {
-		__u32 id = *(__u32 *)buffer_at(&excerpt->taken, i);
-		int own = btf__add_type(excerpt->btf, excerpt->from,
-					btf__type_by_id(excerpt->from, id));
+	for (size_t i = 0; i < subset->added.count && !subset->failed; i++) {
+		__u32 id = *(__u32 *)buffer_at(&subset->added, i);
+		int own =
+			btf__add_type(subset->btf, subset->from, btf__type_by_id(subset->from, id));
 
 		if (own == (int)i + 1)
-			take_inside(excerpt,
-				    (struct btf_type *)btf__type_by_id(excerpt->btf, (__u32)own));
+			add_inside(subset,
+				   (struct btf_type *)btf__type_by_id(subset->btf, (__u32)own));
 		else
-			excerpt->failed = 1;
+			subset->failed = 1;
 	}
 }
 
-struct btf *excerpt_make(const struct btf *from, const struct btf *local)
+struct btf *btf_subset_make(const struct btf *from, const struct btf *local)
 {
-	struct excerpt excerpt = { .from = from, .taken = BUFFER_OF(__u32) };
+	struct btf_subset subset = { .from = from, .added = BUFFER_OF(__u32) };
 
-	excerpt.ids = calloc(btf__type_cnt(from), sizeof(*excerpt.ids));
-	excerpt.btf = btf__new_empty();
-	if (excerpt.ids && excerpt.btf) {
-		take_named(&excerpt, local);
-		copy_taken(&excerpt);
+	subset.ids = calloc(btf__type_cnt(from), sizeof(*subset.ids));
+	subset.btf = btf__new_empty();
+	if (subset.ids && subset.btf) {
+		add_named(&subset, local);
+		copy_added(&subset);
 	} else {
-		excerpt.failed = 1;
+		subset.failed = 1;
 	}
-	free(excerpt.ids);
-	buffer_free(&excerpt.taken);
-	if (!excerpt.failed)
-		return excerpt.btf;
-	btf__free(excerpt.btf);
+	free(subset.ids);
+	buffer_free(&subset.added);
+	if (!subset.failed)
+		return subset.btf;
+	btf__free(subset.btf);
 	return NULL;
 }

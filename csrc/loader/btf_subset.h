@@ -9,6 +9,6 @@
 struct btf;
 
 /* Of what kernelbtf_next() finds, which are types of `from`: what `local` names. NULL without memory. */
-struct btf *excerpt_make(const struct btf *from, const struct btf *local);
+struct btf *btf_subset_make(const struct btf *from, const struct btf *local);
 
 #endif

@@ -4,10 +4,10 @@
  * Owns the kernel's types while probes are loaded. libbpf would read them anew for every object, some
  * megabytes each time, and search all of them for each struct that an object names. The linker sends
  * three of its calls here (build_ffi.py: --wrap), so that they are read once, found by name, and an
- * object that loads is given an excerpt: the types that it names, and what lies inside those.
+ * object that loads is given a subset: the types that it names, and what lies inside those.
  *
- * An excerpt has ids of its own. Who asks for a type by name, to attach to it, gets the kernel's id.
- * Modules are not looked at for an object that has an excerpt: nothing that ebtop names is in one.
+ * A subset has ids of its own. Who asks for a type by name, to attach to it, gets the kernel's id.
+ * Modules are not looked at for an object that has a subset: nothing that ebtop names is in one.
  * Between loads nothing is kept: the memory would be a large part of ebtop's own. While several objects
  * are loaded only what they need is: it is learnt first, and the whole is gone before maps are made.
  */
@@ -44,7 +44,7 @@ static int reading;
 #define KEPT_MAX 16
 #define TARGETS_MAX 160
 
-/* The excerpt for an object, by the object's name. */
+/* The subset for an object, by the object's name. */
 static struct kept {
 	char name[16];
 	void *types;
@@ -61,7 +61,7 @@ static struct target {
 static int target_count;
 
 static __thread const struct bpf_object *loading;
-static __thread const struct btf *handed; /* the excerpt that `loading` works with */
+static __thread const struct btf *handed; /* the subset that `loading` works with */
 
 /* ---- types by name ---- */
 
@@ -190,7 +190,7 @@ static const struct target *target_of(const char *name, __u32 kind)
 }
 
 /* As libbpf forms the name of the type from that of the section. */
-static void learn_target(const struct bpf_program *program)
+static void keep_target(const struct bpf_program *program)
 {
 	static const struct {
 		const char *section, *prefix;
@@ -228,10 +228,10 @@ static const struct kept *kept_for(const struct bpf_object *object)
 	return NULL;
 }
 
-static void keep(const char *name, const struct btf *excerpt)
+static void keep(const char *name, const struct btf *subset)
 {
 	struct kept *one = &kept[kept_count];
-	const void *data = btf__raw_data(excerpt, &one->bytes);
+	const void *data = btf__raw_data(subset, &one->bytes);
 
 	one->types = data ? malloc(one->bytes) : NULL;
 	if (!one->types)
@@ -241,24 +241,24 @@ static void keep(const char *name, const struct btf *excerpt)
 	kept_count++;
 }
 
-void kernelbtf_learn(const struct bpf_object *object)
+void kernelbtf_keep_types(const struct bpf_object *object)
 {
 	struct bpf_program *program;
-	struct btf *excerpt;
+	struct btf *subset;
 
 	if (!sharers || kept_count == KEPT_MAX || kept_for(object) || !whole() || !index_size)
 		return;
-	excerpt = excerpt_make(shared, bpf_object__btf(object));
-	if (!excerpt)
+	subset = btf_subset_make(shared, bpf_object__btf(object));
+	if (!subset)
 		return;
-	keep(bpf_object__name(object), excerpt);
-	btf__free(excerpt);
+	keep(bpf_object__name(object), subset);
+	btf__free(subset);
 	bpf_object__for_each_program(program, object)
-		learn_target(program);
+		keep_target(program);
 }
 
 /* The reader may not have begun yet: it is waited for first, without the lock that it will want. */
-void kernelbtf_learnt(void)
+void kernelbtf_release_rest(void)
 {
 	forget_whole();
 }
@@ -280,7 +280,7 @@ struct btf *__wrap_btf__load_vmlinux_btf(void)
 	if (!whole())
 		return NULL;
 	if (local && index_size)
-		handed = found = excerpt_make(shared, local);
+		handed = found = btf_subset_make(shared, local);
 	/* an empty layer above them, that can be freed as libbpf does */
 	return found ? found : btf__new_empty_split(shared);
 }

@@ -19,9 +19,9 @@ void kernelbtf_share(void);
 /* Begins to read them, in a thread of its own, for those who will ask. */
 void kernelbtf_read(void);
 /* Keeps what an object will need when it is loaded, whichever of its programs that is for. */
-void kernelbtf_learn(const struct bpf_object *object);
+void kernelbtf_keep_types(const struct bpf_object *object);
 /* The rest is let go: megabytes that maps need more. Who asks for more reads all of it again. */
-void kernelbtf_learnt(void);
+void kernelbtf_release_rest(void);
 /* They are let go; nobody may hold any then. */
 void kernelbtf_drop(void);
 /* bpf_object__load() of an object that names nothing which is in a module only. */

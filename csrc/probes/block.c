@@ -110,7 +110,7 @@ static void prepare(struct bpf_object *object, const struct maps *maps,
 	(void)settings;
 	size_map(object, "block_notes", notes);
 	size_map(object, "block_owners", maps->little_memory ? OWNERS_LITTLE : OWNERS_MAX);
-	size_map(object, "block_lanes", EBTOP_DISKS_MAX * shards);
+	size_map(object, "block_shards", EBTOP_DISKS_MAX * shards);
 	size_map(object, "block_ends", maps->slot_count);
 	size_map(object, "bio_notes", bios);
 	size_map(object, "block_shares", SHARED_MAX);

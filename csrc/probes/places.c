@@ -46,7 +46,7 @@ void places_drop_maps(struct probeset *set, __u32 places)
 
 static void drop_files(struct probeset *set)
 {
-	beside_close(&set->files.slots);
+	slot_array_close(&set->files.slots);
 	places_drop_maps(set, BIT(PLACE_FILES));
 	set->files.on = 0;
 }
@@ -58,8 +58,8 @@ static void make_files(struct probeset *set)
 	if (files->on)
 		return;
 	files->on = !add_maps_of(set, PLACE_FILES) &&
-		    !beside_open(&files->slots, set->maps->fd[MAP_FILE_SLOTS],
-				 set->maps->slot_count, sizeof(struct ebtop_file_slot));
+		    !slot_array_open(&files->slots, set->maps->fd[MAP_FILE_SLOTS],
+				     set->maps->slot_count, sizeof(struct ebtop_file_slot));
 	files->boot_ns = clock_ns(CLOCK_BOOTTIME);
 	if (!files->on)
 		drop_files(set);
@@ -67,7 +67,7 @@ static void make_files(struct probeset *set)
 
 static void drop_memory(struct probeset *set)
 {
-	beside_close(&set->memory.slots);
+	slot_array_close(&set->memory.slots);
 	places_drop_maps(set, BIT(PLACE_MEMORY));
 	set->memory.on = 0;
 }
@@ -79,8 +79,8 @@ static void make_memory(struct probeset *set)
 	if (memory->on)
 		return;
 	memory->on = !add_maps_of(set, PLACE_MEMORY) &&
-		     !beside_open(&memory->slots, set->maps->fd[MAP_MEM_SLOTS],
-				  set->maps->slot_count, sizeof(struct ebtop_mem_slot));
+		     !slot_array_open(&memory->slots, set->maps->fd[MAP_MEM_SLOTS],
+				      set->maps->slot_count, sizeof(struct ebtop_mem_slot));
 	memory->boot_ns = clock_ns(CLOCK_BOOTTIME);
 	if (!memory->on)
 		drop_memory(set);
@@ -105,5 +105,5 @@ void places_provide(struct probeset *set, __u32 places)
 void places_account_files(struct probeset *set, struct accounts *accounts)
 {
 	accounts->files = &set->files;
-	accounts_read_beside(accounts, accounts_files);
+	accounts_add_reader(accounts, accounts_files);
 }

@@ -20,7 +20,7 @@
 #define BTF_PATH "/sys/kernel/btf/vmlinux"
 
 /* Programs of functions that are named at run time have no target in their section. */
-static int aim(struct bpf_program *program, const struct ebtop_settings *settings)
+static int set_attach_target(struct bpf_program *program, const struct ebtop_settings *settings)
 {
 	if (bpf_program__type(program) != BPF_PROG_TYPE_TRACING)
 		return 0;
@@ -42,7 +42,7 @@ static struct bpf_program *choose(struct probe *probe, const struct ebtop_settin
 		if (*ret)
 			return NULL;
 		bpf_program__set_autoload(program, true);
-		*ret = probe->ops->hooks_by_name ? aim(program, settings) : 0;
+		*ret = probe->ops->hooks_by_name ? set_attach_target(program, settings) : 0;
 		if (*ret)
 			return NULL;
 	}
@@ -118,8 +118,8 @@ struct verifier_logs {
 	char text[PROBE_PROGRAMS_MAX][VERIFIER_LOG_BYTES];
 };
 
-static void ask_verifier(struct bpf_object *object, const struct probe_variant *variant,
-			 struct verifier_logs *logs)
+static void request_verifier_stats(struct bpf_object *object, const struct probe_variant *variant,
+				   struct verifier_logs *logs)
 {
 	for (int i = 0; variant->programs[i]; i++) {
 		struct bpf_program *program =
@@ -130,7 +130,7 @@ static void ask_verifier(struct bpf_object *object, const struct probe_variant *
 	}
 }
 
-static void hear_verifier(struct probe *probe, const struct verifier_logs *logs)
+static void read_verifier_stats(struct probe *probe, const struct verifier_logs *logs)
 {
 	for (int i = 0; i < PROBE_PROGRAMS_MAX; i++) {
 		const char *said = strstr(logs->text[i], "processed ");
@@ -146,12 +146,12 @@ static int load(struct probe *probe, const struct probe_variant *variant, int ve
 	int ret;
 
 	if (logs)
-		ask_verifier(probe->object, variant, logs);
+		request_verifier_stats(probe->object, variant, logs);
 	/* a function that is named at run time may be in a module */
 	ret = probe->ops->hooks_by_name ? bpf_object__load(probe->object) :
 					  kernelbtf_load(probe->object);
 	if (logs)
-		hear_verifier(probe, logs);
+		read_verifier_stats(probe, logs);
 	free(logs);
 	return ret;
 }
@@ -185,14 +185,14 @@ static struct bpf_object *open_object(const struct probe *probe)
 	return bpf_object__open_mem(bytes, size, &opts);
 }
 
-void probe_learn(const struct probe *probe, const struct maps *maps,
-		 const struct ebtop_settings *settings)
+void probe_keep_types(const struct probe *probe, const struct maps *maps,
+		      const struct ebtop_settings *settings)
 {
 	struct bpf_object *object = open_object(probe);
 
 	if (!object)
 		return;
-	kernelbtf_learn(object);
+	kernelbtf_keep_types(object);
 	/* constants may come from there too */
 	if (probe->ops->prepare)
 		probe->ops->prepare(object, maps, settings);
@@ -219,11 +219,11 @@ static int load_variant(struct probe *probe, const struct probe_variant *variant
 static int try_variant(struct probe *probe, int index, const struct maps *maps,
 		       const struct ebtop_settings *settings)
 {
-	int ret = probe->ahead == index + 1 ?
+	int ret = probe->loaded_variant == index + 1 ?
 			  0 :
 			  load_variant(probe, &probe->ops->variants[index], maps, settings);
 
-	probe->ahead = 0;
+	probe->loaded_variant = 0;
 	if (ret)
 		return ret;
 	ret = attach(probe, settings);
@@ -244,7 +244,7 @@ static void release(struct probe *probe)
 	probe_detach(probe);
 	bpf_object__close(probe->object);
 	probe->object = NULL;
-	probe->ahead = 0;
+	probe->loaded_variant = 0;
 	probe->programs = 0;
 	probe->runs = probe->run_ns = 0;
 	memset(probe->instructions, 0, sizeof(probe->instructions));
@@ -297,7 +297,7 @@ void probe_load(struct probe *probe, const struct maps *maps, const struct ebtop
 {
 	for (int i = 0; probe->ops->variants[i].programs[0]; i++) {
 		if (!load_variant(probe, &probe->ops->variants[i], maps, settings)) {
-			probe->ahead = i + 1;
+			probe->loaded_variant = i + 1;
 			return;
 		}
 		release(probe);
@@ -306,7 +306,7 @@ void probe_load(struct probe *probe, const struct maps *maps, const struct ebtop
 
 void probe_unload(struct probe *probe)
 {
-	if (probe->ahead)
+	if (probe->loaded_variant)
 		release(probe);
 }
 
@@ -317,9 +317,10 @@ void probe_open(struct probe *probe, const struct maps *maps, const struct ebtop
 
 	probe->reason[0] = '\0';
 	/* a map that it was loaded with has been made anew since */
-	if (probe->ahead && !maps_are_shared(maps, probe->object))
+	if (probe->loaded_variant && !maps_are_shared(maps, probe->object))
 		release(probe);
-	for (int i = probe->ahead ? probe->ahead - 1 : 0; variants[i].programs[0]; i++) {
+	for (int i = probe->loaded_variant ? probe->loaded_variant - 1 : 0; variants[i].programs[0];
+	     i++) {
 		struct ebtop_settings plain = *settings;
 
 		error_forget_libbpf();
@@ -365,7 +366,7 @@ int probe_refuse(struct probe *probe, enum ebtop_probe_state state, const char *
 	return -ECANCELED;
 }
 
-void probe_leave_off(struct probe *probe)
+void probe_mark_not_requested(struct probe *probe)
 {
 	probe_refuse(probe, EBTOP_PROBE_OFF, "not asked for");
 }

@@ -112,7 +112,7 @@ struct probe {
 	const struct probe_variant *variant; /* the one that runs, or was tried last */
 	struct probe_variant needed;         /* of it, what the settings need */
 	struct bpf_object *object;
-	int ahead; /* 1 + index of the variant that probe_load() has loaded, until it is opened */
+	int loaded_variant; /* 1 + index of the variant that probe_load() has loaded, until it is opened */
 	struct bpf_link *links[PROBE_PROGRAMS_MAX];
 	int program_fds[PROBE_PROGRAMS_MAX];
 	__u32 instructions[PROBE_PROGRAMS_MAX]; /* 0: the verifier was not asked */
@@ -126,8 +126,8 @@ struct probe {
 };
 
 /* Has what loading it will take of the kernel's types kept, so that they need not all be there. */
-void probe_learn(const struct probe *probe, const struct maps *maps,
-		 const struct ebtop_settings *settings);
+void probe_keep_types(const struct probe *probe, const struct maps *maps,
+		      const struct ebtop_settings *settings);
 /*
  * Loads what probe_open() will then only have to attach, without saying what became of it. Several
  * probes may do so at once, in a thread each.
@@ -145,7 +145,7 @@ void probe_close(struct probe *probe);
 /* It does not run, for that reason. Returns -ECANCELED. */
 int probe_refuse(struct probe *probe, enum ebtop_probe_state state, const char *reason);
 /* It was not asked for. */
-void probe_leave_off(struct probe *probe);
+void probe_mark_not_requested(struct probe *probe);
 /* It counts through another, so that one's hooks are its own too; or, having none, it is what that is. */
 void probe_join_hooks(struct probe *probe, const struct probe *through);
 void probe_take_state(struct probe *probe, const struct probe *through);

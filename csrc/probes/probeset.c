@@ -73,7 +73,7 @@ void probeset_close_one(struct probeset *set, enum ebtop_probe which)
 		ops->close(set);
 	for (int i = 0; ops->maps[i]; i++)
 		maps_drop(set->maps, ops->maps[i]);
-	probe_leave_off(probe);
+	probe_mark_not_requested(probe);
 }
 
 /* Why stays in its row. */
@@ -319,7 +319,7 @@ int probeset_open(struct probeset *set, const struct ebtop_settings *settings, s
 		wanted |= BIT(EBTOP_SCHED);
 	for (int i = 0; i < EBTOP_PROBES; i++) {
 		set->probes[i].ops = probe_table[i];
-		probe_leave_off(&set->probes[i]);
+		probe_mark_not_requested(&set->probes[i]);
 	}
 	collect_early(set, wanted);
 	probeset_load(set, wanted);

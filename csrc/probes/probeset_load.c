@@ -50,7 +50,7 @@ static int find_missing(struct probeset *set, __u32 wanted, struct probe **ret)
 		struct probe *probe = &set->probes[i];
 		int at = found;
 
-		if (!(wanted & BIT(i)) || !probe->ops->load_rank || probe->ahead ||
+		if (!(wanted & BIT(i)) || !probe->ops->load_rank || probe->loaded_variant ||
 		    probe->state == EBTOP_PROBE_ON)
 			continue;
 		for (; at && ret[at - 1]->ops->load_rank > probe->ops->load_rank; at--)
@@ -73,8 +73,8 @@ void probeset_load(struct probeset *set, __u32 wanted)
 	if (found < 2)
 		return;
 	for (int i = 0; i < found; i++)
-		probe_learn(missing[i], set->maps, &set->settings);
-	kernelbtf_learnt();
+		probe_keep_types(missing[i], set->maps, &set->settings);
+	kernelbtf_release_rest();
 	/* those of connections last: their table is the largest, and verifying takes room too */
 	for (int round = 0; round < 2; round++) {
 		int count = 0;

@@ -12,7 +12,7 @@ static int open_stacks(struct probeset *set)
 {
 	struct probe *probe = &set->probes[EBTOP_STACKS];
 
-	if (!functions_are_there(&set->waits->functions))
+	if (!symbols_are_shown(&set->waits->symbols))
 		return probe_refuse(probe, EBTOP_PROBE_UNSUPPORTED,
 				    "the kernel does not show the addresses of its functions"
 				    " (kernel.kptr_restrict)");
@@ -29,7 +29,7 @@ static __u32 collects(const struct probeset *set, int through_carrier)
 
 static __u32 collects_early(const struct probeset *set)
 {
-	return functions_are_there(&set->waits->functions) ? EBTOP_COLLECT_STACKS : 0;
+	return symbols_are_shown(&set->waits->symbols) ? EBTOP_COLLECT_STACKS : 0;
 }
 
 /* Programs of sched take them: their cost is told apart, and is in the sum once. */

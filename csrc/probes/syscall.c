@@ -61,7 +61,7 @@ static void account(struct probeset *set, struct accounts *accounts)
 	if (!is_wanted(set))
 		return;
 	accounts->syscalls = &set->syscalls;
-	accounts_read_beside(accounts, accounts_syscalls);
+	accounts_add_reader(accounts, accounts_syscalls);
 }
 
 static void settle(struct probeset *set, struct accounts *accounts, __u32 refresh_flags)
@@ -104,7 +104,7 @@ const struct probe_ops syscall_probe = {
 	.load_rank = 1,
 	.needs_sched = 1,
 	.places = BIT(PLACE_FILES) | BIT(PLACE_MEMORY),
-	.maps = { MAP_SYSCALL_SLOTS, MAP_SYSCALL_LANES, MAP_ODD_NUMBERS },
+	.maps = { MAP_SYSCALL_SLOTS, MAP_SYSCALL_SHARDS, MAP_ODD_NUMBERS },
 	.no_memory = "no memory for the counts of system calls",
 	.open = open_counts,
 	.close = close_counts,

@@ -53,7 +53,7 @@ static void close_connections(struct probeset *set)
 {
 	connections_close(&set->connections);
 	probe_close(&set->probes[EBTOP_SOCKETS]);
-	probe_leave_off(&set->probes[EBTOP_SOCKETS]);
+	probe_mark_not_requested(&set->probes[EBTOP_SOCKETS]);
 }
 
 static __u32 collects(const struct probeset *set, int through_carrier)
@@ -77,7 +77,7 @@ static void account(struct probeset *set, struct accounts *accounts)
 	if (!set->connections.on)
 		return;
 	accounts->connections = &set->connections;
-	accounts_read_beside(accounts, accounts_net);
+	accounts_add_reader(accounts, accounts_net);
 }
 
 static void charge(struct accounts *accounts)

@@ -15,19 +15,19 @@
 int machine_open(struct machine *machine, const struct maps *maps)
 {
 	machine->cpus = maps->cpus;
-	machine->lanes_bytes = (maps->cpus * sizeof(struct ebtop_runq_lane) + 4095) & ~4095ul;
-	machine->lanes = mmap(NULL, machine->lanes_bytes, PROT_READ, MAP_SHARED,
-			      maps->fd[MAP_RUNQ_LANES], 0);
-	if (machine->lanes == MAP_FAILED)
-		machine->lanes = NULL;
-	return machine->lanes ? 0 : -ENOMEM;
+	machine->shards_bytes = (maps->cpus * sizeof(struct ebtop_runq_shard) + 4095) & ~4095ul;
+	machine->shards = mmap(NULL, machine->shards_bytes, PROT_READ, MAP_SHARED,
+			       maps->fd[MAP_RUNQ_SHARDS], 0);
+	if (machine->shards == MAP_FAILED)
+		machine->shards = NULL;
+	return machine->shards ? 0 : -ENOMEM;
 }
 
 void machine_close(struct machine *machine)
 {
-	if (machine->lanes)
-		munmap(machine->lanes, machine->lanes_bytes);
-	machine->lanes = NULL;
+	if (machine->shards)
+		munmap(machine->shards, machine->shards_bytes);
+	machine->shards = NULL;
 }
 
 /* "0,3-7"; where that cannot be read, all are. */
@@ -94,7 +94,7 @@ static void pack_run_queue(struct machine *machine, const struct accounts *accou
 
 	for (__u32 cpu = 0; cpu < machine->cpus; cpu++)
 		for (__u32 bucket = 0; bucket < EBTOP_FINE_BUCKETS; bucket++)
-			sums[bucket] += machine->lanes[cpu].buckets[bucket];
+			sums[bucket] += machine->shards[cpu].buckets[bucket];
 	histogram_clear(&waits);
 	for (__u32 bucket = 0; bucket < EBTOP_FINE_BUCKETS; bucket++) {
 		waits.buckets[bucket] = sums[bucket] - machine->runq_waits[bucket];

@@ -13,8 +13,8 @@
 
 struct machine {
 	struct ebtop_system_row system;
-	struct ebtop_runq_lane *lanes; /* by CPU */
-	size_t lanes_bytes;
+	struct ebtop_runq_shard *shards; /* by CPU */
+	size_t shards_bytes;
 	__u32 cpus;
 	__u32 runq_waits[EBTOP_FINE_BUCKETS]; /* of all CPUs, at the last refresh */
 	__u64 idle_switches;                  /* in all, at the last refresh */

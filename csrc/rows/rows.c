@@ -377,7 +377,7 @@ static void add_process(struct rows *rows, struct accounts *accounts, struct pro
 	rows->live_threads += process->live;
 	rows->live_processes +=
 		!(process->flags & PROCESS_ENDED) || process->flags & PROCESS_ZOMBIE;
-	if (flags & EBTOP_WANT_THREADS || accounts->filter.looked_at_pid == process->node.id)
+	if (flags & EBTOP_WANT_THREADS || accounts->filter.inspected_pid == process->node.id)
 		pack_threads(rows, accounts, process, events, flags);
 }
 

@@ -22,11 +22,11 @@ struct disk_values {
 };
 
 struct disk {
-	__u64 key; /* of the lane that was found first: its number, without the shard */
+	__u64 key; /* of the shard that was found first: its number, without the shard */
 	char name[EBTOP_DISK_NAME_BYTES];
 	struct disk_values interval, total;
 	struct disk_latencies latencies, whole;
-	struct ebtop_disk_lane last[]; /* one a shard */
+	struct ebtop_disk_shard last[]; /* one a shard */
 };
 
 #define SHARD_BITS 8
@@ -61,24 +61,24 @@ static __u32 *find_epoch(struct bpf_object *object)
 
 int disks_open(struct disks *disks, struct bpf_object *object)
 {
-	__u32 owners, lanes;
+	__u32 owners, shards;
 
 	memset(disks, 0, sizeof(*disks));
 	disks->rows = BUFFER_OF(struct ebtop_disk_row);
 	disks->all = BUFFER_OF(struct disk *);
 	disks->owners_fd = find_map(object, "block_owners", &disks->owners_max);
-	disks->lanes_fd = find_map(object, "block_lanes", &disks->lanes_max);
+	disks->shards_fd = find_map(object, "block_shards", &disks->shards_max);
 	disks->epoch = find_epoch(object);
 	disks->on = 1;
 	owners = disks->owners_max + BATCH_MARGIN;
-	lanes = disks->lanes_max + BATCH_MARGIN;
+	shards = disks->shards_max + BATCH_MARGIN;
 	/* memory that is never touched costs nothing */
 	disks->owner_keys = malloc(owners * sizeof(*disks->owner_keys));
 	disks->owner_counts = malloc(owners * sizeof(*disks->owner_counts));
-	disks->lane_keys = malloc(lanes * sizeof(*disks->lane_keys));
-	disks->lane_values = malloc(lanes * sizeof(*disks->lane_values));
-	if (!disks->epoch || !disks->owner_keys || !disks->owner_counts || !disks->lane_keys ||
-	    !disks->lane_values || hash_open(&disks->owners)) {
+	disks->shard_keys = malloc(shards * sizeof(*disks->shard_keys));
+	disks->shard_values = malloc(shards * sizeof(*disks->shard_values));
+	if (!disks->epoch || !disks->owner_keys || !disks->owner_counts || !disks->shard_keys ||
+	    !disks->shard_values || hash_open(&disks->owners)) {
 		disks_close(disks);
 		return -ENOMEM;
 	}
@@ -109,8 +109,8 @@ void disks_close(struct disks *disks)
 	buffer_free(&disks->rows);
 	free(disks->owner_keys);
 	free(disks->owner_counts);
-	free(disks->lane_keys);
-	free(disks->lane_values);
+	free(disks->shard_keys);
+	free(disks->shard_values);
 	memset(disks, 0, sizeof(*disks));
 }
 
@@ -163,7 +163,7 @@ void disks_add_latencies(const struct disks *disks, struct histogram *interval,
 
 static struct disk *disk_of(struct disks *disks, __u64 key, const char *name)
 {
-	const size_t shards = disks->lanes_max / EBTOP_DISKS_MAX;
+	const size_t shards = disks->shards_max / EBTOP_DISKS_MAX;
 	struct disk *disk, **place;
 
 	for (size_t i = 0; i < disks->all.count; i++) {
@@ -182,8 +182,8 @@ static struct disk *disk_of(struct disks *disks, __u64 key, const char *name)
 	return *place = disk;
 }
 
-static void take_lane(const struct disks *disks, struct disk *disk,
-		      const struct ebtop_disk_lane *now, struct ebtop_disk_lane *last)
+static void add_shard(const struct disks *disks, struct disk *disk,
+		      const struct ebtop_disk_shard *now, struct ebtop_disk_shard *last)
 {
 	struct disk_values *interval = &disk->interval;
 
@@ -255,19 +255,20 @@ static void pack(struct disks *disks, const struct disk *disk, int cumulative)
 
 void disks_refresh(struct disks *disks, int cumulative)
 {
-	const __u32 shards = disks->lanes_max / EBTOP_DISKS_MAX;
-	__u32 count = read_batch(disks->lanes_fd, disks->lane_keys, disks->lane_values,
-				 disks->lanes_max + BATCH_MARGIN);
+	const __u32 shards = disks->shards_max / EBTOP_DISKS_MAX;
+	__u32 count = read_batch(disks->shards_fd, disks->shard_keys, disks->shard_values,
+				 disks->shards_max + BATCH_MARGIN);
 
 	for (size_t i = 0; i < disks->all.count; i++)
 		begin_interval(*(struct disk **)buffer_at(&disks->all, i));
 	for (__u32 i = 0; i < count; i++) {
-		const struct ebtop_disk_lane *lane = &disks->lane_values[i];
-		__u32 shard = disks->lane_keys[i] & ((1u << SHARD_BITS) - 1);
-		struct disk *disk = disk_of(disks, disks->lane_keys[i] >> SHARD_BITS, lane->name);
+		const struct ebtop_disk_shard *counts = &disks->shard_values[i];
+		__u32 shard = disks->shard_keys[i] & ((1u << SHARD_BITS) - 1);
+		struct disk *disk =
+			disk_of(disks, disks->shard_keys[i] >> SHARD_BITS, counts->name);
 
 		if (disk && shard < shards)
-			take_lane(disks, disk, lane, &disk->last[shard]);
+			add_shard(disks, disk, counts, &disk->last[shard]);
 	}
 	disks->rows.count = 0;
 	for (size_t i = 0; i < disks->all.count; i++) {

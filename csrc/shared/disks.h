@@ -35,15 +35,15 @@ struct disk_rest { /* of requests that no process is charged with */
 struct disks {
 	int on;
 	int tells_dirtiers; /* whose pages kernel threads write back is known */
-	int owners_fd, lanes_fd;
-	__u32 owners_max, lanes_max;
+	int owners_fd, shards_fd;
+	__u32 owners_max, shards_max;
 	__u32 *epoch;                        /* shared with BPF */
 	__u32 ended;                         /* the epoch that the present refresh reads */
 	struct ebtop_disk_owner *owner_keys; /* what the last reading found; and their counts */
 	struct ebtop_disk_counts *owner_counts;
 	__u32 owner_count;
-	__u64 *lane_keys;
-	struct ebtop_disk_lane *lane_values;
+	__u64 *shard_keys;
+	struct ebtop_disk_shard *shard_values;
 	struct hash owners; /* struct disk_owner */
 	struct buffer all;  /* struct disk * */
 	struct disk_rest rest;

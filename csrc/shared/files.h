@@ -14,7 +14,7 @@ struct files {
 	int on;
 	int bytes, opens; /* which of them are counted now */
 	__u64 boot_ns;    /* since when anything is, boot-time clock */
-	struct beside slots;
+	struct slot_array slots;
 };
 
 #endif

@@ -52,12 +52,12 @@ static const struct shape shapes[SHARED_MAPS] = {
 			       0, sizeof(__u64) },
 	[MAP_STACK_COST] = { "stack_cost", BPF_MAP_TYPE_PERCPU_ARRAY,
 			     sizeof(struct ebtop_stack_cost), 0 },
-	[MAP_RUNQ_LANES] = { "runq_lanes", BPF_MAP_TYPE_ARRAY, sizeof(struct ebtop_runq_lane),
-			     BPF_F_MMAPABLE },
+	[MAP_RUNQ_SHARDS] = { "runq_shards", BPF_MAP_TYPE_ARRAY, sizeof(struct ebtop_runq_shard),
+			      BPF_F_MMAPABLE },
 	[MAP_SYSCALL_SLOTS] = { "syscall_slots", BPF_MAP_TYPE_ARRAY,
 				sizeof(struct ebtop_syscall_slot), BPF_F_MMAPABLE },
-	[MAP_SYSCALL_LANES] = { "syscall_lanes", BPF_MAP_TYPE_ARRAY,
-				sizeof(struct ebtop_syscall_lane), BPF_F_MMAPABLE },
+	[MAP_SYSCALL_SHARDS] = { "syscall_shards", BPF_MAP_TYPE_ARRAY,
+				 sizeof(struct ebtop_syscall_shard), BPF_F_MMAPABLE },
 	[MAP_ODD_NUMBERS] = { "odd_numbers", BPF_MAP_TYPE_HASH, sizeof(__u64), 0, sizeof(__u32) },
 	[MAP_FILE_SLOTS] = { "file_slots", BPF_MAP_TYPE_ARRAY, sizeof(struct ebtop_file_slot),
 			     BPF_F_MMAPABLE },
@@ -171,7 +171,7 @@ __u32 maps_room(const struct maps *maps, enum shared_map which)
 	case MAP_PID_PAGES:
 		return pid_max() / EBTOP_PIDS_PER_PAGE + 1;
 	case MAP_FREE_SLOTS:
-	case MAP_RUNQ_LANES:
+	case MAP_RUNQ_SHARDS:
 		return maps->cpus;
 	case MAP_EVENTS:
 		return maps->events_bytes;
@@ -183,8 +183,8 @@ __u32 maps_room(const struct maps *maps, enum shared_map which)
 		return STACKS_MAX / 4;
 	case MAP_FILE_COUNTS:
 		return FILES_MAX;
-	case MAP_SYSCALL_LANES:
-		return maps->shards * EBTOP_SYSCALL_LANES;
+	case MAP_SYSCALL_SHARDS:
+		return maps->shards * EBTOP_SYSCALL_ENTRIES;
 	case MAP_ODD_NUMBERS:
 		return EBTOP_SYSCALL_ODD;
 	default:

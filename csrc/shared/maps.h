@@ -21,10 +21,10 @@ enum shared_map {
 	MAP_WAIT_STACKS,
 	MAP_STACK_COUNTS,
 	MAP_STACK_COST,
-	MAP_RUNQ_LANES,
+	MAP_RUNQ_SHARDS,
 	MAPS_AT_ONCE, /* those above are made when the session opens, the others when needed */
 	MAP_SYSCALL_SLOTS = MAPS_AT_ONCE,
-	MAP_SYSCALL_LANES,
+	MAP_SYSCALL_SHARDS,
 	MAP_ODD_NUMBERS,
 	MAP_OPEN_CALLS,
 	MAP_FILE_SLOTS,
@@ -40,7 +40,7 @@ struct maps {
 	int fd[SHARED_MAPS];
 	__u32 cpus;       /* possible ones */
 	__u32 slot_count; /* idle slots and slot 0 included */
-	__u32 shards;     /* copies of the lanes of system calls: a power of two */
+	__u32 shards;     /* copies of the counts of system calls: a power of two */
 	__u32 events_bytes;
 	__u32 connections; /* room for so many */
 	int little_memory; /* tables are small */

@@ -14,7 +14,7 @@
 struct memory {
 	int on;        /* there is a place to count in */
 	__u64 boot_ns; /* since when anything is counted, boot-time clock */
-	struct beside slots;
+	struct slot_array slots;
 };
 
 #endif

@@ -11,9 +11,9 @@
 
 #include <linux/types.h>
 
-#define BESIDE_BYTES_MAX 256 /* of an entry */
+#define SLOT_ARRAY_BYTES_MAX 256 /* of an entry */
 
-struct beside {
+struct slot_array {
 	int fd;
 	__u32 slot_count, chunk_count;
 	size_t bytes; /* of an entry: a power of two */
@@ -21,9 +21,9 @@ struct beside {
 };
 
 /* 0 or -ENOMEM. */
-int beside_open(struct beside *beside, int fd, __u32 slot_count, size_t bytes);
-void beside_close(struct beside *beside);
+int slot_array_open(struct slot_array *array, int fd, __u32 slot_count, size_t bytes);
+void slot_array_close(struct slot_array *array);
 /* A copy of the entry; 0, or -EAGAIN when it would not hold still. */
-int beside_read(struct beside *beside, __u32 index, void *ret);
+int slot_array_read(struct slot_array *array, __u32 index, void *ret);
 
 #endif

@@ -56,13 +56,13 @@ static int by_start(const void *left, const void *right)
 	return (a->start > b->start) - (a->start < b->start);
 }
 
-static int add_name(struct functions *functions, const char *line, size_t length)
+static int add_name(struct symbols *symbols, const char *line, size_t length)
 {
 	struct function_name *name;
 
 	if (length < 3 || line[0] < '0' || line[0] >= '0' + EBTOP_WAITS)
 		return 0;
-	name = buffer_add(&functions->names);
+	name = buffer_add(&symbols->names);
 	if (!name)
 		return -ENOMEM;
 	*name = (struct function_name){ line + 2, length - 2, (__u32)(line[0] - '0'), 0 };
@@ -87,48 +87,48 @@ static int addresses_are_shown(int fd)
 	return 0;
 }
 
-int functions_open(struct functions *functions, const char *list)
+int symbols_open(struct symbols *symbols, const char *list)
 {
 	int ret = 0;
 
-	functions->symbols_fd = -1;
-	functions->names = BUFFER_OF(struct function_name);
-	functions->ranges = BUFFER_OF(struct function_range);
-	functions->list = strdup(list ? list : "");
-	if (!functions->list)
+	symbols->symbols_fd = -1;
+	symbols->names = BUFFER_OF(struct function_name);
+	symbols->ranges = BUFFER_OF(struct function_range);
+	symbols->list = strdup(list ? list : "");
+	if (!symbols->list)
 		return -ENOMEM;
-	for (const char *line = functions->list; *line && !ret;) {
+	for (const char *line = symbols->list; *line && !ret;) {
 		size_t length = strcspn(line, "\n");
 
-		ret = add_name(functions, line, length);
+		ret = add_name(symbols, line, length);
 		line += length + (line[length] == '\n');
 	}
-	if (functions->names.count)
-		qsort(functions->names.data, functions->names.count, sizeof(struct function_name),
+	if (symbols->names.count)
+		qsort(symbols->names.data, symbols->names.count, sizeof(struct function_name),
 		      by_name);
-	functions->symbols_fd = open(SYMBOLS, O_RDONLY | O_CLOEXEC);
-	if (functions->symbols_fd >= 0 && !addresses_are_shown(functions->symbols_fd)) {
-		close(functions->symbols_fd);
-		functions->symbols_fd = -1;
+	symbols->symbols_fd = open(SYMBOLS, O_RDONLY | O_CLOEXEC);
+	if (symbols->symbols_fd >= 0 && !addresses_are_shown(symbols->symbols_fd)) {
+		close(symbols->symbols_fd);
+		symbols->symbols_fd = -1;
 	}
 	return ret;
 }
 
-void functions_close(struct functions *functions)
+void symbols_close(struct symbols *symbols)
 {
-	functions_wait(functions);
-	if (functions->symbols_fd >= 0)
-		close(functions->symbols_fd);
-	functions->symbols_fd = -1;
-	buffer_free(&functions->names);
-	buffer_free(&functions->ranges);
-	free(functions->list);
-	functions->list = NULL;
+	symbols_wait(symbols);
+	if (symbols->symbols_fd >= 0)
+		close(symbols->symbols_fd);
+	symbols->symbols_fd = -1;
+	buffer_free(&symbols->names);
+	buffer_free(&symbols->ranges);
+	free(symbols->list);
+	symbols->list = NULL;
 }
 
-int functions_are_there(const struct functions *functions)
+int symbols_are_shown(const struct symbols *symbols)
 {
-	return functions->symbols_fd >= 0;
+	return symbols->symbols_fd >= 0;
 }
 
 /* ---- the symbols ---- */
@@ -146,7 +146,7 @@ static __u64 parse_symbol(const char *line, const char **name)
 }
 
 struct search {
-	struct functions *functions;
+	struct symbols *symbols;
 	struct buffer addresses; /* of all functions */
 };
 
@@ -154,7 +154,7 @@ struct search {
 static void take_symbol(void *context, const char *line)
 {
 	struct search *search = context;
-	struct functions *functions = search->functions;
+	struct symbols *symbols = search->symbols;
 	struct function_name wanted = {};
 	const struct function_name *name;
 	struct function_range *range;
@@ -166,18 +166,17 @@ static void take_symbol(void *context, const char *line)
 	if (place)
 		*place = address;
 	wanted.length = strcspn(wanted.name, ".\t");
-	name = bsearch(&wanted, functions->names.data, functions->names.count, sizeof(wanted),
-		       by_name);
-	range = name ? buffer_add(&functions->ranges) : NULL;
+	name = bsearch(&wanted, symbols->names.data, symbols->names.count, sizeof(wanted), by_name);
+	range = name ? buffer_add(&symbols->ranges) : NULL;
 	if (range)
 		*range = (struct function_range){ address, address + LONGEST, name->reason, 0 };
 }
 
 /* Calls `take` with each line of the file; one that a block ends in goes on in the next. */
-static void each_line(const struct functions *functions,
-		      void (*take)(void *context, const char *line), void *context)
+static void each_line(const struct symbols *symbols, void (*take)(void *context, const char *line),
+		      void *context)
 {
-	const int fd = functions->symbols_fd;
+	const int fd = symbols->symbols_fd;
 	char *block = malloc(BLOCK_BYTES + 1), *line, *end;
 	unsigned int reads = 0;
 	size_t kept = 0;
@@ -194,17 +193,17 @@ static void each_line(const struct functions *functions,
 		if (kept == BLOCK_BYTES)
 			break; /* no line is so long */
 		memmove(block, line, kept);
-		if (functions->meanwhile && ++reads % MEANWHILE_READS == 0)
-			functions->meanwhile(functions->context);
+		if (symbols->meanwhile && ++reads % MEANWHILE_READS == 0)
+			symbols->meanwhile(symbols->context);
 	}
 	free(block);
 }
 
 /* How many begin at that address or before. */
-static size_t ranges_until(const struct functions *functions, __u64 address)
+static size_t ranges_until(const struct symbols *symbols, __u64 address)
 {
-	const struct function_range *ranges = (const void *)functions->ranges.data;
-	size_t low = 0, high = functions->ranges.count;
+	const struct function_range *ranges = (const void *)symbols->ranges.data;
+	size_t low = 0, high = symbols->ranges.count;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
@@ -219,31 +218,31 @@ static size_t ranges_until(const struct functions *functions, __u64 address)
 
 /* A function ends where the next symbol begins, wherever in the file that is. They are hundreds, symbols
  * more than a hundred thousand: these are not sorted, but looked up each. */
-static void end_ranges(struct functions *functions, const struct buffer *addresses)
+static void end_ranges(struct symbols *symbols, const struct buffer *addresses)
 {
 	const __u64 *all = (const void *)addresses->data;
-	struct function_range *ranges = (void *)functions->ranges.data;
+	struct function_range *ranges = (void *)symbols->ranges.data;
 
-	if (!functions->ranges.count)
+	if (!symbols->ranges.count)
 		return;
-	qsort(ranges, functions->ranges.count, sizeof(*ranges), by_start);
+	qsort(ranges, symbols->ranges.count, sizeof(*ranges), by_start);
 	for (size_t i = 0; i < addresses->count; i++) {
 		/* of several that begin at one address the last is found, as in range_of() */
-		size_t after = ranges_until(functions, all[i] - 1);
+		size_t after = ranges_until(symbols, all[i] - 1);
 
 		if (after && all[i] < ranges[after - 1].end)
 			ranges[after - 1].end = all[i];
 	}
 }
 
-static void find_ranges(struct functions *functions)
+static void find_ranges(struct symbols *symbols)
 {
-	struct search search = { functions, BUFFER_OF(__u64) };
+	struct search search = { symbols, BUFFER_OF(__u64) };
 
-	each_line(functions, take_symbol, &search);
-	end_ranges(functions, &search.addresses);
+	each_line(symbols, take_symbol, &search);
+	end_ranges(symbols, &search.addresses);
 	buffer_free(&search.addresses);
-	functions->found = 1;
+	symbols->found = 1;
 }
 
 static void *read_in_thread(void *context)
@@ -252,24 +251,24 @@ static void *read_in_thread(void *context)
 	return NULL;
 }
 
-void functions_read_ahead(struct functions *functions)
+void symbols_read_early(struct symbols *symbols)
 {
 	sigset_t all, before;
 
-	if (functions->symbols_fd < 0)
+	if (symbols->symbols_fd < 0)
 		return;
 	/* signals are for the caller, who waits for them */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	functions->reading = !pthread_create(&functions->reader, NULL, read_in_thread, functions);
+	symbols->reading = !pthread_create(&symbols->reader, NULL, read_in_thread, symbols);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-void functions_wait(struct functions *functions)
+void symbols_wait(struct symbols *symbols)
 {
-	if (functions->reading)
-		pthread_join(functions->reader, NULL);
-	functions->reading = 0;
+	if (symbols->reading)
+		pthread_join(symbols->reader, NULL);
+	symbols->reading = 0;
 }
 
 struct naming {
@@ -308,29 +307,29 @@ static void take_name(void *context, const char *line)
 	}
 }
 
-void functions_names(const struct functions *functions, struct ebtop_symbol *symbols, __u32 count)
+void symbols_names(const struct symbols *symbols, struct ebtop_symbol *asked, __u32 count)
 {
-	struct naming naming = { symbols, count };
+	struct naming naming = { asked, count };
 
-	if (functions->symbols_fd >= 0)
-		each_line(functions, take_name, &naming);
+	if (symbols->symbols_fd >= 0)
+		each_line(symbols, take_name, &naming);
 }
 
-static const struct function_range *range_of(const struct functions *functions, __u64 address)
+static const struct function_range *range_of(const struct symbols *symbols, __u64 address)
 {
-	const struct function_range *ranges = (const void *)functions->ranges.data;
-	size_t after = ranges_until(functions, address);
+	const struct function_range *ranges = (const void *)symbols->ranges.data;
+	size_t after = ranges_until(symbols, address);
 
 	return after && address < ranges[after - 1].end ? &ranges[after - 1] : NULL;
 }
 
-__u32 functions_reason(struct functions *functions, const __u64 *frame, __u32 count)
+__u32 symbols_reason(struct symbols *symbols, const __u64 *frame, __u32 count)
 {
-	if (!functions->found && functions->symbols_fd >= 0)
-		find_ranges(functions);
+	if (!symbols->found && symbols->symbols_fd >= 0)
+		find_ranges(symbols);
 	for (__u32 i = 0; i < count; i++) {
 		/* a call may be the last instruction of its function */
-		const struct function_range *range = range_of(functions, frame[i] - (i > 0));
+		const struct function_range *range = range_of(symbols, frame[i] - (i > 0));
 
 		if (range)
 			return range->reason;

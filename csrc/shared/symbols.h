@@ -11,7 +11,7 @@
 
 #include "util/buffer.h"
 
-struct functions {
+struct symbols {
 	char *list;
 	int symbols_fd;      /* opened with the rights of the beginning; -1: addresses are hidden */
 	struct buffer names; /* struct function_name, in order */
@@ -25,17 +25,17 @@ struct functions {
 };
 
 /* `list`: a line a function, `R name`, R a digit: enum ebtop_wait. */
-int functions_open(struct functions *functions, const char *list);
-void functions_close(struct functions *functions);
+int symbols_open(struct symbols *symbols, const char *list);
+void symbols_close(struct symbols *symbols);
 /* Reads the symbols now, in a thread, instead of when they are asked for first; the other waits for its
  * end. For those who have the time now and not later. */
-void functions_read_ahead(struct functions *functions);
-void functions_wait(struct functions *functions);
+void symbols_read_early(struct symbols *symbols);
+void symbols_wait(struct symbols *symbols);
 /* Whether addresses can be told apart at all. */
-int functions_are_there(const struct functions *functions);
+int symbols_are_shown(const struct symbols *symbols);
 /* Fills in names; the addresses are in order. The whole file is read for it. */
-void functions_names(const struct functions *functions, struct ebtop_symbol *symbols, __u32 count);
+void symbols_names(const struct symbols *symbols, struct ebtop_symbol *asked, __u32 count);
 /* enum ebtop_wait of a stack, the innermost frame first; EBTOP_WAITS when it tells nothing. */
-__u32 functions_reason(struct functions *functions, const __u64 *frame, __u32 count);
+__u32 symbols_reason(struct symbols *symbols, const __u64 *frame, __u32 count);
 
 #endif

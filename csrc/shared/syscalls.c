@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the lanes' memory and the sums over them. A lane only grows, so what counts is its growth
+ * Owns the memory of shards and the sums over them. What is in one only grows, so what counts is its growth
  * since it was read last; extremes go by epochs, since they cannot be subtracted.
  */
 #include <errno.h>
@@ -20,7 +20,7 @@
 struct syscall_sums {
 	struct histogram interval, total;
 	struct histogram *slices; /* SYSCALL_SLICES, once the window of ten seconds is asked for */
-	struct ebtop_syscall_lane last[]; /* one a shard */
+	struct ebtop_syscall_shard last[]; /* one a shard */
 };
 
 static size_t whole_pages(size_t bytes)
@@ -38,19 +38,19 @@ static void *map_array(int fd, size_t bytes)
 int syscalls_open(struct syscalls *syscalls, const struct maps *maps, const char *kinds,
 		  __u64 now_ns)
 {
-	size_t lanes = (size_t)maps->shards * EBTOP_SYSCALL_LANES;
+	size_t entries = (size_t)maps->shards * EBTOP_SYSCALL_ENTRIES;
 
 	memset(syscalls, 0, sizeof(*syscalls));
 	syscalls->rows = BUFFER_OF(struct ebtop_syscall_row);
 	syscalls->shards = maps->shards;
 	syscalls->odd_fd = maps->fd[MAP_ODD_NUMBERS];
 	memcpy(syscalls->kinds, kinds, sizeof(syscalls->kinds));
-	syscalls->lanes_bytes = whole_pages(lanes * sizeof(struct ebtop_syscall_lane));
-	syscalls->lanes = map_array(maps->fd[MAP_SYSCALL_LANES], syscalls->lanes_bytes);
+	syscalls->shards_bytes = whole_pages(entries * sizeof(struct ebtop_syscall_shard));
+	syscalls->shards_memory = map_array(maps->fd[MAP_SYSCALL_SHARDS], syscalls->shards_bytes);
 	syscalls->interval_ns = syscalls->reset_ns = syscalls->slice_began_ns[0] = now_ns;
-	if (beside_open(&syscalls->slots, maps->fd[MAP_SYSCALL_SLOTS], maps->slot_count,
-			sizeof(struct ebtop_syscall_slot)) ||
-	    !syscalls->lanes) {
+	if (slot_array_open(&syscalls->slots, maps->fd[MAP_SYSCALL_SLOTS], maps->slot_count,
+			    sizeof(struct ebtop_syscall_slot)) ||
+	    !syscalls->shards_memory) {
 		syscalls_close(syscalls);
 		return -ENOMEM;
 	}
@@ -67,10 +67,10 @@ static void free_sums(struct syscall_sums *sums)
 
 void syscalls_close(struct syscalls *syscalls)
 {
-	beside_close(&syscalls->slots);
-	if (syscalls->lanes)
-		munmap(syscalls->lanes, syscalls->lanes_bytes);
-	for (int number = 0; number < EBTOP_SYSCALL_LANES; number++)
+	slot_array_close(&syscalls->slots);
+	if (syscalls->shards_memory)
+		munmap(syscalls->shards_memory, syscalls->shards_bytes);
+	for (int number = 0; number < EBTOP_SYSCALL_ENTRIES; number++)
 		free_sums(syscalls->sums[number]);
 	buffer_free(&syscalls->rows);
 	memset(syscalls, 0, sizeof(*syscalls));
@@ -78,10 +78,10 @@ void syscalls_close(struct syscalls *syscalls)
 
 int syscalls_read(struct syscalls *syscalls, __u32 index, struct ebtop_syscall_slot *ret)
 {
-	return beside_read(&syscalls->slots, index, ret);
+	return slot_array_read(&syscalls->slots, index, ret);
 }
 
-/* ---- lanes ---- */
+/* ---- shards ---- */
 
 static struct syscall_sums *sums_of(struct syscalls *syscalls, __u32 number)
 {
@@ -92,12 +92,12 @@ static struct syscall_sums *sums_of(struct syscalls *syscalls, __u32 number)
 	return *sums;
 }
 
-static void take_lane(struct histogram *interval, struct ebtop_syscall_lane *lane,
-		      struct ebtop_syscall_lane *last, __u32 epoch)
+static void add_shard(struct histogram *interval, struct ebtop_syscall_shard *counts,
+		      struct ebtop_syscall_shard *last, __u32 epoch)
 {
-	struct ebtop_syscall_lane now;
+	struct ebtop_syscall_shard now;
 
-	memcpy(&now, lane, sizeof(now));
+	memcpy(&now, counts, sizeof(now));
 	interval->calls += now.calls - last->calls;
 	interval->errors += now.errors - last->errors;
 	interval->total_ns += now.total_ns - last->total_ns;
@@ -107,27 +107,27 @@ static void take_lane(struct histogram *interval, struct ebtop_syscall_lane *lan
 	if (now.min_ns[epoch])
 		histogram_widen(interval, now.min_ns[epoch] - 1, now.max_ns[epoch]);
 	*last = now;
-	lane->min_ns[epoch] = lane->max_ns[epoch] = 0;
+	counts->min_ns[epoch] = counts->max_ns[epoch] = 0;
 }
 
-/* Most numbers are never called: their lanes cost a look at one word each. */
-static void sum_lanes(struct syscalls *syscalls, __u32 number, __u32 epoch)
+/* Most numbers are never called: their shards cost a look at one word each. */
+static void sum_shards(struct syscalls *syscalls, __u32 number, __u32 epoch)
 {
 	struct syscall_sums *sums = syscalls->sums[number];
 
 	if (sums)
 		histogram_clear(&sums->interval);
 	for (__u32 shard = 0; shard < syscalls->shards; shard++) {
-		struct ebtop_syscall_lane *lane =
-			&syscalls->lanes[shard * EBTOP_SYSCALL_LANES + number];
+		struct ebtop_syscall_shard *counts =
+			&syscalls->shards_memory[shard * EBTOP_SYSCALL_ENTRIES + number];
 
-		if (!lane->calls)
+		if (!counts->calls)
 			continue;
 		sums = sums_of(syscalls, number);
 		if (!sums)
 			return;
-		if (lane->calls != sums->last[shard].calls)
-			take_lane(&sums->interval, lane, &sums->last[shard], epoch);
+		if (counts->calls != sums->last[shard].calls)
+			add_shard(&sums->interval, counts, &sums->last[shard], epoch);
 	}
 }
 
@@ -142,7 +142,7 @@ static void turn_slice(struct syscalls *syscalls, __u64 now_ns)
 	syscalls->slice = (syscalls->slice + 1) % SYSCALL_SLICES;
 	syscalls->slice_began_ns[syscalls->slice] = now_ns;
 	syscalls->slice_ended_ns[syscalls->slice] = 0;
-	for (int number = 0; number < EBTOP_SYSCALL_LANES; number++)
+	for (int number = 0; number < EBTOP_SYSCALL_ENTRIES; number++)
 		if (syscalls->sums[number] && syscalls->sums[number]->slices)
 			histogram_clear(&syscalls->sums[number]->slices[syscalls->slice]);
 }
@@ -172,14 +172,14 @@ static int in_ten_seconds(const struct syscalls *syscalls, int slice, __u64 now_
 	return syscalls->slice_ended_ns[slice] && now_ns - middle < TEN_SECONDS_NS;
 }
 
-static void name_row(const struct syscalls *syscalls, __u32 lane, struct ebtop_syscall_row *row)
+static void name_row(const struct syscalls *syscalls, __u32 entry, struct ebtop_syscall_row *row)
 {
-	__u32 cell = lane - EBTOP_SYSCALL_NUMBERS;
+	__u32 cell = entry - EBTOP_SYSCALL_NUMBERS;
 	__u64 odd;
 
-	if (lane < EBTOP_SYSCALL_NUMBERS) {
-		row->number = (__s32)(lane % EBTOP_SYSCALL_COMPAT);
-		row->compat = lane >= EBTOP_SYSCALL_COMPAT;
+	if (entry < EBTOP_SYSCALL_NUMBERS) {
+		row->number = (__s32)(entry % EBTOP_SYSCALL_COMPAT);
+		row->compat = entry >= EBTOP_SYSCALL_COMPAT;
 	} else if (cell < EBTOP_SYSCALL_ODD &&
 		   !bpf_map_lookup_elem(syscalls->odd_fd, &cell, &odd)) {
 		row->number = (__s32)odd;
@@ -236,10 +236,10 @@ void syscalls_refresh(struct syscalls *syscalls, struct config *config, __u64 no
 	if (window == EBTOP_WINDOW_TEN_SECONDS)
 		begin_slices(syscalls);
 	syscalls->slice_ended_ns[syscalls->slice] = now_ns;
-	for (__u32 number = 0; number < EBTOP_SYSCALL_LANES; number++) {
+	for (__u32 number = 0; number < EBTOP_SYSCALL_ENTRIES; number++) {
 		struct syscall_sums *sums;
 
-		sum_lanes(syscalls, number, epoch);
+		sum_shards(syscalls, number, epoch);
 		sums = syscalls->sums[number];
 		if (!sums)
 			continue;
@@ -266,27 +266,29 @@ __u32 syscalls_category(const struct syscalls *syscalls, __u32 number)
 
 void syscalls_add_interrupted(struct syscalls *syscalls, __u32 number, __u64 ns)
 {
-	struct ebtop_syscall_lane *lane = &syscalls->lanes[number % EBTOP_SYSCALL_LANES];
+	struct ebtop_syscall_shard *counts =
+		&syscalls->shards_memory[number % EBTOP_SYSCALL_ENTRIES];
 
-	__atomic_fetch_add(&lane->calls, 1, __ATOMIC_RELAXED);
-	__atomic_fetch_add(&lane->errors, 1, __ATOMIC_RELAXED);
-	__atomic_fetch_add(&lane->total_ns, ns, __ATOMIC_RELAXED);
-	__atomic_fetch_add(&lane->buckets[histogram_bucket(ns)], 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&counts->calls, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&counts->errors, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&counts->total_ns, ns, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&counts->buckets[histogram_bucket(ns)], 1, __ATOMIC_RELAXED);
 }
 
 void syscalls_add_untimed(struct syscalls *syscalls, __u32 number)
 {
-	struct ebtop_syscall_lane *lane = &syscalls->lanes[number % EBTOP_SYSCALL_LANES];
+	struct ebtop_syscall_shard *counts =
+		&syscalls->shards_memory[number % EBTOP_SYSCALL_ENTRIES];
 
-	__atomic_fetch_add(&lane->calls, 1, __ATOMIC_RELAXED);
-	__atomic_fetch_add(&lane->errors, 1, __ATOMIC_RELAXED);
-	__atomic_fetch_add(&lane->untimed, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&counts->calls, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&counts->errors, 1, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&counts->untimed, 1, __ATOMIC_RELAXED);
 }
 
 void syscalls_reset(struct syscalls *syscalls, __u64 now_ns)
 {
 	syscalls->reset_ns = now_ns;
-	for (int number = 0; number < EBTOP_SYSCALL_LANES; number++)
+	for (int number = 0; number < EBTOP_SYSCALL_ENTRIES; number++)
 		if (syscalls->sums[number])
 			histogram_clear(&syscalls->sums[number]->total);
 }

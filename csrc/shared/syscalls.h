@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns the machine's system calls: the lanes that BPF counts in, summed over CPUs, in three windows,
+ * Owns the machine's system calls: the shards that BPF counts in, summed over CPUs, in three windows,
  * as rows with percentiles. What a single thread did is in account_syscalls.c; its memory is here.
  */
 #ifndef EBTOP_SYSCALLS_H
@@ -17,12 +17,12 @@ struct syscall_sums;
 
 struct syscalls {
 	int on;
-	struct beside slots;
-	struct ebtop_syscall_lane *lanes;
-	size_t lanes_bytes;
+	struct slot_array slots;
+	struct ebtop_syscall_shard *shards_memory; /* by shard, then by number */
+	size_t shards_bytes;
 	__u32 shards;
-	char kinds[EBTOP_SYSCALL_NUMBERS];              /* as given to the probe */
-	struct syscall_sums *sums[EBTOP_SYSCALL_LANES]; /* of those that were ever called */
+	char kinds[EBTOP_SYSCALL_NUMBERS];                /* as given to the probe */
+	struct syscall_sums *sums[EBTOP_SYSCALL_ENTRIES]; /* of those that were ever called */
 	int odd_fd; /* of the map of numbers that are in no table */
 	__u64 slice_began_ns[SYSCALL_SLICES], slice_ended_ns[SYSCALL_SLICES];
 	__u32 slice;       /* the one that is being filled */

@@ -34,7 +34,7 @@ int waits_open(struct waits *waits, const struct maps *maps, const char *functio
 	waits->rows = BUFFER_OF(struct ebtop_wait_row);
 	if (!waits->chunks || hash_open(&waits->stacks))
 		return -ENOMEM;
-	return functions_open(&waits->functions, functions);
+	return symbols_open(&waits->symbols, functions);
 }
 
 /* The last chunk ends with the array. */
@@ -67,7 +67,7 @@ void waits_close(struct waits *waits)
 	free(waits->chunks);
 	waits->chunks = NULL;
 	free_stacks(waits);
-	functions_close(&waits->functions);
+	symbols_close(&waits->symbols);
 	buffer_free(&waits->rows);
 }
 
@@ -124,7 +124,7 @@ void waits_stack(struct waits *waits, const struct ebtop_stack_event *event)
 		stack->node.start_ns = event->id;
 		stack->frames = frames;
 		memcpy(stack->frame, event->frame, frames * sizeof(stack->frame[0]));
-		stack->reason = functions_reason(&waits->functions, stack->frame, frames);
+		stack->reason = symbols_reason(&waits->symbols, stack->frame, frames);
 		hash_insert(&waits->stacks, &stack->node);
 	}
 	said.reason = stack->reason;

@@ -15,7 +15,7 @@ struct waits {
 	struct ebtop_wait_slot **chunks; /* mapped as far as threads have switched */
 	__u32 chunk_count, slot_total;
 	int slots_fd, stacks_fd, counts_fd;
-	struct functions functions;
+	struct symbols symbols;
 	struct hash stacks; /* struct stack */
 	struct buffer rows; /* struct ebtop_wait_row */
 };

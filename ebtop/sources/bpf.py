@@ -193,11 +193,11 @@ class Session:
     def look_at(self, pid: int) -> None:
         """Counts the waits of that process by stack, and its bytes by file, from now on; 0 stops
         that."""
-        lib.ebtop_look_at(self._handle, pid)
+        lib.ebtop_inspect(self._handle, pid)
 
     def look_at_watched(self) -> None:
         """The same for the filter's process and all its descendants together."""
-        lib.ebtop_look_at(self._handle, lib.EBTOP_ALL_WATCHED)
+        lib.ebtop_inspect(self._handle, lib.EBTOP_ALL_WATCHED)
 
     def programs(self) -> list[Program]:
         """The BPF programs that run now; with `verifier_stats` they know their instructions."""
@@ -319,7 +319,7 @@ class Session:
             waits=_table(WAIT, raw.waits),
             sizes=_table(SIZES, raw.sizes) if _is_on(probes, MEM) else None,
             files=_table(FILE, raw.files) if _is_on(probes, VFS) else None,
-            looked_at=raw.looked_at,
+            looked_at=raw.inspected_pid,
             tables={row["name"].decode("ascii"): (row["used"], row["room"])
                     for row in _table(FULLNESS, raw.fullness).rows()},
         )  # fmt: skip

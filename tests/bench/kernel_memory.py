@@ -84,9 +84,9 @@ def _entries(shape: dict[str, Any]) -> int:
         "stack_counts": (STACKS // 4, STACKS // 4),
         "block_notes": (NOTES, NOTES),
         "block_owners": (DISK_OWNERS, DISK_OWNERS),
-        "block_lanes": (DISKS * min(_shards(cpus), 4), DISKS * min(_shards(CPUS), 4)),
+        "block_shards": (DISKS * min(_shards(cpus), 4), DISKS * min(_shards(CPUS), 4)),
         "block_ends": (1 + cpus + THREADS, 1 + CPUS + THREADS),
-        "syscall_lanes": (_shards(cpus) * SYSCALL_NUMBERS, _shards(CPUS) * SYSCALL_NUMBERS),
+        "syscall_shards": (_shards(cpus) * SYSCALL_NUMBERS, _shards(CPUS) * SYSCALL_NUMBERS),
     }
     if name in scaled:
         expected, there = scaled[name]
