@@ -14,6 +14,8 @@ endif
 
 CODE := $(filter-out csrc/skel/%,$(wildcard bpf/*.[ch] csrc/*.[ch] csrc/*/*.[ch] csrc/loader/elf/*.[ch]))
 SOURCES := $(CODE) $(wildcard csrc/*.py vendor/libbpf/PIN vendor/libbpf/fetch.py)
+# one extension, two ways to build it: see CONTRIBUTING.md
+COMPILED := $(VENV)/.compiled$(if $(filter 1,$(EBTOP_PLAIN_LOADER)),-plain)
 PACKAGING := setup.py pyproject.toml ebtop/launcher.sh
 TOOLS := clang llvm-strip bpftool cc make
 PACKAGES := clang llvm bpftool gcc libc6-dev make python3-venv python3-dev
@@ -60,16 +62,17 @@ $(VENV)/bin/python:
 $(VENV)/.installed: $(VENV)/bin/python $(PACKAGING)
 	$(RUN) -m pip $(QUIET) install 'setuptools>=77' 'cffi>=1.17'
 	EBTOP_FOR_TESTS=1 $(RUN) -m pip $(QUIET) install --no-build-isolation -e .
-	touch $@ $(VENV)/.compiled
+	touch $@ $(COMPILED)
 
-$(VENV)/.compiled: $(VENV)/.installed $(SOURCES)
+$(COMPILED): $(VENV)/.installed $(SOURCES)
 	$(MAKE) --no-print-directory tools
 	log=$(VENV)/compile.log; \
 	EBTOP_FOR_TESTS=1 $(RUN) setup.py $(QUIET) build_clib build_ext --inplace >$$log 2>&1 || { cat $$log; exit 1; }; \
 	grep -A3 -E '(bpf|csrc)/[a-z_./]+:[0-9]+:.*warning:' $$log || true
+	rm -f $(VENV)/.compiled*
 	touch $@
 
-build: $(VENV)/.compiled ## a working .venv/bin/ebtop
+build: $(COMPILED) ## a working .venv/bin/ebtop
 
 bpf: $(VENV)/.installed ## only the BPF programs, as csrc/skel/*.skel.h
 	$(RUN) -c 'import sys; sys.path.insert(0, "csrc"); import build_ffi'

@@ -29,9 +29,8 @@ typedef unsigned int __u32;
 typedef int __s32;
 """
 WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Wvla", "-Wstrict-prototypes"]
-# csrc/loader/kernelbtf.c stands in for these functions of libbpf
+# csrc/loader/kernelbtf.c stands in for these functions of libbpf, where it is built
 WRAPPED = ["btf__load_vmlinux_btf", "btf__find_by_name_kind", "bpf_btf_get_next_id"]
-WRAPS = [f"-Wl,--wrap={name}" for name in WRAPPED]
 LEAN = ["-fvisibility=hidden", "-ffunction-sections", "-fdata-sections"]
 
 
@@ -50,8 +49,17 @@ def relative(paths: list[Path]) -> list[str]:
     return [str(path.relative_to(ROOT)) for path in paths]
 
 
+def plain_loader() -> bool:
+    """Whether probes are to be loaded by libbpf alone (csrc/loader/plain.c)."""
+    return os.environ.get("EBTOP_PLAIN_LOADER") == "1"
+
+
 def own_files(pattern: str) -> list[Path]:
-    return [path for folder in FOLDERS for path in (ROOT / "csrc" / folder).glob(pattern)]
+    """Of csrc, less the files of the loader that is not built."""
+    found = [path for folder in FOLDERS for path in (ROOT / "csrc" / folder).glob(pattern)]
+    plain = ROOT / "csrc" / "loader" / "plain.c"
+    unused = {p for p in plain.parent.glob("*.c") if (p == plain) != plain_loader()}
+    return [path for path in found if path not in unused]
 
 
 def libbpf_library() -> tuple[str, dict[str, object]]:
@@ -88,12 +96,14 @@ def make_ffi() -> FFI:
     linked = [*ELF.iterdir(), ROOT / "vendor" / "libbpf" / "PIN", Path(__file__).resolve()]
     macros = [("_GNU_SOURCE", None), ("_FILE_OFFSET_BITS", "64"), ("LIBBPF_API", "")]
     macros += [("EBTOP_FOR_TESTS", None)] * for_tests()
+    wraps = [] if plain_loader() else [f"-Wl,--wrap={name}" for name in WRAPPED]
+    kind = ", plain loader" if plain_loader() else ""
     ffi = FFI()
     ffi.cdef(cdef_text())
     ffi.set_source(
         "ebtop._core",
         # the kind of build is in its text, for setuptools compiles anew what has another one
-        f'#include "ebtop.h"\n/* for {"tests" if for_tests() else "users"} */\n',
+        f'#include "ebtop.h"\n/* for {"tests" if for_tests() else "users"}{kind} */\n',
         sources=relative(sorted(own_files("*.c"))),
         # without these setuptools would keep a stale extension
         depends=relative(headers + linked),
@@ -101,7 +111,7 @@ def make_ffi() -> FFI:
         define_macros=macros,
         extra_compile_args=["-std=gnu11", "-O2", "-g0", *WARNINGS, *LEAN],
         # what is called is found at the start: later standby.c has no memory to look in
-        extra_link_args=["-pthread", "-Wl,--gc-sections,-z,now", *WRAPS],
+        extra_link_args=["-pthread", "-Wl,--gc-sections,-z,now", *wraps],
         py_limited_api=limited_api(),
     )
     return ffi

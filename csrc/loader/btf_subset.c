@@ -9,11 +9,11 @@
 #include <bpf/btf.h>
 
 #include "util/buffer.h"
+#include "loader/btf_index.h"
 #include "loader/btf_subset.h"
-#include "loader/kernelbtf.h"
 
 struct btf_subset {
-	const struct btf *from;
+	const struct btf_index *from;
 	struct btf *btf;
 	__u32 *ids;          /* by id of the kernel's types: that in the subset, 0: not in it */
 	struct buffer added; /* __u32: ids of the kernel's, in the order of the subset's */
@@ -86,10 +86,10 @@ static void add_inside(struct btf_subset *subset, struct btf_type *type)
 static void add_named(struct btf_subset *subset, const struct btf *local)
 {
 	for (__u32 id = 1; id < btf__type_cnt(local); id++) {
-		struct named named = kernelbtf_named(local, btf__type_by_id(local, id));
+		struct btf_name name = btf_index_name_of(local, btf__type_by_id(local, id));
 		__u32 found;
 
-		while ((found = kernelbtf_next(&named)) != 0)
+		while ((found = btf_index_next(subset->from, &name)) != 0)
 			add_type(subset, found);
 	}
 }
@@ -98,8 +98,8 @@ static void copy_added(struct btf_subset *subset)
 {
 	for (size_t i = 0; i < subset->added.count && !subset->failed; i++) {
 		__u32 id = *(__u32 *)buffer_at(&subset->added, i);
-		int own =
-			btf__add_type(subset->btf, subset->from, btf__type_by_id(subset->from, id));
+		int own = btf__add_type(subset->btf, subset->from->btf,
+					btf__type_by_id(subset->from->btf, id));
 
 		if (own == (int)i + 1)
 			add_inside(subset,
@@ -109,11 +109,11 @@ static void copy_added(struct btf_subset *subset)
 	}
 }
 
-struct btf *btf_subset_make(const struct btf *from, const struct btf *local)
+struct btf *btf_subset_make(const struct btf_index *from, const struct btf *local)
 {
 	struct btf_subset subset = { .from = from, .added = BUFFER_OF(__u32) };
 
-	subset.ids = calloc(btf__type_cnt(from), sizeof(*subset.ids));
+	subset.ids = calloc(btf__type_cnt(from->btf), sizeof(*subset.ids));
 	subset.btf = btf__new_empty();
 	if (subset.ids && subset.btf) {
 		add_named(&subset, local);

@@ -7,8 +7,9 @@
 #define EBTOP_BTF_SUBSET_H
 
 struct btf;
+struct btf_index;
 
-/* Of what kernelbtf_next() finds, which are types of `from`: what `local` names. NULL without memory. */
-struct btf *btf_subset_make(const struct btf *from, const struct btf *local);
+/* Those types of `from` that `local` names, and what lies inside them. NULL without memory. */
+struct btf *btf_subset_make(const struct btf_index *from, const struct btf *local);
 
 #endif

@@ -22,6 +22,7 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
+#include "loader/btf_index.h"
 #include "loader/btf_subset.h"
 #include "loader/kernelbtf.h"
 
@@ -35,8 +36,7 @@ int __wrap_bpf_btf_get_next_id(__u32 start, __u32 *next);
 /* Several threads may load at once; what is shared does not change once it is there. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct btf *shared;
-static __u32 *index_ids; /* of types that have a name to be found by; open addressing, 0: none */
-static __u32 index_size; /* a power of two */
+static struct btf_index types; /* of `shared` */
 static int sharers;
 static pthread_t reader;
 static int reading;
@@ -63,105 +63,13 @@ static int target_count;
 static __thread const struct bpf_object *loading;
 static __thread const struct btf *handed; /* the subset that `loading` works with */
 
-/* ---- types by name ---- */
-
-static int is_indexed(const struct btf_type *type)
-{
-	switch (btf_kind(type)) {
-	case BTF_KIND_STRUCT:
-	case BTF_KIND_UNION:
-	case BTF_KIND_ENUM:
-	case BTF_KIND_ENUM64:
-	case BTF_KIND_TYPEDEF:
-		return type->name_off != 0;
-	default:
-		return 0;
-	}
-}
-
-/* Without the flavour: of name___flavour what is before the three underscores. */
-static size_t essential_length(const char *name)
-{
-	size_t length = strlen(name);
-
-	for (size_t i = length; i-- > 1;)
-		if (!strncmp(name + i, "___", 3) && name[i - 1] != '_' && name[i + 3] != '_')
-			return i;
-	return length;
-}
-
-static __u32 hash_of(const char *name, size_t length)
-{
-	__u32 hash = 2166136261u;
-
-	for (size_t i = 0; i < length; i++)
-		hash = (hash ^ (unsigned char)name[i]) * 16777619u;
-	return hash ^ hash >> 15;
-}
-
-static const char *name_of(const struct btf *btf, const struct btf_type *type)
-{
-	const char *name = btf__name_by_offset(btf, type->name_off);
-
-	return name ? name : "";
-}
-
-/* In order of ids, so that of several with one name the first is found first. */
-static void make_index(void)
-{
-	__u32 types = btf__type_cnt(shared), named = 0, size = 1024;
-
-	for (__u32 id = 1; id < types; id++)
-		named += (__u32)is_indexed(btf__type_by_id(shared, id));
-	while (size < named * 2)
-		size *= 2;
-	index_ids = calloc(size, sizeof(*index_ids));
-	if (!index_ids)
-		return;
-	index_size = size;
-	for (__u32 id = 1; id < types; id++) {
-		const struct btf_type *type = btf__type_by_id(shared, id);
-		const char *name;
-		__u32 at;
-
-		if (!is_indexed(type))
-			continue;
-		name = name_of(shared, type);
-		at = hash_of(name, essential_length(name));
-		while (index_ids[at & (size - 1)])
-			at++;
-		index_ids[at & (size - 1)] = id;
-	}
-}
-
-struct named kernelbtf_named(const struct btf *btf, const struct btf_type *type)
-{
-	const char *name = is_indexed(type) ? name_of(btf, type) : "";
-	size_t length = essential_length(name);
-
-	return (struct named){ name, length, hash_of(name, length) };
-}
-
-__u32 kernelbtf_next(struct named *named)
-{
-	for (__u32 id; named->length && (id = index_ids[named->at & (index_size - 1)]) != 0;) {
-		const char *own = name_of(shared, btf__type_by_id(shared, id));
-
-		named->at++;
-		if (essential_length(own) == named->length &&
-		    !memcmp(own, named->name, named->length))
-			return id;
-	}
-	return 0;
-}
-
 static struct btf *whole(void)
 {
 	pthread_mutex_lock(&lock);
 	if (!shared) {
 		shared = __real_btf__load_vmlinux_btf();
 		if (shared)
-			make_index();
+			btf_index_make(&types, shared);
 	}
 	pthread_mutex_unlock(&lock);
 	return shared;
@@ -174,11 +82,9 @@ static void forget_whole(void)
 	if (reading)
 		pthread_join(reader, NULL);
 	reading = 0;
+	btf_index_free(&types);
 	btf__free(shared);
-	free(index_ids);
 	shared = NULL;
-	index_ids = NULL;
-	index_size = 0;
 }
 
 static const struct target *target_of(const char *name, __u32 kind)
@@ -246,9 +152,9 @@ void kernelbtf_keep_types(const struct bpf_object *object)
 	struct bpf_program *program;
 	struct btf *subset;
 
-	if (!sharers || kept_count == KEPT_MAX || kept_for(object) || !whole() || !index_size)
+	if (!sharers || kept_count == KEPT_MAX || kept_for(object) || !whole() || !types.size)
 		return;
-	subset = btf_subset_make(shared, bpf_object__btf(object));
+	subset = btf_subset_make(&types, bpf_object__btf(object));
 	if (!subset)
 		return;
 	keep(bpf_object__name(object), subset);
@@ -279,15 +185,15 @@ struct btf *__wrap_btf__load_vmlinux_btf(void)
 	}
 	if (!whole())
 		return NULL;
-	if (local && index_size)
-		handed = found = btf_subset_make(shared, local);
+	if (local && types.size)
+		handed = found = btf_subset_make(&types, local);
 	/* an empty layer above them, that can be freed as libbpf does */
 	return found ? found : btf__new_empty_split(shared);
 }
 
 __s32 __wrap_btf__find_by_name_kind(const struct btf *btf, const char *name, __u32 kind)
 {
-	struct named named = { name, strlen(name), 0 };
+	struct btf_name wanted = btf_index_name(name);
 	const struct target *target = target_of(name, kind);
 
 	if (!btf || btf != handed)
@@ -298,13 +204,12 @@ __s32 __wrap_btf__find_by_name_kind(const struct btf *btf, const char *name, __u
 		return target->id;
 	if (!whole())
 		return -ENOENT;
-	if (kind != BTF_KIND_TYPEDEF || essential_length(name) != named.length)
+	if (kind != BTF_KIND_TYPEDEF || wanted.length != strlen(name))
 		return __real_btf__find_by_name_kind(shared, name, kind);
-	named.at = hash_of(name, named.length);
-	for (__u32 id; (id = kernelbtf_next(&named)) != 0;) {
+	for (__u32 id; (id = btf_index_next(&types, &wanted)) != 0;) {
 		const struct btf_type *type = btf__type_by_id(shared, id);
 
-		if (btf_kind(type) == kind && !strcmp(name_of(shared, type), name))
+		if (btf_kind(type) == kind && !strcmp(btf_index_text(shared, type), name))
 			return (__s32)id;
 	}
 	errno = ENOENT;

@@ -27,17 +27,4 @@ void kernelbtf_drop(void);
 /* bpf_object__load() of an object that names nothing which is in a module only. */
 int kernelbtf_load(struct bpf_object *object);
 
-/* ---- for btf_subset.c ---- */
-
-/* A name to be found, without its flavour, and how far it was looked for. */
-struct named {
-	const char *name;
-	size_t length; /* 0: there is none, or nobody asks for such types by name */
-	__u32 at;
-};
-
-struct named kernelbtf_named(const struct btf *btf, const struct btf_type *type);
-/* The next of the kernel's types with this name; 0: no more. */
-__u32 kernelbtf_next(struct named *named);
-
 #endif

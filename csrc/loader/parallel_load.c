@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the threads that load probes: most of a start is the kernel's verifier at work, on one program
- * at a time for each thread that asks. The caller is one of them, so without further threads it does
- * all by itself. What a probe is, and whether it then runs, is decided elsewhere.
+ * Owns the threads that load BPF objects: most of a start is the kernel's verifier at work, on one
+ * program at a time for each thread that asks. The caller is one of them, so without further threads
+ * it does all by itself.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -16,9 +16,8 @@
 #define STACK_BYTES (1u << 20)
 
 struct work {
-	struct probe *const *probes;
-	const struct maps *maps;
-	const struct ebtop_settings *settings;
+	void (*load)(void *context, int item);
+	void *context;
 	int count;
 	atomic_int next;
 };
@@ -29,7 +28,7 @@ static void *load_some(void *context)
 	int at;
 
 	while ((at = atomic_fetch_add(&work->next, 1)) < work->count)
-		probe_load(work->probes[at], work->maps, work->settings);
+		work->load(work->context, at);
 	return NULL;
 }
 
@@ -60,10 +59,9 @@ static int start(pthread_t *threads, int wanted, struct work *work)
 	return started;
 }
 
-void ahead_load(struct probe *const *probes, int count, const struct maps *maps,
-		const struct ebtop_settings *settings)
+void parallel_load(void (*load)(void *context, int item), void *context, int count)
 {
-	struct work work = { probes, maps, settings, count, 0 };
+	struct work work = { load, context, count, 0 };
 	pthread_t threads[THREADS_MAX];
 	int cpus = usable_cpus(), wanted = cpus < count ? cpus : count;
 	int started = start(threads, (wanted < THREADS_MAX ? wanted : THREADS_MAX) - 1, &work);

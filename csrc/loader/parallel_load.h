@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Probes that are loaded all at once, so that the kernel verifies them on several CPUs.
+ * Owns the loading of several BPF objects at once, so that the kernel verifies them on several CPUs.
  */
 #ifndef EBTOP_PARALLEL_LOAD_H
 #define EBTOP_PARALLEL_LOAD_H
 
-#include "probes/probe.h"
-
-/* probe_load() of all of these; the threads for it have ended when it returns. */
-void ahead_load(struct probe *const *probes, int count, const struct maps *maps,
-		const struct ebtop_settings *settings);
+/* Calls `load` once for each item from 0 on, in several threads; they have ended when it returns. */
+void parallel_load(void (*load)(void *context, int item), void *context, int count);
 
 #endif

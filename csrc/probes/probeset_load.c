@@ -61,9 +61,22 @@ static int find_missing(struct probeset *set, __u32 wanted, struct probe **ret)
 	return found;
 }
 
+struct batch {
+	struct probeset *set;
+	struct probe *probes[EBTOP_PROBES];
+};
+
+static void load_item(void *context, int item)
+{
+	struct batch *batch = context;
+
+	probe_load(batch->probes[item], batch->set->maps, &batch->set->settings);
+}
+
 void probeset_load(struct probeset *set, __u32 wanted)
 {
-	struct probe *missing[EBTOP_PROBES], *ready[EBTOP_PROBES];
+	struct probe *missing[EBTOP_PROBES];
+	struct batch ready = { .set = set };
 	int found;
 
 	/* what the verifier says is better heard of one at a time */
@@ -84,10 +97,9 @@ void probeset_load(struct probeset *set, __u32 wanted)
 
 			if (has_connections(ops) == round && !places_add_maps(set, ops->places) &&
 			    !probeset_add_maps(set, ops))
-				ready[count++] = missing[i];
+				ready.probes[count++] = missing[i];
 		}
-		if (count)
-			ahead_load(ready, count, set->maps, &set->settings);
+		parallel_load(load_item, &ready, count);
 	}
 }
 
