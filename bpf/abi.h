@@ -698,7 +698,7 @@ struct ebtop_slow_data {
 	__u64 bytes;    /* disk, as the next */
 	__u64 owner_ns; /* boot-time clock; (pid, this) names who asked for it */
 	__u32 kind;     /* enum ebtop_slow_kind */
-	__u32 call; /* 1 + number of the system call, as in the table of system calls; 0: none */
+	__u32 call;     /* 1 + entry in the table of system calls; 0: none */
 	__u32 evidence; /* of a wait; disk: enum ebtop_disk_group */
 	__u32 about;    /* enum ebtop_slow_about */
 	__u32 family;   /* 4 or 6; 0: another */
@@ -783,7 +783,7 @@ struct ebtop_task {
 	__u64 wait_stack; /* 0: it was not taken */
 	__u64 owner;      /* as in struct ebtop_slot */
 	__u64 left_cpu;   /* when, by the scheduler's clock; 0: not known */
-	__u32 call; /* 1 + number of the system call that it is in, as in the table of system calls; 0: none */
+	__u32 call;       /* 1 + entry of its system call in the table of system calls; 0: none */
 	__u32 pad;
 	char comm[EBTOP_COMM_BYTES];
 	char kernel_name[EBTOP_KERNEL_NAME_BYTES]; /* whole, of a kernel thread; empty: as comm */
@@ -964,7 +964,7 @@ struct ebtop_row {
 	__u32 text_bytes; /* of a kernel thread: its whole name, where comm is too short */
 	__u64 call_since_ns; /* monotonic clock; 0: not known. Of a process its leader's, as the next */
 	__u64 function; /* an address in the function of the kernel that it sleeps in; 0: likewise */
-	__u32 call; /* 1 + number of the system call that it is in, as in the table of system calls; 0: none, or not known */
+	__u32 call; /* 1 + entry of its system call in the table of system calls; 0: none, or not known */
 	__u32 pad;
 	char comm[EBTOP_COMM_BYTES];
 	char process_comm[EBTOP_COMM_BYTES]; /* in a process row equal to comm */

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns who brought a bio. A bio meets its request (a new one, or one that it is merged into) in the
- * context of the thread that submits it; the request may be issued by any other. So the thread is
- * noted by the bio's address until the request is issued: of each bio that is merged, and where no
- * start of a request is told (before Linux 6.5), of the first one too.
+ * Owns the submitter of a bio. A bio joins its request (a new one, or one that it is merged into)
+ * in the context of the thread that submits it, but any thread may issue the request. So the
+ * submitter is noted by the address of the bio until the request is issued: for each merged bio,
+ * and, where the kernel reports no start of requests (before Linux 6.5), for the first bio too.
  *
- * What kernel threads write is write-back, and has no owner. Noted instead is who changed the pages: as
- * a folio gets dirty, its thread is the last that is known of the inode.
+ * Kernel threads write on behalf of others, so their writes have no owner. Instead the thread that
+ * changed the pages is noted: each time a folio becomes dirty, the current thread becomes the last
+ * known writer of the inode.
  */
 #ifndef EBTOP_BIOS_BPF_H
 #define EBTOP_BIOS_BPF_H

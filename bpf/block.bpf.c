@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
 /*
- * Owns the requests that disks get: their issue to the device and their completion. Per disk and per
- * process: bytes, requests, latencies.
+ * Owns requests to disks: when they are issued to the device, and when they complete. It counts
+ * bytes, requests and latencies, by disk and by process.
  *
- * A completion runs in whatever the CPU was doing, so what is to be known then is noted before. Who
- * brought each bio is noted as it meets its request (bios.bpf.h), and moves into the note of the
- * request as that is issued. Requests are structs that the block layer uses again and again: their
- * notes stay in the table, and what begins anew is told from what goes on by the kernel's own start
- * time. Counted are request-based disks alone: what is stacked on them (md, LVM, dm-multipath) would
- * count twice.
+ * A completion interrupts an unrelated thread, so everything that it needs is noted earlier. The
+ * submitter of each bio is noted when the bio joins its request (bios.bpf.h), and moves into the
+ * note of the request when that is issued. The block layer reuses the structs of requests: their
+ * notes stay in the table, and the kernel's own start time tells a new request from the one before.
+ * Only request-based disks are counted: devices stacked on them (md, LVM, dm-multipath) would count
+ * twice.
  */
 #include "diskcounts.bpf.h"
 

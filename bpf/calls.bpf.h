@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns what the number of a system call means to a program: which of ours it is (the 32-bit calls
- * have their own), and what is special about it. What is counted of it is the probe's concern.
+ * Owns the meaning of system call numbers to the programs: which call a number stands for (32-bit
+ * calls have numbers of their own), and how the call is special. Each probe decides what it counts.
  */
 #ifndef EBTOP_CALLS_BPF_H
 #define EBTOP_CALLS_BPF_H

@@ -2,7 +2,8 @@
 
 /*
  * Owns kernel drift: one accessor for each field that changed its name, type or place, with the
- * kernel commit that did it. Nothing else asks which kernel this is, and nothing compares versions.
+ * kernel commit that changed it. Nothing else asks which kernel this is, and nothing compares
+ * versions.
  */
 #ifndef EBTOP_COMPAT_BPF_H
 #define EBTOP_COMPAT_BPF_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns the configuration that user space changes while programs run, and the filter: whose events
- * count. Read first by every probe that can be filtered; what the probe does then is its concern.
+ * Owns the configuration, which user space changes while programs run, and the filter. Every probe
+ * that can be filtered reads it first.
  */
 #ifndef EBTOP_CONFIG_BPF_H
 #define EBTOP_CONFIG_BPF_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns the running totals of disk requests, by process and by disk, and how a completed request is
- * added to them. What a request is, and who brought it, is decided elsewhere.
+ * Owns the running totals of disk requests, by process and by disk, and adds completed requests to
+ * them.
  */
 #ifndef EBTOP_DISKCOUNTS_BPF_H
 #define EBTOP_DISKCOUNTS_BPF_H

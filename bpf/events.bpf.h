@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns the ring buffer: its map, the head of every record, and when the reader is woken. Which
- * events there are is the probes' concern.
+ * Owns the ring buffer: its map, the head of every record, and the decision when to wake the
+ * reader. The probes own the events.
  */
 #ifndef EBTOP_EVENTS_BPF_H
 #define EBTOP_EVENTS_BPF_H

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns how a wait gets its reason in the kernel: what is noted as the thread leaves, whether that is
- * enough when it comes back, and if not, what its stack says. Beside the slots, so under their rules.
+ * Owns finding the reason of a wait in the kernel: the evidence noted when the thread leaves its
+ * CPU, the decision whether that is enough when the thread comes back, and otherwise its stack. The
+ * array lies beside the slots, so the rules of slots hold.
  */
 #ifndef EBTOP_EXPLAIN_BPF_H
 #define EBTOP_EXPLAIN_BPF_H

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns what a read or a write of a regular file adds to its thread: bytes, and of the bytes read
- * those that came through the page cache. Who noticed it, a function's return or a system call's,
- * is the probe's concern; so are the pages that are added to the cache.
+ * Owns adding a read or a write of a regular file to its thread: bytes, and of the bytes read those
+ * that came through the page cache. A probe calls it, at the return of a function or of a system
+ * call. The probe also counts pages that are added to the cache.
  */
 #ifndef EBTOP_FILE_BPF_H
 #define EBTOP_FILE_BPF_H

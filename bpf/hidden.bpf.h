@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns the making of a process that no program sees, as some sandboxes have it, for tests. Otherwise
- * the constant is 0, and the verifier takes out what depends on it.
+ * Owns hiding a process from the programs, for tests: some sandboxes do that. Otherwise the
+ * constant is 0, and the verifier removes the code that depends on it.
  */
 #ifndef EBTOP_HIDDEN_BPF_H
 #define EBTOP_HIDDEN_BPF_H

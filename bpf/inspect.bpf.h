@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns the files of the one process that somebody looks at: bytes and calls by file. Others pay for it with one comparison a read or write.
+ * Owns the files of the inspected process: bytes and calls by file. Other processes pay for one
+ * comparison at each read or write.
  */
 #ifndef EBTOP_INSPECT_BPF_H
 #define EBTOP_INSPECT_BPF_H

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
 /*
- * Owns calls of one function of the kernel, which user space names before loading: its arguments,
- * the texts they point at, its stack, and with its return the result and how long it took. What
- * the function is, and which of its arguments are texts, user space has from BTF.
+ * Owns calls of one kernel function, named before loading: its arguments, the texts that they point
+ * to, its stack, and at its return the result and the duration. User space reads from BTF what the
+ * function is and which arguments are texts.
  *
- * A call is known by its thread and the place of its frame on the stack, so that a function that
- * calls itself, or is called again by an interrupt, has each return with its own entry.
+ * A call is identified by its thread and by the address of its frame on the stack. So a function
+ * that calls itself, or is called again from an interrupt, has each return paired with its own
+ * entry.
  */
 #include "config.bpf.h"
 

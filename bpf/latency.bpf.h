@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns which bucket a latency falls into; the same as csrc/util/histogram.c. Where the buckets lie and
- * what they are of is the probes' concern.
+ * Owns the bucket of a latency; it agrees with csrc/util/histogram.c. The probes own the buckets.
  */
 #ifndef EBTOP_LATENCY_BPF_H
 #define EBTOP_LATENCY_BPF_H

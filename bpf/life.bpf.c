@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
 /*
- * Owns sched_process_fork, sched_process_exec and sched_process_exit. One event for each process
- * that is born, executes a program, or ends; threads are the concern of sched. Times on the CPU
- * are not here: a process still runs for a while after its exit event.
+ * Owns sched_process_fork, sched_process_exec and sched_process_exit. It makes one event for each
+ * process that is born, executes a program, or exits; sched has the threads. On-CPU times are not
+ * here, because a process runs a little longer after its exit event.
  */
 #include "hidden.bpf.h"
 #include "slots.bpf.h"

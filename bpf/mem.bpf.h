@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns what a call of mmap, munmap, mremap or brk adds to its thread: how often, how much came and
- * how much went, in whole pages. Calls that fail are none. Who notices the calls is the probe's
- * concern.
+ * Owns adding a call of mmap, munmap, mremap or brk to its thread: the number of calls, and the
+ * memory gained and lost, in whole pages. Calls that fail do not count. A probe calls it.
  *
- * What a call was asked for is in its arguments. What it took away is less than that where not all
- * of it was mapped: the kernel's count of mapped pages tells, if no other thread changed it meanwhile.
- * So the calls of a process with several threads take turns, which its leader's slot counts: a call
- * that was alone from its beginning to its end believes that count, any other its arguments.
+ * The arguments tell what a call asked for. A call may remove less than that, where not all of the
+ * range was mapped: the kernel's count of mapped pages tells, unless another thread changed it
+ * meanwhile. So the slot of the leader counts the calls in progress in a process with several
+ * threads: a call that was alone from beginning to end uses the kernel's count, any other uses its
+ * arguments.
  */
 #ifndef EBTOP_MEM_BPF_H
 #define EBTOP_MEM_BPF_H

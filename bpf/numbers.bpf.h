@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns which entry of the table a system call is counted in: its number where a table of the kernel has that, else
- * one that is given to the number when it is first met. What the number means is in calls.bpf.h.
+ * Owns the entry of the table that a system call is counted in: its number where a table of the
+ * kernel has it, else an entry assigned when the number is first seen. calls.bpf.h has the meaning
+ * of numbers.
  */
 #ifndef EBTOP_NUMBERS_BPF_H
 #define EBTOP_NUMBERS_BPF_H

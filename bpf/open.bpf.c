@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
 /*
- * Owns do_sys_openat2, which all of open(2)'s family come through, do_handle_open, and the completions
- * of io_uring's opens: one event for each open, with its result. Costs nothing to threads that open
- * nothing, as hooks on every system call would. An open by handle has no name, and of io_uring's the
- * name is gone by the time they are completed.
+ * Owns do_sys_openat2 (which the whole family of open(2) goes through), do_handle_open, and
+ * completions of opens by io_uring: one event for each open, with its result. A thread that opens
+ * nothing pays nothing, unlike with hooks on every system call. An open by handle has no name, and
+ * the name of an open by io_uring is gone when it completes.
  */
 #include "file.bpf.h"
 #include "open.bpf.h"

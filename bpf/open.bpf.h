@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns the record of one file open: what is in it, and when it is given up. Who notices the open,
- * a function's return or a system call's, is the probe's concern.
+ * Owns the record of one file open: its fields, and when it is given up. A probe calls it, at the
+ * return of a function or of a system call.
  */
 #ifndef EBTOP_OPEN_BPF_H
 #define EBTOP_OPEN_BPF_H

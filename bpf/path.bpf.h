@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns the name of an open file or a directory: the names on the way from it to the root that a process
- * sees. Who wants to know it is the probe's concern; joining them is user space's.
+ * Owns the path of an open file or directory: the names between it and the root that the process
+ * sees. User space joins them.
  */
 #ifndef EBTOP_PATH_BPF_H
 #define EBTOP_PATH_BPF_H

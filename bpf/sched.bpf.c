@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
 /*
- * Owns sched_switch, sched_wakeup and sched_wakeup_new. Per thread: on-CPU time, time off the CPU,
- * run-queue wait, kinds of switches, migrations. What the kernel counts exactly itself (its
- * execution time, switches, migrations) is copied when the thread leaves the CPU; what it does
- * not count (waits) is measured here, and why it waits is noted as it leaves. Idle threads have
- * slots too, one a CPU, and give the idle time.
+ * Owns sched_switch, sched_wakeup and sched_wakeup_new. For each thread: on-CPU time, off-CPU time,
+ * run-queue wait, kinds of switches, and migrations. Values that the kernel counts exactly
+ * (execution time, switches, migrations) are copied when the thread leaves its CPU. Waits are
+ * measured here, and their reason is noted when the thread leaves. Idle threads have slots too, one
+ * for each CPU, which give the idle time.
  *
- * Time is partitioned: a wait begins where the kernel stopped charging the thread, so on-CPU, off-CPU
+ * Time is partitioned: a wait begins where the kernel stops charging the thread, so on-CPU, off-CPU
  * and run-queue time of a thread add up to its life by construction.
  */
 #include "explain.bpf.h"

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
 /*
- * Owns signal_generate and mark_victim: an event for each signal that one process sends to another
+ * Owns signal_generate and mark_victim: an event for each signal that one process sends to another,
  * or that the kernel sends because something went wrong, and for each victim of the OOM killer. The
- * sender is the current task, but only where the kernel says that a task sent it.
+ * sender is the current task, but only where the kernel says that a task sent the signal.
  *
- * Not told on purpose: SIGCHLD of a child that ends (its exit is an event already), timers and I/O
- * that a process asked to be signalled of, and what the threads of one process tell each other
- * (Go's SIGURG, glibc's real-time signals). Costs nothing to whoever sends and gets none.
+ * Left out on purpose: SIGCHLD of an exiting child (its exit is an event already), timers and I/O
+ * signals that a process asked for, and signals between threads of one process (Go's SIGURG,
+ * glibc's real-time signals). Processes that send and receive no signals pay nothing.
  */
 #include "config.bpf.h"
 

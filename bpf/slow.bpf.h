@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns the record of one operation that took long: what it was about, as far as a descriptor or a name
- * that it was given tells. Which operations there are, and how long is long, is the probes' concern.
+ * Owns the record of one slow operation: what it was about, as far as one of its descriptors or
+ * names tells. The probes decide which operations there are and how long is slow.
  */
 #ifndef EBTOP_SLOW_BPF_H
 #define EBTOP_SLOW_BPF_H

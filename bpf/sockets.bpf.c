@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
 /*
- * Owns what is read of connections when somebody looks: iter/bpf_map_elem over the map of
- * connections writes each with what the kernel has counted of it by now, and iter/task_file finds
- * who has sockets open: those that nobody saw begin or be used, and those that their owner has no
- * longer. It runs when read, never on a hook, and sees all network namespaces.
+ * Owns reading connections on request. iter/bpf_map_elem over the map of connections writes each
+ * one with the kernel's current counts. iter/task_file finds the owners of sockets whose beginning
+ * and use nobody saw, or whose owner has closed them. These programs run when read, never on a
+ * hook, and see all network namespaces.
  *
- * Files are walked over twice in each look: a connection that its owner was found to have in the
- * first walk (`held`) keeps it, any other is in the second walk the first one's who has it.
+ * Each search walks over all files twice. A connection whose owner is found in the first walk
+ * (`held`) keeps that owner; any other goes to the first process that has it in the second walk.
  */
 #include <bpf/bpf_endian.h>
 

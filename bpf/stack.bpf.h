@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns the kernel stacks of waits: taking one of a thread that is not running, knowing it again by
- * its hash, and telling user space of a new one. User space gives each its reason, once.
+ * Owns the kernel stacks of waits: it takes the stack of a thread that does not run, recognizes it
+ * by its hash, and reports new stacks to user space, which gives each its reason, once.
  */
 #ifndef EBTOP_STACK_BPF_H
 #define EBTOP_STACK_BPF_H

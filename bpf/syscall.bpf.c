@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
 /*
- * Owns the entry and the return of system calls. Per thread: calls by category, errors, time inside
- * and on-CPU time inside, which divides its on-CPU time into user and kernel exactly. Of the
- * machine, or of whom the filter names: calls, errors and a histogram of latencies per system call.
- * Where no function can be hooked, file opens are noticed here too, and bytes of files; calls that
- * map and unmap memory always are. Who wants those alone pays little for any other call.
+ * Owns the entry and the return of system calls. For each thread: calls by category, errors, time
+ * inside calls, and on-CPU time inside calls, which splits its on-CPU time into user and kernel
+ * exactly. For the machine, or for what the filter selects: calls, errors and a histogram of
+ * latencies of each system call. Where the kernel allows no hook on a function, these programs also
+ * report file opens and bytes of files; they always count the calls that map and unmap memory.
+ * While only those are wanted, any other call pays little.
  *
- * A call belongs to the thread, not to the CPU, for it may return on another one. A call that was
- * interrupted and goes on is one call; one that never returns (exit) is counted and has no latency.
+ * A call belongs to its thread, not to a CPU, because it may return on another one. A call that was
+ * interrupted and restarts is one call; a call that never returns (exit) is counted and has no
+ * latency.
  */
 #include "calls.bpf.h"
 #include "file.bpf.h"

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
 /*
- * Owns iter/task: writes one struct ebtop_task for each thread that the iterator visits, with what
- * only the kernel's own task_struct knows. Which threads are visited is decided by who opens the
- * iterator (all, or those of one process). It runs when read, never on a hook.
+ * Owns iter/task: it writes one struct ebtop_task for each thread that the iterator visits, with
+ * facts that only the kernel's task_struct has. The reader of the iterator chooses the threads
+ * (all, or those of one process). The program runs when read, never on a hook.
  */
 #include "hidden.bpf.h"
 #include "stack.bpf.h"

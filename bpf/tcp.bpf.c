@@ -2,15 +2,16 @@
 
 /*
  * Owns inet_sock_set_state, tcp_destroy_sock, tcp_rcv_space_adjust, sock_send_length and
- * sock_recv_length (where they are missing: tcpcalls.bpf.h): TCP connections by their socket, and
- * what processes send and receive. What a connection carried is the kernel's own count, read when
- * it ends and when somebody looks, so a packet costs nothing.
+ * sock_recv_length (tcpcalls.bpf.h where the last two are missing): TCP connections, identified by
+ * their socket, and the bytes that processes send and receive. The bytes of a connection are the
+ * kernel's own count, read when the connection ends and when somebody looks, so packets cost
+ * nothing.
  *
- * The owner is who used the socket last, learnt where a process works on it: in its own calls, and
- * where the socket's lock says so. Elsewhere (interrupts, timers) `current` is a bystander.
+ * The owner is the process that used the socket last. It is learnt in the process's own calls, and
+ * where the lock of the socket tells. Elsewhere (interrupts, timers) `current` is a bystander.
  *
- * A connection that has ended stays in the map as long as its socket is there: when both sides have
- * said that they are done, or the other one has reset it, what came before is there to be read yet.
+ * A connection that has ended stays in the map as long as its socket exists: after both sides have
+ * finished, or the peer has reset it, there may still be data to read.
  */
 #include <bpf/bpf_endian.h>
 

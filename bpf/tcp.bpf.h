@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns the reading of a TCP socket: its ends, its counters, why it ended. Two ways: by direct loads
- * where a hook gives the socket, by helper (refused under lockdown) where only its address is known.
+ * Owns reading a TCP socket: its addresses, its counters, and why it ended. There are two ways:
+ * direct loads where a hook passes the socket, and a helper (refused under lockdown) where only its
+ * address is known.
  */
 #ifndef EBTOP_TCP_BPF_H
 #define EBTOP_TCP_BPF_H

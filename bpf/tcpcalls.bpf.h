@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns the functions that all sends and receives of internet sockets go through, whoever calls
- * them (a system call, io_uring, sendfile, splice): for kernels whose tracepoints do not tell
- * what they returned ("sock: add tracepoint for send recv length", in v6.3). tcp.bpf.c counts.
+ * Owns the functions that all sends and receives of internet sockets go through, whoever calls them
+ * (a system call, io_uring, sendfile, splice). They serve kernels whose tracepoints do not report
+ * the results ("sock: add tracepoint for send recv length", in v6.3). tcp.bpf.c counts.
  */
 #ifndef EBTOP_TCPCALLS_BPF_H
 #define EBTOP_TCPCALLS_BPF_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns whose a connection is, and who is told: the totals of the current thread, the owner of a
- * connection as the current process, the filter, and the events. When that is so is tcp.bpf.c's.
+ * Owns who has a connection and who is told: the totals of the current thread, the current process
+ * as the owner of a connection, the filter, and the events. tcp.bpf.c decides when.
  */
 #ifndef EBTOP_TCPOWNER_BPF_H
 #define EBTOP_TCPOWNER_BPF_H

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
 /*
- * Owns the functions that reads and writes of files come through, and the pages that are added to
- * the page cache. What io_uring reads and writes takes another way inside the kernel and is seen as
- * it completes; what is done through mappings of files is not. Where no function can be hooked the bytes
- * come from the probe of system calls, and this one has the pages alone.
+ * Owns the functions that reads and writes of files go through, and pages added to the page cache.
+ * I/O by io_uring takes another path in the kernel and is seen when it completes; I/O through
+ * mappings of files is not seen. Where the kernel allows no hook on a function, the probe of system
+ * calls reports the bytes, and this one has the pages alone.
  */
 #include "calls.bpf.h"
 #include "file.bpf.h"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns the evidence of why a thread is off the CPU, from the cheapest on: that it waits for I/O, its
- * state, the system call it is in, the file that the call is about. When threads wait is the probes'
- * concern; what the kernel's stack says is in stack.bpf.h.
+ * Owns the evidence of why a thread is off its CPU, from the cheapest on: the kernel's mark for
+ * I/O, its state, its system call, and the file that the call is about. stack.bpf.h has the
+ * kernel's stacks.
  */
 #ifndef EBTOP_WAIT_BPF_H
 #define EBTOP_WAIT_BPF_H

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns execve(2) with an environment that Python would not pass on: two strings of one name, or
- * strings without one.
+ * Owns execve(2) with an environment that Python would not pass on: two strings with one name, or
+ * strings without a name.
  */
 #include <errno.h>
 #include <unistd.h>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the quick way from open events to lines, for names that need no escape: printable ASCII
- * without quote and backslash, which is what nearly all are. How every other name is written, or
- * a directory's path, is ebtop/text.py's alone: at such an event the lines end, and outputs/eventlines.py
- * writes it.
+ * Owns the fast path from open events to lines of text. It handles names that need no escaping:
+ * printable ASCII without quotes and backslashes, which is nearly all of them. ebtop/text.py alone
+ * knows how any other name, or the path of a directory, is written: the lines end before such an
+ * event, and eventlines.py writes it.
  */
 #include <fcntl.h>
 #include <string.h>

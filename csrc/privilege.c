@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the giving up of privileges: the system calls, their order, and the proof that they took
- * effect; and the question whether exec gave them. Who to become and what to keep is decided in Python. It is for a process of one thread:
- * capabilities belong to threads.
+ * Owns dropping privileges: the system calls, their order, and the check that they took effect. It
+ * also tells whether exec granted privileges. Python decides which user to become and which
+ * capabilities to keep. The process must have one thread, because capabilities belong to threads.
  */
 #include <errno.h>
 #include <grp.h>

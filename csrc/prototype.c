@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the prototype of any function of the kernel, as BTF has it. Which functions there are is not known
- * here.
+ * Owns the prototype of a kernel function, read from BTF. It does not know which functions exist.
  */
 #include <errno.h>
 #include <stdio.h>

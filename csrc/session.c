@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns a session: the order in which things are opened, refreshed and closed. Each step's own
- * business is in its file.
+ * Owns a session: the order in which its parts are opened, refreshed and closed. The parts
+ * themselves are in the folders below.
  */
 #include <errno.h>
 #include <malloc.h>

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the process that stands by while a command runs under a limit of memory. It is the parent of the
- * command and of who watches it. It takes next to no memory, so that the command may have what it would
- * have alone; it passes on signals, hands the command's end to the watcher, and lives on when the kernel
- * kills that for want of memory. Nothing here allocates, and nothing returns to Python.
+ * Owns the process that stands by while a command runs under a memory limit. It is the parent of
+ * the command and of the watcher (the ebtop that measures the command). It uses almost no memory,
+ * so that the command has as much as it would have alone. It forwards signals, hands the exit
+ * status of the command to the watcher, and survives when the kernel kills the watcher for lack of
+ * memory. Nothing here allocates memory or returns to Python.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns what all sources of numbers share: they hold the kernel's own running totals, and what counts
- * is their growth since they were last read.
+ * Owns the arithmetic of running totals: every source holds the kernel's own totals, and an
+ * interval is the difference to the last reading.
  */
 #ifndef EBTOP_ACCOUNT_H
 #define EBTOP_ACCOUNT_H

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns who is charged with requests to disks: the process that BPF noted as each began, and with what
- * kernel threads read, they. What they write, and requests of nobody that is known and of processes
- * whose row has been shown for the last time, are charged to the rest, so that all rows together are
- * what the disks did. Beside that sum, what is written back is credited to who had changed it.
+ * Owns charging disk requests to processes. A request is charged to the process that BPF noted when
+ * the request began; what kernel threads read is charged to them. What kernel threads write is
+ * charged to a row of its own, the rest, together with requests of unknown processes and of
+ * processes whose last row has been shown: all rows together are what the disks did. Beyond that
+ * sum, written-back bytes are credited to the process that changed the pages.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -110,7 +111,7 @@ static void charge(struct accounts *accounts, struct disk_owner *owner,
 	owner->last = *now;
 }
 
-/* Nobody will count for it any more, or not soon: it comes back when it does. */
+/* No request will be charged to it soon; its entry is made again when one is. */
 static int may_go(const struct accounts *accounts, const struct disk_owner *owner)
 {
 	__u64 idle_ns = delta(accounts->now_ns, owner->last.last_ns);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns how births, execs and exits become facts of a process.
+ * Owns the facts that births, execs and exits tell of a process.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -48,7 +48,7 @@ void accounts_exec(struct accounts *accounts, const struct ebtop_exec *exec)
 	process->uid = exec->head.uid;
 	process->flags |= PROCESS_FACTS;
 	memcpy(process->comm, exec->head.comm, sizeof(process->comm));
-	/* those of the program before are not those of this one */
+	/* the arguments of the previous program are not those of this one */
 	accounts_set_args(process, exec->args,
 			  exec->args_bytes <= EBTOP_ARGS_BYTES ? exec->args_bytes : 0,
 			  exec->args_cut);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns how what a thread did with files becomes numbers. Pages that were added to the page cache are
- * turned into bytes here, so that they can be set against the bytes read.
+ * Owns adding up the file counters of a thread. Pages added to the page cache become bytes here, so
+ * that they can be compared with the bytes read.
  */
 #include <stdlib.h>
 #include <unistd.h>

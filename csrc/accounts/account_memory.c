@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns how what a thread mapped and unmapped becomes numbers, and of what sizes the allocations of
- * its process were.
+ * Owns adding up the memory counters of a thread, and the sizes of its process's allocations.
  */
 #include <stdlib.h>
 #include <string.h>

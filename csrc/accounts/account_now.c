@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns what a thread is doing in the kernel now: the system call that it is in, since when, and the
- * function that it sleeps in. What is known of it without its running comes from its task record, for it
- * may hang since before anybody watched.
+ * Owns what a thread is doing in the kernel now: its current system call, the time that it began,
+ * and the function that the thread sleeps in. For a thread that does not run this comes from its
+ * task record, because it may have hung since before ebtop started.
  */
 #include "accounts/account.h"
 
@@ -52,7 +52,7 @@ static int watched_call(struct accounts *accounts, const struct thread *thread,
 	return 1;
 }
 
-/* Of one that nobody has seen leave, by the scheduler's clock. */
+/* When a thread left its CPU that was not watched then, by the scheduler's clock. */
 static __u64 left_cpu_ns(const struct accounts *accounts, const struct thread *thread)
 {
 	__u64 left;

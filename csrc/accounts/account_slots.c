@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns how slots become numbers: which slots changed, what they say at the moment of the refresh,
- * and the threads that they stand for.
+ * Owns reading slots into accounts: which slots changed, their totals at the time of the refresh,
+ * and the threads that they belong to.
  */
 #include <errno.h>
 #include <string.h>
@@ -71,7 +71,7 @@ static __u64 adopt(struct accounts *accounts, struct thread *thread, const struc
 	return explained;
 }
 
-/* Who executes a program is its process's leader from then on, and as old as that. */
+/* A thread that calls exec becomes the leader of its process, with the leader's start time. */
 static int has_moved(const struct ebtop_slot *slot)
 {
 	return slot->tid == slot->pid && slot->start_ns != slot->leader_start_ns;
@@ -127,8 +127,8 @@ static struct reading not_behind(struct reading at, const struct thread *thread)
 }
 
 /*
- * A thread that nobody waits for is summed up by the kernel before its last switch: that one is of the
- * machine, but in no account of a process.
+ * The kernel sums up a thread that nobody waits for before its last switch: that switch counts for the
+ * machine, but for no process.
  */
 static int is_beyond_rusage(const struct ebtop_slot *slot)
 {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns how a thread's system calls become numbers, which processes the filter lets through, and when
- * the kernel's share of a thread's on-CPU time is counted rather than sampled: when its calls were
- * watched from the beginning of the interval to its end.
+ * Owns adding up the system calls of a thread. Where its calls were watched for the whole interval,
+ * the kernel's share of its on-CPU time is counted rather than sampled.
  */
 #include <stdlib.h>
 
@@ -56,7 +55,8 @@ static void end_interrupted(struct accounts *accounts, struct ebtop_syscall_slot
 		syscalls_add_interrupted(accounts->syscalls, calls->number, ns);
 }
 
-/* It was killed for a call that nobody was told of, neither as it began nor as it was refused. */
+/* The thread was killed for a call that no program was told of, neither at its entry nor when it was
+ * refused. */
 static void end_killed(struct accounts *accounts, struct ebtop_syscall_slot *calls,
 		       const struct ebtop_slot *slot)
 {

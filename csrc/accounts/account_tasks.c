@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns how task records become facts and numbers, and what a pass over all tasks says of those it
- * did not meet.
+ * Owns reading task records into accounts, and what a pass over all tasks says of tasks that it did
+ * not meet.
  */
 #include <stdio.h>
 #include <string.h>
@@ -52,7 +52,7 @@ static void take_memory(struct accounts *accounts, struct process *process,
 {
 	if (process->pass != accounts->refresh)
 		process->flags &= ~(__u32)(PROCESS_MEMORY | PROCESS_VIRTUAL);
-	/* a kernel thread may work in somebody else's for a while */
+	/* a kernel thread may use another process's address space for a while */
 	if (record->rss_pages == -1 || record->task_flags & PF_KTHREAD)
 		return;
 	process->flags |= PROCESS_VIRTUAL;

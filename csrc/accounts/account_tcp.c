@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns what connections mean to their processes: bytes by the thread that sent or received them,
- * retransmissions and errors by the owner of the connection.
+ * Owns charging connections to processes: bytes to the thread that sent or received them,
+ * retransmissions and errors to the owner of the connection.
  */
 #include <stdlib.h>
 
@@ -60,7 +60,8 @@ static void add_to_process(struct accounts *accounts, struct process *process,
 	process->sums->total[counter] += amount;
 }
 
-/* Of one that began before we watched, what it did before we saw it is nobody's in this interval. */
+/* The growth of a counter. What a connection did before it was first seen belongs to no interval, unless
+ * it began while we watched. */
 static __u64 growth(const struct ebtop_connection *before, const struct ebtop_connection *now,
 		    __u64 was, __u64 is)
 {

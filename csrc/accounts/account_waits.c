@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns how time off the CPU is divided by reason. What has ended is counted beside the slot; a wait in
- * progress counts with the reason known so far, and what it was given is taken off when it has ended.
- * A thread that sleeps through whole intervals is not visited: its process knows by reason how many
- * of its threads sleep.
+ * Owns dividing a thread's off-CPU time by reason. Finished waits are counted in the array beside
+ * the slots. A wait in progress counts under the reason known so far; when it ends, that much is
+ * subtracted again. A thread that sleeps through whole intervals is not visited: its process keeps
+ * the number of its sleeping threads by reason.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the life of the entries as they are found, marked active and dropped; of threads see threads.c.
- * What their numbers become is in account_*.c and interval.c.
+ * Owns the life of the entries: they are found, marked active and dropped. threads.c has the
+ * threads; account_*.c and interval.c have the numbers.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -186,7 +186,7 @@ static int by_pid(const void *left, const void *right)
 	return a->process->node.start_ns < b->process->node.start_ns ? -1 : 1;
 }
 
-/* Few are born in an interval: sort those, then move each to its place from the end. */
+/* Few processes are born in an interval: sort the new ones, then merge them from the end. */
 static void sort_list(struct accounts *accounts)
 {
 	struct process_entry *all = (void *)accounts->list.data, *fresh;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns what is known of every process and thread: identity, the values at the last refresh, what
- * the interval added, totals. Fed by slots, task records and events; read by rows.c. Work is in
- * proportion to what ran: a thread that slept through the interval is not visited.
+ * Owns the accounts: every process and thread that is known, fed by slots, task records and events,
+ * and read by rows/. Work is in proportion to what ran: a thread that slept through the interval is
+ * not visited.
  */
 #ifndef EBTOP_ACCOUNTS_H
 #define EBTOP_ACCOUNTS_H
@@ -27,16 +27,16 @@ struct process;
 
 #define PF_KTHREAD 0x00200000
 
-/* What was counted; whoever has not run since it is known has none. */
+/* Counters. A thread or process that has not run since it was first seen has none. */
 struct sums {
 	__u64 interval[EBTOP_COUNTERS];
 	__u64 total[EBTOP_COUNTERS];
 	__u64 base[EBTOP_COUNTERS]; /* total at the last reset */
 };
 
-/* What its system calls had come to when they were read last; whoever made none has none. */
+/* Totals of a thread's system calls at the last reading. A thread that made none has none. */
 struct thread_calls {
-	__u64 boot_ns; /* that of the counting which these are of: a later one began from 0 */
+	__u64 boot_ns; /* when the counting of these totals began; a later counting starts from 0 */
 	__u64 inside_ns, kernel_ns; /* kernel_ns: the call in progress included */
 	__u32 calls[EBTOP_CATEGORIES];
 	__u32 errors;
@@ -44,26 +44,26 @@ struct thread_calls {
 	__u32 watch, pad;
 };
 
-/* What it had done with files when that was read last; who touched none has none. */
+/* Totals of a thread's file I/O at the last reading. A thread without any has none. */
 struct thread_files {
 	__u64 boot_ns; /* as in struct thread_calls */
 	struct ebtop_file_slot last;
 };
 
-/* The same of what it sent and received. */
+/* Totals of the bytes that a thread sent and received, likewise. */
 struct thread_net {
 	__u64 boot_ns;
 	__u64 tx_bytes, rx_bytes;
 	__u32 opened, accepted;
 };
 
-/* What it had mapped and unmapped, likewise. */
+/* Totals of the memory that a thread mapped and unmapped, likewise. */
 struct thread_memory {
 	__u64 boot_ns;
 	struct ebtop_mem_slot last;
 };
 
-/* How many allocations of each size its threads made; who made none has none. */
+/* Allocations of a process's threads by size. A process without any has none. */
 struct process_sizes {
 	__u64 refresh; /* the one that `interval` is of */
 	__u64 interval[EBTOP_SIZE_CLASSES];
@@ -71,20 +71,20 @@ struct process_sizes {
 	__u64 base[EBTOP_SIZE_CLASSES]; /* total at the last reset */
 };
 
-/* How its time off the CPU was divided when that was read last; whoever never switched has none. */
+/* How a thread's off-CPU time was divided at the last reading. A thread that never switched has none. */
 struct thread_waits {
 	__u64 refresh; /* the one that read it */
 	__u64 last_ns[EBTOP_WAIT_OTHER];
 	__u64 delta[EBTOP_WAITS]; /* since the refresh before */
-	__u64 late[EBTOP_WAITS];  /* waits that were explained after they had ended, not used yet */
+	__u64 late[EBTOP_WAITS];  /* waits explained after they had ended, not used yet */
 	__u64 open;               /* of the wait in progress, counted already */
-	__u64 given;              /* what waits that are in `delta` had been given before */
+	__u64 given;              /* time of waits in `delta` that earlier intervals were given */
 	__u32 given_as, given_unsure, open_unsure;
 	__u32 pad;
 };
 
 struct thread {
-	struct hash_node node; /* tid, start: first, so that a node is a thread */
+	struct hash_node node; /* tid and start; first, so that a node can be cast to its thread */
 	struct process *process;
 	struct thread *next; /* of the process */
 	struct thread **link;
@@ -140,7 +140,7 @@ struct thread {
 #define PROCESS_STATE 131072     /* what its leader did last is known */
 
 struct process {
-	struct hash_node node; /* pid, start: first, so that a node is a process */
+	struct hash_node node; /* pid and start; first, so that a node can be cast to its process */
 	struct thread *threads;
 	__u32 live;           /* threads that have not ended */
 	__u32 live_slots;     /* those of them that have a slot */
@@ -213,7 +213,7 @@ struct unexplained { /* its stack was new when its task was read */
 
 struct accounts;
 
-/* Reads what lies beside the slot of a thread, up to now; `oncpu_ns` is the slot's own, up to now. */
+/* Reads the counters of a thread beside its slot. `oncpu_ns`: the slot's on-CPU time until now. */
 typedef void (*slot_reader)(struct accounts *accounts, struct thread *thread, __u32 index,
 			    const struct ebtop_slot *slot, __u64 oncpu_ns);
 
@@ -255,33 +255,32 @@ struct accounts {
 
 int accounts_open(struct accounts *accounts, struct slots *slots);
 void accounts_close(struct accounts *accounts);
-/* Nothing is counted, until a probe says that it is. */
+/* Resets what the accounts may rely on, until a probe says otherwise. */
 void accounts_forget_sources(struct accounts *accounts);
-/* Once each, however many probes count there. */
+/* Adds a reader of counters beside the slots, once, however many probes count there. */
 void accounts_add_reader(struct accounts *accounts, slot_reader reader);
 
-/* What happened; slots may come at any time, tasks only between begin and settle. */
+/* Inputs. Slots may come at any time, task records only before the interval is settled. */
 void accounts_slot(struct accounts *accounts, __u32 index, const struct ebtop_slot *slot);
 void accounts_task(struct accounts *accounts, const struct ebtop_task *record);
 /* The faults that a process has had in all, its ended threads included. */
 void accounts_set_faults(const struct accounts *accounts, struct process *process, __u64 minor,
 			 __u64 major);
 void accounts_fork(struct accounts *accounts, const struct ebtop_fork *fork);
-/* The arguments of its last exec; of a kernel thread its whole name. */
+/* Sets the arguments of its last exec; for a kernel thread, its full name. */
 void accounts_set_args(struct process *process, const char *args, __u32 bytes, __u32 cut);
 void accounts_exec(struct accounts *accounts, const struct ebtop_exec *exec);
 void accounts_exit(struct accounts *accounts, const struct ebtop_exit *exit);
-/* Whether the process is known to have exited already. */
+/* Whether the exit of the process is known already. */
 int accounts_has_exit(const struct accounts *accounts, const struct ebtop_exit *exit);
 
-/* Whether the filter names it, or the process that it descends from. */
+/* Whether the filter names the process or, with descendants, an ancestor of it. */
 int accounts_follows(const struct accounts *accounts, const struct process *process);
-/* Whether what it does passes the filter, and so is counted by the probes that have one. */
+/* Whether the filter lets the process through, so that filtered probes count it. */
 int accounts_passes(const struct accounts *accounts, const struct process *process);
-/* Marks those that descend from the filter's process already; the others inherit the mark. */
+/* Marks the present descendants of the filter's process; processes born later inherit the mark. */
 void accounts_follow(struct accounts *accounts);
-/* Readers: what a thread's system calls came to, what it did with files, what it sent and received, what
- * it mapped and unmapped. */
+/* The readers: system calls, files, bytes sent and received, memory. */
 void accounts_syscalls(struct accounts *accounts, struct thread *thread, __u32 index,
 		       const struct ebtop_slot *slot, __u64 oncpu_ns);
 void accounts_files(struct accounts *accounts, struct thread *thread, __u32 index,
@@ -290,7 +289,7 @@ void accounts_net(struct accounts *accounts, struct thread *thread, __u32 index,
 		  const struct ebtop_slot *slot, __u64 oncpu_ns);
 void accounts_memory(struct accounts *accounts, struct thread *thread, __u32 index,
 		     const struct ebtop_slot *slot, __u64 oncpu_ns);
-/* The sizes of a process's allocations; whether there were any. */
+/* Packs the sizes of a process's allocations. Returns whether there are any. */
 int accounts_pack_sizes(const struct accounts *accounts, const struct process *process,
 			int cumulative, struct ebtop_sizes_row *row);
 void accounts_reset_sizes(struct process *process);
@@ -298,57 +297,57 @@ void accounts_reset_sizes(struct process *process);
 void accounts_connections(struct accounts *accounts);
 void accounts_connection_ended(struct accounts *accounts, const struct ebtop_connection *ended);
 
-/* What requests to disks have come to, charged to processes; before they are settled. */
+/* Charges disk requests to processes, before threads are summed. */
 void accounts_disks(struct accounts *accounts);
-/* How a thread's time off the CPU is divided, from beside its slot. `slept`: through whole intervals,
- * `unwatched`: in this one, before it had that slot. */
+/* Reads how a thread's off-CPU time is divided. `slept`: through whole intervals; `unwatched`: in this
+ * interval, before it had the slot. */
 void accounts_waits(struct accounts *accounts, struct thread *thread, __u32 index,
 		    const struct ebtop_slot *slot, __u64 slept, __u64 unwatched, int fresh);
-/* A wait that had ended before anybody knew what its stack means. */
+/* A wait that ended before its stack was resolved. */
 void accounts_late_wait(struct accounts *accounts, const struct ebtop_wait_event *event);
-/* What a thread waits for that may have waited since before anybody watched. */
+/* The reason of a wait that may have begun before ebtop started. */
 void accounts_task_wait(struct accounts *accounts, struct thread *thread,
 			const struct ebtop_task *record);
-/* Which call it is in, since when, and where in the kernel it sleeps. */
+/* Its system call, when that began, and the kernel function that it sleeps in. */
 void accounts_task_now(struct accounts *accounts, struct thread *thread,
 		       const struct ebtop_task *record);
 void accounts_pack_now(struct accounts *accounts, const struct thread *thread,
 		       struct ebtop_row *row);
-/* Once more for those whose stacks were new then. */
+/* Sets the waits of tasks whose stacks were not known yet when their records were read. */
 void accounts_explain(struct accounts *accounts);
 void accounts_set_wait(struct accounts *accounts, struct thread *thread, __u32 wait);
-/* Divides the interval's time off the CPU, when all of it is known. */
+/* Divides the interval's off-CPU time, when all of it is known. */
 void accounts_settle_waits(struct accounts *accounts, struct thread *thread);
 
-/* Visits every slot that changed since the last time; `dead_only` those that ended. */
+/* Visits every slot that changed since the last scan; with `dead_only`, slots of ended threads alone. */
 void accounts_scan(struct accounts *accounts, int dead_only);
-/* Decides which processes have ended, as far as the slots and events tell. */
+/* Finds processes that have ended, from slots and events. */
 void accounts_find_ended(struct accounts *accounts);
-/* Forgets that they are zombies or on a CPU, until their task records say so again. */
+/* Clears the marks for zombies, until their task records set them again. */
 void accounts_unwatch(struct accounts *accounts, const struct buffer *watched);
-/* After a pass over all tasks: what it did not see is no more. */
+/* After a pass over all tasks: drops what it did not see. */
 void accounts_sweep(struct accounts *accounts, __u64 pass_boot_ns);
-/* Sums the threads into their processes; the interval is then complete. */
+/* Sums threads into processes; the interval is then complete. */
 void accounts_settle(struct accounts *accounts);
-/* Drops what has ended and begins the next interval. */
+/* Drops ended entries and begins the next interval. */
 void accounts_next(struct accounts *accounts);
 /* Cumulative counting begins anew. */
 void accounts_reset(struct accounts *accounts);
-/* All processes in order of pid. */
+/* All processes, sorted by pid. */
 const struct process_entry *accounts_list(struct accounts *accounts, size_t *count);
 /* The entry of that process, NULL: none. */
 struct process *accounts_find(const struct accounts *accounts, __u32 pid, __u64 start_ns);
-/* The youngest with that pid; NULL: none. */
+/* The youngest process with that pid; NULL: none. */
 struct process *accounts_of_pid(struct accounts *accounts, __u32 pid);
 
-/* The entry, made when missing; NULL without memory. */
+/* Finds the entry or makes it; NULL: no memory. */
 struct process *accounts_process(struct accounts *accounts, __u32 pid, __u64 start_ns);
 struct thread *accounts_thread(struct accounts *accounts, struct process *process,
 			       struct thread_identity identity, int *created);
-/* Exec gave it its leader's tid, or it is the leader and has the thread's now. */
+/* Exec gave a thread its leader's tid, or the leader the thread's. */
 void accounts_change_identity(struct accounts *accounts, struct thread *thread, __u32 tid,
 			      __u64 start_ns);
-/* It has another slot, with nothing beside it: the one that it had before will not end. */
+/* The thread has another slot, with empty counters beside it; its former slot will not end. */
 void accounts_leave_slot(struct accounts *accounts, struct thread *thread);
 /* It takes part in this refresh: its row comes among the first. */
 void accounts_mark_active(struct accounts *accounts, struct process *process);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the ring buffer's reading end. Records come from our own programs, yet sizes are checked
- * against types: a record of an unknown shape is skipped, never interpreted.
+ * Owns the reading end of the ring buffer. The records come from our own programs, but each size is
+ * still checked against its type: a record of unknown shape is skipped, never interpreted.
  */
 #include <errno.h>
 #include <string.h>
@@ -233,7 +233,7 @@ static void take_oom(struct events *events, const struct ebtop_oom *oom)
 	name_target(events, row, oom->victim_pid, oom->victim_comm);
 }
 
-/* Who a request is charged to was not current when it was done. */
+/* The process that a request is charged to was not current when the request completed. */
 static void name_owner(const struct accounts *accounts, struct ebtop_event_row *row, __u64 start_ns)
 {
 	const struct process *process = accounts_find(accounts, row->pid, start_ns);
@@ -443,7 +443,7 @@ size_t events_ready(struct events *events, __u64 now_ns)
 	struct accounts *accounts = events->accounts;
 	size_t ready = events->rows.count;
 
-	/* those behind the first that waits are filled too: their processes are forgotten now */
+	/* rows behind the first waiting one are filled too, because their processes are forgotten now */
 	for (size_t i = 0; i < events->rows.count; i++) {
 		struct ebtop_event_row *row = buffer_at(&events->rows, i);
 		struct process *process;

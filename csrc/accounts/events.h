@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns the ring buffer's reading end: checks each record, counts it by type, keeps rows and texts
- * for the log, and hands it to whoever keeps the processes.
+ * Owns the reading end of the ring buffer: it checks each record, counts it by type, keeps rows and
+ * texts for the log, and hands the record to the accounts.
  */
 #ifndef EBTOP_EVENTS_H
 #define EBTOP_EVENTS_H
@@ -20,21 +20,21 @@ struct events {
 	struct buffer text; /* bytes; what rows refer to */
 	__u64 counts[EBTOP_EVENT_TYPES];
 	__u64 dropped_rows;
-	int transitions;   /* rows for changes of connections' states */
-	int bounded;       /* draining stops when what is kept is full, rather than to drop rows */
-	__u64 fullest;     /* bytes that waited in the ring buffer, the most since that was asked */
-	size_t handed_out; /* so many of the first rows are no longer needed */
+	int transitions; /* rows for changes of connections' states */
+	int bounded;     /* draining stops when what is kept is full, rather than to drop rows */
+	__u64 fullest; /* the most bytes that waited in the ring buffer since this was last read */
+	size_t handed_out; /* number of rows, from the first, that are no longer needed */
 };
 
 int events_open(struct events *events, const struct maps *maps, struct accounts *accounts,
 		struct ebtop_error *err);
 void events_close(struct events *events);
 int events_fd(const struct events *events);
-/* Reads all that is there; the number of records, or -errno. Bounded it may be -ENOBUFS: more. */
+/* Reads all waiting records. Their number, or -errno; when bounded, -ENOBUFS: there are more. */
 int events_drain(struct events *events);
-/* The size of the ring buffer in bytes; 0 when there is none. */
+/* The size of the ring buffer in bytes; 0: there is none. */
 __u64 events_room(const struct events *events);
-/* Forgets what has been handed out. */
+/* Forgets the rows that have been handed out. */
 void events_reset(struct events *events);
 /* How many rows can be handed out now: an exit waits until its process is off the CPU for good, as
  * long as that is a moment, and what came later waits behind it. */

@@ -42,7 +42,7 @@ void hidden_close(struct hidden *hidden)
 	buffer_free(&hidden->list);
 }
 
-/* ---- who they are ---- */
+/* ---- the list of hidden processes ---- */
 
 static struct watch_entry *entry_of(const struct hidden *hidden, __u32 pid)
 {
@@ -124,7 +124,7 @@ static void find(struct hidden *hidden, struct accounts *accounts)
 		if (!isdigit((unsigned char)found->d_name[0]) || accounts_of_pid(accounts, pid))
 			continue;
 		snprintf(path, sizeof(path), "/proc/%u", pid);
-		/* whoever began since the tasks were read is not hidden, but young */
+		/* a process that began since the tasks were read is not hidden, but young */
 		if (!hidden_read_stat(path, &record, &ticks) &&
 		    (ticks + 1) * hidden_tick_ns() + LOOK_MIN_NS < began_boot)
 			list_add(hidden, pid, ticks * hidden_tick_ns());

@@ -25,10 +25,10 @@ struct hidden {
 
 void hidden_open(struct hidden *hidden);
 void hidden_close(struct hidden *hidden);
-/* Its task was asked for. Where nothing came, it may be one. */
+/* Its task record was requested. If none came, the process may be hidden. */
 void hidden_consider(struct hidden *hidden, const struct process *process);
-/* Once a refresh, after tasks were read; `all`: every task was. Whoever is in /proc alone is added,
- * and what is known of those is fed to the accounts as task records. */
+/* Once a refresh, after tasks were read (`all`: every task). Adds processes that only /proc shows, and
+ * feeds the accounts with task records of hidden processes. */
 void hidden_read(struct hidden *hidden, struct accounts *accounts, int all);
 /* Before slots are read: lets the program find out who is on each CPU, if there are hidden processes,
  * whose switches away no program sees. */

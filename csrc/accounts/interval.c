@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the end of an interval: execution time divided into user and kernel, threads summed into
- * processes, and which processes have ended.
+ * Owns the end of an interval: execution time is split into user and kernel, threads are summed
+ * into processes, and ended processes are found.
  */
 #include <string.h>
 
@@ -57,7 +57,7 @@ static __u64 user_by_ticks(const struct thread *thread, __u64 oncpu)
 	return ticks ? (__u64)((unsigned __int128)oncpu * user / ticks) : oncpu;
 }
 
-/* Those of a thread that has ended are known with those of its process alone. */
+/* The faults of an ended thread are known only as part of its process. */
 static __u64 faults_of(const struct accounts *accounts, const struct thread *thread)
 {
 	const struct process *process = thread->process;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns the reading of the task iterator: of all threads, or of the threads of one process where
- * the kernel can do that. What a record means is in accounts.c.
+ * Owns reading the task iterator: all threads, or the threads of one process where the kernel
+ * supports that. account_tasks.c interprets the records.
  */
 #ifndef EBTOP_TASKS_H
 #define EBTOP_TASKS_H

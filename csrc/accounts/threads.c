@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns which entry a task is, from its first trace to its end. Exec by a thread that is not the leader
- * gives it the leader's tid and beginning: the kernel's task, and so the entry, stays the same.
+ * Owns the identity of a thread, from the first trace of it to its end. When a thread other than
+ * the leader calls exec, the kernel gives it the tid and the start time of the leader; the task,
+ * and so the entry, stays the same.
  */
 #include <stdlib.h>
 
@@ -17,7 +18,7 @@ static struct thread *new_thread(struct accounts *accounts, struct process *proc
 		accounts->lost_memory++;
 		return NULL;
 	}
-	/* before it counts among those that have slept since the process is known */
+	/* before the thread counts among those that have slept since the process was first seen */
 	if (process->threads)
 		accounts_mark_active(accounts, process);
 	thread->node.id = identity.tid;
@@ -86,7 +87,7 @@ struct thread *accounts_thread(struct accounts *accounts, struct process *proces
 		thread = NULL;
 	if (thread && is_same_task(thread, &identity))
 		return thread;
-	/* another task has its place; if it has a slot, that tells how it ended */
+	/* another task has its identity; where it has a slot, the slot tells how it ended */
 	if (thread && !thread->slot) {
 		accounts_mark_thread_active(accounts, thread);
 		accounts_retire_thread(accounts, thread);
@@ -123,7 +124,7 @@ void accounts_leave_slot(struct accounts *accounts, struct thread *thread)
 	thread->waits = NULL;
 }
 
-/* Its numbers are final; the entry goes when the refresh has shown it. */
+/* Its numbers are final; the entry is dropped after the refresh has shown it. */
 void accounts_retire_thread(struct accounts *accounts, struct thread *thread)
 {
 	if (thread->dead)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the index of types by name: a hash of what is before the flavor, in name___flavor.
+ * Owns the index of types by name: a hash of the name without its flavor (name___flavor).
  */
 #include <stdlib.h>
 #include <string.h>

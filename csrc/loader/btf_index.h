@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns the search for types of a BTF by name. libbpf compares a name with all of them, 180 times for one
- * object; the kernel has more than a hundred thousand.
+ * Owns finding types by name in a BTF. libbpf compares each name with all types, and the kernel has
+ * more than a hundred thousand; one object needs about 180 such searches.
  */
 #ifndef EBTOP_BTF_INDEX_H
 #define EBTOP_BTF_INDEX_H

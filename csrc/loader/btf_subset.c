@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the making of a subset of the kernel's types: those that an object names, whatever lies inside
- * them, and nothing behind their pointers. It is what relocations by name need; its ids are its own.
+ * Owns building a subset of the kernel's types: the types that an object names and the types inside
+ * those, but nothing behind their pointers. That is all that relocation by name needs. Types in a
+ * subset have other ids than in the kernel.
  */
 #include <stdlib.h>
 
@@ -44,7 +45,7 @@ static void add_members(struct btf_subset *subset, struct btf_type *type)
 		member[i].type = add_type(subset, member[i].type);
 }
 
-/* What a relocation asks of a pointer or a function is never what is behind it. */
+/* No relocation asks what a pointer or a function refers to. */
 static void cut_function(struct btf_type *type)
 {
 	struct btf_param *param = btf_params(type);
@@ -78,7 +79,7 @@ static void add_inside(struct btf_subset *subset, struct btf_type *type)
 	case BTF_KIND_FUNC_PROTO:
 		cut_function(type);
 		break;
-	default: /* numbers, enums, names of what is elsewhere: nothing is inside */
+	default: /* numbers, enums and forward declarations contain no types */
 		break;
 	}
 }

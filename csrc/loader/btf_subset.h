@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * The few of the kernel's types that one object needs.
+ * Owns the subset of the kernel's types that one BPF object needs.
  */
 #ifndef EBTOP_BTF_SUBSET_H
 #define EBTOP_BTF_SUBSET_H

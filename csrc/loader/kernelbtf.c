@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the kernel's types while probes are loaded. libbpf would read them anew for every object, some
- * megabytes each time, and search all of them for each struct that an object names. The linker sends
- * three of its calls here (build_ffi.py: --wrap), so that they are read once, found by name, and an
- * object that loads is given a subset: the types that it names, and what lies inside those.
+ * Owns the kernel's types while probes are loaded. libbpf would read them again for every object,
+ * megabytes each time, and search all of them for each struct that an object names. The linker
+ * redirects three of libbpf's calls to this file (build_ffi.py: --wrap). The types are then read
+ * once and indexed by name, and each object gets a subset: the types that it names and the types
+ * inside those.
  *
- * A subset has ids of its own. Who asks for a type by name, to attach to it, gets the kernel's id.
- * Modules are not looked at for an object that has a subset: nothing that ebtop names is in one.
- * Between loads nothing is kept: the memory would be a large part of ebtop's own. While several objects
- * are loaded only what they need is: it is learnt first, and the whole is gone before maps are made.
+ * A subset has ids of its own, but a search for a type to attach to returns the kernel's id.
+ * Modules are not searched for an object that has a subset: ebtop names nothing that is in one.
+ * Nothing is kept between loads, because it would be a large part of ebtop's memory. When several
+ * objects are loaded, their subsets are built first, and the whole is freed before maps are
+ * created.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -33,7 +35,7 @@ __s32 __wrap_btf__find_by_name_kind(const struct btf *btf, const char *name, __u
 int __real_bpf_btf_get_next_id(__u32 start, __u32 *next);
 int __wrap_bpf_btf_get_next_id(__u32 start, __u32 *next);
 
-/* Several threads may load at once; what is shared does not change once it is there. */
+/* Several threads may load at once; shared types do not change once they have been read. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct btf *shared;
 static struct btf_index types; /* of `shared` */
@@ -52,7 +54,7 @@ static struct kept {
 } kept[KEPT_MAX];
 static int kept_count;
 
-/* What programs attach to, and the kernel's id of it; 0: it has none. */
+/* Types that programs attach to, with their ids in the kernel, or -errno. */
 static struct target {
 	char name[64];
 	__u32 kind;
@@ -61,7 +63,7 @@ static struct target {
 static int target_count;
 
 static __thread const struct bpf_object *loading;
-static __thread const struct btf *handed; /* the subset that `loading` works with */
+static __thread const struct btf *handed; /* the subset that libbpf was given for `loading` */
 
 static struct btf *whole(void)
 {
@@ -163,7 +165,7 @@ void kernelbtf_keep_types(const struct bpf_object *object)
 		keep_target(program);
 }
 
-/* The reader may not have begun yet: it is waited for first, without the lock that it will want. */
+/* Waits for the reader first, without the lock: the reader may not have started yet, and takes it. */
 void kernelbtf_release_rest(void)
 {
 	forget_whole();
@@ -255,7 +257,7 @@ void kernelbtf_read(void)
 
 	if (reading)
 		return;
-	/* signals are for the caller, who waits for them */
+	/* signals go to the calling thread, which waits for them */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	reading = !pthread_create(&reader, NULL, read_whole, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * The kernel's own types, read once for all objects that are loaded together, in any thread.
+ * Owns the kernel's types, read once for all objects that are loaded together, by any thread.
  */
 #ifndef EBTOP_KERNELBTF_H
 #define EBTOP_KERNELBTF_H
@@ -14,17 +14,17 @@ struct bpf_object;
 struct btf;
 struct btf_type;
 
-/* From here on whoever asks libbpf for the kernel's types shares them. To be paired. */
+/* From here on libbpf shares the kernel's types between objects. Pair it with kernelbtf_drop(). */
 void kernelbtf_share(void);
-/* Begins to read them, in a thread of its own, for those who will ask. */
+/* Begins to read them, in a thread of its own. */
 void kernelbtf_read(void);
-/* Keeps what an object will need when it is loaded, whichever of its programs that is for. */
+/* Keeps the subset that an object needs to load, whichever of its programs are chosen. */
 void kernelbtf_keep_types(const struct bpf_object *object);
-/* The rest is let go: megabytes that maps need more. Who asks for more reads all of it again. */
+/* Frees the whole, whose megabytes the maps need more. A later search reads it again. */
 void kernelbtf_release_rest(void);
-/* They are let go; nobody may hold any then. */
+/* Frees them; no object may be using any. */
 void kernelbtf_drop(void);
-/* bpf_object__load() of an object that names nothing which is in a module only. */
+/* bpf_object__load() for an object that names no type of a module. */
 int kernelbtf_load(struct bpf_object *object);
 
 #endif

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the threads that load BPF objects: most of a start is the kernel's verifier at work, on one
- * program at a time for each thread that asks. The caller is one of them, so without further threads
- * it does all by itself.
+ * Owns the threads that load BPF objects. Most of the time to start is spent in the kernel's
+ * verifier, which checks one program at a time for each thread that asks. The caller is one of the
+ * threads, so it does all the work where no other can be started.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -49,7 +49,7 @@ static int start(pthread_t *threads, int wanted, struct work *work)
 	if (wanted <= 0 || pthread_attr_init(&attr))
 		return 0;
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	/* signals are for the caller, who waits for them */
+	/* signals go to the calling thread, which waits for them */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	while (started < wanted && !pthread_create(&threads[started], &attr, load_some, work))

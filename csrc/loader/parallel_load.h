@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns the loading of several BPF objects at once, so that the kernel verifies them on several CPUs.
+ * Owns loading several BPF objects at once, so that the kernel verifies them on several CPUs.
  */
 #ifndef EBTOP_PARALLEL_LOAD_H
 #define EBTOP_PARALLEL_LOAD_H

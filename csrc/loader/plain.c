@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the way to load without the rest of this folder: libbpf as it is, one object after the other. A
- * build with EBTOP_PLAIN_LOADER=1 has this file in place of the others, and no --wrap. It starts slower
- * and takes more memory meanwhile; everything else is the same.
+ * Owns loading without the rest of this folder: libbpf as it is, one object after another. A build
+ * with EBTOP_PLAIN_LOADER=1 has this file instead of the others, and no --wrap. It starts more
+ * slowly and uses more memory while it does; nothing else differs.
  */
 #include <bpf/libbpf.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns the constants that programs of several probes are given.
+ * Owns the constants that programs of several probes need.
  */
 #ifndef EBTOP_CONSTANTS_H
 #define EBTOP_CONSTANTS_H

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the probe kfunc: calls of one function of the kernel, which settings name. Its constants depend on
- * the function; how that is hooked is probe.c's concern.
+ * Owns the probe kfunc: calls of one kernel function, named in the settings. Its constants depend
+ * on the function; probe.c attaches it.
  */
 #include <string.h>
 

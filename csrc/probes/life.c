@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the probe life: births, execs and deaths of processes.
+ * Owns the probe life: births, execs and exits of processes.
  */
 #include <string.h>
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the probe mem: what processes map and unmap. It has no programs of its own: those of syscall count.
+ * Owns the probe mem: memory that processes map and unmap. It has no programs of its own: those of
+ * syscall count.
  */
 #include <errno.h>
 #include <string.h>
@@ -29,7 +30,7 @@ static void join(struct probeset *set, const struct probe *through)
 	char *lacks;
 
 	probe_take_state(probe, through);
-	/* what those lack is no loss here */
+	/* what syscall's programs lack does not matter here */
 	if ((lacks = strstr(probe->hook, " (")))
 		*lacks = '\0';
 	if (probe->state == EBTOP_PROBE_ON && !can_read_mm(through))

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the probe open: files that are opened. By the function that all opens come through where that can
- * be hooked, which costs other calls nothing; else by every system call.
+ * Owns the probe open: files that are opened. It hooks the function that all opens go through where
+ * the kernel allows that, because other system calls then pay nothing; elsewhere the programs of
+ * syscall report opens.
  */
 #include "probes/probeset.h"
 #include "skel/open.skel.h"
 
-/* The state of opens is then that of the programs which see system calls; those of io_uring are told by
- * programs of its own. */
+/* Takes over the state of syscall's programs. Its own program still reports opens by io_uring. */
 static void join(struct probeset *set, const struct probe *through)
 {
 	struct probe *probe = &set->probes[EBTOP_OPEN];
@@ -34,7 +34,7 @@ static __u32 collects(const struct probeset *set, int through_carrier)
 
 static void account(struct probeset *set, struct accounts *accounts)
 {
-	/* without a place to count in there are still events */
+	/* without the place there are events, but no counts */
 	set->files.opens = set->files.on && probeset_has(set, EBTOP_OPEN);
 	if (set->files.opens)
 		places_account_files(set, accounts);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the places where several probes count beside the slots of threads. A place is made before any
- * program loads that writes there, and dropped when nothing is wanted that could.
+ * Owns the arrays beside the slots that several probes count in. A place is made before any program
+ * that writes to it is loaded, and dropped when no wanted probe could write to it.
  */
 #include <errno.h>
 
@@ -86,7 +86,7 @@ static void make_memory(struct probeset *set)
 		drop_memory(set);
 }
 
-/* They lie beside the slots of threads, which sched makes. */
+/* Places lie beside the slots of threads, which sched makes. */
 void places_provide(struct probeset *set, __u32 places)
 {
 	int has_slots = probeset_has(set, EBTOP_SCHED);
@@ -101,7 +101,7 @@ void places_provide(struct probeset *set, __u32 places)
 		make_memory(set);
 }
 
-/* The bytes and the opens are counted by probes of their own, in one place. */
+/* Two probes count in one place: bytes and opens. */
 void places_account_files(struct probeset *set, struct accounts *accounts)
 {
 	accounts->files = &set->files;

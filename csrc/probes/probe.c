@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the life of one BPF object. Decides by trying: a variant that does not load or attach gives
- * way to the next, and the error of the last one is what the user reads.
+ * Owns the life of one BPF object. It decides by trying: a variant that does not load or attach
+ * gives way to the next, and the user reads the error of the last one.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -19,7 +19,7 @@
 
 #define BTF_PATH "/sys/kernel/btf/vmlinux"
 
-/* Programs of functions that are named at run time have no target in their section. */
+/* The section of a program that hooks a function named at run time has no target. */
 static int set_attach_target(struct bpf_program *program, const struct ebtop_settings *settings)
 {
 	if (bpf_program__type(program) != BPF_PROG_TYPE_TRACING)
@@ -109,7 +109,7 @@ static int attach(struct probe *probe, const struct ebtop_settings *settings)
 	return 0;
 }
 
-/* ---- what the verifier says of its work ---- */
+/* ---- the verifier's statistics ---- */
 
 #define VERIFIER_STATS 4 /* log level: only the line that sums up, and one a call of a function */
 #define VERIFIER_LOG_BYTES 32768
@@ -147,7 +147,7 @@ static int load(struct probe *probe, const struct probe_variant *variant, int ve
 
 	if (logs)
 		request_verifier_stats(probe->object, variant, logs);
-	/* a function that is named at run time may be in a module */
+	/* a function named at run time may be in a module */
 	ret = probe->ops->hooks_by_name ? bpf_object__load(probe->object) :
 					  kernelbtf_load(probe->object);
 	if (logs)
@@ -158,7 +158,7 @@ static int load(struct probe *probe, const struct probe_variant *variant, int ve
 
 /* ---- one variant ---- */
 
-/* The programs of a variant that these settings need. */
+/* The variant, reduced to the programs that the settings need. */
 static const struct probe_variant *needed(struct probe *probe, const struct probe_variant *variant,
 					  const struct ebtop_settings *settings)
 {
@@ -266,7 +266,7 @@ static void explain(struct probe *probe, int code)
 		strcpy(probe->reason, "the hook has as many BPF programs as the kernel allows");
 		return;
 	}
-	/* the verifier says EACCES too, and it does not mean privileges */
+	/* the verifier returns EACCES too, and does not mean privileges */
 	if (!strncmp(detail, EBTOP_VERIFIER, strlen(EBTOP_VERIFIER))) {
 		probe->state = EBTOP_PROBE_FAILED;
 		snprintf(probe->reason, sizeof(probe->reason), "%s", detail);
@@ -316,7 +316,7 @@ void probe_open(struct probe *probe, const struct maps *maps, const struct ebtop
 	int ret = -ENOENT;
 
 	probe->reason[0] = '\0';
-	/* a map that it was loaded with has been made anew since */
+	/* a map that it was loaded with has been replaced since */
 	if (probe->loaded_variant && !maps_are_shared(maps, probe->object))
 		release(probe);
 	for (int i = probe->loaded_variant ? probe->loaded_variant - 1 : 0; variants[i].programs[0];
@@ -325,7 +325,7 @@ void probe_open(struct probe *probe, const struct maps *maps, const struct ebtop
 
 		error_forget_libbpf();
 		ret = try_variant(probe, i, maps, settings);
-		/* once more for the verifier's reasons, which its statistics do not tell */
+		/* again without statistics, whose log lacks the verifier's reasons */
 		plain.verifier_stats = 0;
 		if (ret && settings->verifier_stats) {
 			release(probe);
@@ -356,7 +356,7 @@ void probe_close(struct probe *probe)
 	probe->state = EBTOP_PROBE_OFF;
 }
 
-/* ---- states that are not its programs' ---- */
+/* ---- states that do not come from its programs ---- */
 
 int probe_refuse(struct probe *probe, enum ebtop_probe_state state, const char *reason)
 {

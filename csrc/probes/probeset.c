@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the opening and closing of probes as a set, in named phases. Those that account for processes
- * are there from the beginning to the end; the others come and go with who looks at them. It knows no
- * probe but sched, whose slots the others count beside: what is particular to one is its struct
- * probe_ops.
+ * Owns opening and closing the probes of a session, in named phases. Some account for processes and
+ * run from beginning to end; the others run while somebody looks at their numbers. This file knows
+ * no single probe but sched, whose slots the others count beside: everything particular to a probe
+ * is in its struct probe_ops.
  */
 #include <errno.h>
 #include <string.h>
@@ -26,7 +26,7 @@ static __u32 on_demand(void)
 	return bits;
 }
 
-/* Those that are opened by themselves, in order: how many. */
+/* The probes that are opened by themselves, in order. Returns their number. */
 static int in_order(enum ebtop_probe *ret)
 {
 	int count = 0;
@@ -76,7 +76,7 @@ void probeset_close_one(struct probeset *set, enum ebtop_probe which)
 	probe_mark_not_requested(probe);
 }
 
-/* Why stays in its row. */
+/* Closes a probe that failed; the reason stays in its row. */
 static void give_up(struct probeset *set, enum ebtop_probe which)
 {
 	struct probe *probe = &set->probes[which];
@@ -86,7 +86,7 @@ static void give_up(struct probeset *set, enum ebtop_probe which)
 	probe_refuse(probe, refused.state, refused.reason);
 }
 
-/* It was for the variants that count there alone, unless the carrier runs or waits to be attached. */
+/* Drops the carrier's map, unless the carrier or a variant that counts there uses it. */
 static void drop_carrier_map(struct probeset *set, const struct probe *probe)
 {
 	const struct probe_ops *ops = probe->ops;
@@ -122,7 +122,7 @@ static int open_parts(struct probeset *set, struct probe *probe)
 	return ret;
 }
 
-/* Whether it counts through its carrier, which then has to run. */
+/* Returns whether it counts through its carrier, which must then be opened. */
 static int open_probe(struct probeset *set, enum ebtop_probe which)
 {
 	struct probe *probe = &set->probes[which];
@@ -148,7 +148,7 @@ static int open_probe(struct probeset *set, enum ebtop_probe which)
 
 /* ---- the phases of a switch ---- */
 
-/* A part brings the whole. */
+/* A wanted part stands for the probe that it is a part of. */
 static __u32 with_wholes(__u32 wanted)
 {
 	for (int i = 0; i < EBTOP_PROBES; i++)
@@ -156,7 +156,7 @@ static __u32 with_wholes(__u32 wanted)
 	return wanted;
 }
 
-/* Nothing is collected while what is collected changes; some does not wait. */
+/* Collects nothing while probes change, except what must not be interrupted. */
 static void pause_collection(struct probeset *set, __u32 wanted)
 {
 	__u32 goes_on = 0;
@@ -166,7 +166,7 @@ static void pause_collection(struct probeset *set, __u32 wanted)
 	config_collect(set->config, set->config->now->collect & goes_on);
 }
 
-/* Several probes may write to a place, so it is made before any of them loads: carriers, too. */
+/* Makes the places before any program loads that writes to them, the carriers' programs included. */
 static void provide_places(struct probeset *set, __u32 wanted)
 {
 	__u32 places = 0;
@@ -182,7 +182,7 @@ static void provide_places(struct probeset *set, __u32 wanted)
 	places_provide(set, places);
 }
 
-/* Carriers come after those that may need them. Returns who counts through one. */
+/* Carriers come after the probes that may need them. Returns the probes that count through one. */
 static __u32 open_and_close(struct probeset *set, __u32 wanted)
 {
 	enum ebtop_probe order[EBTOP_PROBES];
@@ -294,7 +294,7 @@ static void collect_early(struct probeset *set, __u32 wanted)
 	config_collect(set->config, bits);
 }
 
-/* The busiest hooks last: attaching stalls CPUs, and events before the others are ready are noise. */
+/* The busiest hooks last: attaching stalls CPUs, and events are noise until all probes are ready. */
 static void open_those_that_stay(struct probeset *set, __u32 wanted)
 {
 	enum ebtop_probe order[EBTOP_PROBES];
@@ -339,7 +339,7 @@ void probeset_detach(struct probeset *set)
 
 void probeset_close(struct probeset *set)
 {
-	/* a session that never came so far has nothing to close */
+	/* a session that failed before opening its probes */
 	if (!set->maps)
 		return;
 	for (int i = EBTOP_PROBES - 1; i >= 0; i--)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the loading of several probes at once, before each is attached when its turn comes: most of a
- * start is the kernel's verifier at work. Who does not succeed here is tried again, alone.
+ * Owns loading several probes at once; each is attached later, in its turn. Most of the time to
+ * start is spent in the kernel's verifier. A probe that fails here is tried again on its own.
  */
 #include <errno.h>
 
@@ -20,7 +20,7 @@ int probeset_add_maps(struct probeset *set, const struct probe_ops *ops)
 	return ops->carrier_map && maps_add(set->maps, ops->carrier_map, &error) ? -ENOMEM : 0;
 }
 
-/* Their table is the largest. */
+/* Whether it has the table of connections, the largest map. */
 static int has_connections(const struct probe_ops *ops)
 {
 	for (int i = 0; ops->maps[i]; i++)
@@ -29,7 +29,7 @@ static int has_connections(const struct probe_ops *ops)
 	return 0;
 }
 
-/* Parts come with what they are a part of, carriers with those that have no programs of their own. */
+/* Adds the parts of wanted probes, and the carriers of those without programs of their own. */
 static __u32 with_others(__u32 wanted)
 {
 	for (int i = 0; i < EBTOP_PROBES; i++) {
@@ -41,7 +41,7 @@ static __u32 with_others(__u32 wanted)
 	return wanted;
 }
 
-/* Those that are to be loaded, the dearest first, so that no long one is left for the end. */
+/* The wanted probes that do not run yet. Slowest to load first, so that no long load comes last. */
 static int find_missing(struct probeset *set, __u32 wanted, struct probe **ret)
 {
 	int found = 0;
@@ -79,7 +79,7 @@ void probeset_load(struct probeset *set, __u32 wanted)
 	struct batch ready = { .set = set };
 	int found;
 
-	/* what the verifier says is better heard of one at a time */
+	/* messages of the verifier are readable only for one program at a time */
 	if (set->settings.verifier_stats || set->settings.debug)
 		return;
 	found = find_missing(set, with_others(wanted), missing);
@@ -88,7 +88,7 @@ void probeset_load(struct probeset *set, __u32 wanted)
 	for (int i = 0; i < found; i++)
 		probe_keep_types(missing[i], set->maps, &set->settings);
 	kernelbtf_release_rest();
-	/* those of connections last: their table is the largest, and verifying takes room too */
+	/* probes with the table of connections last: it is the largest map, and verifying takes memory too */
 	for (int round = 0; round < 2; round++) {
 		int count = 0;
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns what a refresh asks of all probes, step by step. What a step is for one probe is in its struct
- * probe_ops.
+ * Owns the steps of a refresh that concern all probes. What a step does for one probe is in its
+ * struct probe_ops.
  */
 #include <string.h>
 

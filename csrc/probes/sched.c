@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the probe sched: the scheduler's switches and wakeups. It makes the slots of threads, beside which
- * other probes count, so those need it.
+ * Owns the probe sched: context switches and wakeups. It makes the slots of threads, which most
+ * other probes count beside.
  */
 #include "probes/constants.h"
 #include "probes/probeset.h"
@@ -42,7 +42,7 @@ const struct probe_ops sched_probe = {
 		{ { "wakeup_new_btf", "wakeup_btf", "switch_bare_btf" },
 		  "files that are waited for" },
 	},
-	/* the last of those that stay: its hooks are the busiest */
+	/* the last of the probes that stay: its hooks are the busiest */
 	.open_rank = 3,
 	.load_rank = 6,
 	/* it tells when a process that ended was off its CPU */

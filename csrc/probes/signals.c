@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the probe signals: signals that processes send each other, and victims of the OOM killer.
+ * Owns the probe signals: signals between processes, and victims of the OOM killer.
  */
 #include "probes/probeset.h"
 #include "skel/signals.skel.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the probe sockets: iterators over connections and open files, for the table of tcp, which it is a
- * part of.
+ * Owns the probe sockets: iterators over connections and open files. It is a part of tcp, whose
+ * table they fill.
  */
 #include "probes/probeset.h"
 #include "skel/sockets.skel.h"

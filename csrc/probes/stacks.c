@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the probe stacks: where in the kernel threads wait. The programs of sched take stacks, if they are
- * told to.
+ * Owns the probe stacks: where in the kernel threads wait. It has no programs of its own: those of
+ * sched take stacks when they are told to.
  */
 #include <stdio.h>
 
@@ -57,6 +57,7 @@ const struct probe_ops stacks_probe = {
 	.open = open_stacks,
 	.collects = collects,
 	.collects_early = collects_early,
-	.uninterrupted = EBTOP_COLLECT_STACKS, /* threads that wait do not wait for us */
+	.uninterrupted =
+		EBTOP_COLLECT_STACKS, /* waits that began before the switch need their stack too */
 	.split_cost = split_cost,
 };

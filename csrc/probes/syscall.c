@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the probe syscall: system calls of the machine and of each thread. Its programs count for open,
- * vfs and mem too, where no function can be hooked.
+ * Owns the probe syscall: system calls of each thread and of the machine. Its programs also count
+ * for open, vfs and mem where the kernel allows no hook on a function.
  */
 #include <string.h>
 #include <unistd.h>
@@ -50,7 +50,7 @@ static __u32 collects(const struct probeset *set, int through_carrier)
 	return EBTOP_COLLECT_SYSCALLS;
 }
 
-/* It may run for others alone. */
+/* Whether it is wanted itself: it may run only as a carrier. */
 static int is_wanted(const struct probeset *set)
 {
 	return set->syscalls.on && set->settings.probes & BIT(EBTOP_SYSCALL);
@@ -85,7 +85,7 @@ static void pack(struct probeset *set, struct ebtop_snapshot *ret)
 	ret->window_ns = set->syscalls.window_ns;
 }
 
-/* On preemptible kernels, where another thread was in the same program. */
+/* On preemptible kernels, calls while another thread was in the same program. */
 static __u64 missed(const struct probeset *set)
 {
 	return probe_missed(&set->probes[EBTOP_SYSCALL]);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the list of probes. A new one is a bpf/<name>.bpf.c, a value of enum ebtop_probe, probes/<name>.c,
- * and a line here.
+ * Owns the list of probes. A new probe is a bpf/<name>.bpf.c, a value of enum ebtop_probe, a
+ * probes/<name>.c and a line here.
  */
 #include "probes/probeset.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the probe tasks: the kernel's own record of every task, read when it is asked for.
+ * Owns the probe tasks: an iterator over the kernel's task records, run when it is read.
  */
 #include <errno.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the probe tcp: connections, and bytes that processes send and receive.
+ * Owns the probe tcp: connections, and the bytes that processes send and receive.
  */
 #include <stdio.h>
 #include <string.h>
@@ -65,7 +65,7 @@ static __u32 collects(const struct probeset *set, int through_carrier)
 	       (set->settings.transitions ? EBTOP_COLLECT_TRANSITIONS : 0);
 }
 
-/* What is open already, once nothing that begins now is missed. */
+/* Finds connections that are open already, once no new one can be missed. */
 static void begun(struct probeset *set)
 {
 	if (set->connections.on && !set->connections.looked_ns)
@@ -131,7 +131,7 @@ const struct probe_ops tcp_probe = {
 	.opened = opened,
 	.close = close_connections,
 	.collects = collects,
-	/* connections that end do not wait */
+	/* an end that is missed would leave a connection open for good */
 	.uninterrupted = EBTOP_COLLECT_CONNECTIONS | EBTOP_COLLECT_TRANSITIONS,
 	.begun = begun,
 	.account = account,

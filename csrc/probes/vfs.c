@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the probe vfs: bytes of files, and which of them came from the page cache.
+ * Owns the probe vfs: bytes read from and written to files, and which of them came from the page
+ * cache.
  */
 #include <errno.h>
 #include <string.h>

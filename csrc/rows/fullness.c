@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the list of tables that can be full. Where the kernel alone knows how much is in one, the
- * collector's own count of what it met there stands for it.
+ * Owns the list of tables that can be full. Where only the kernel knows how many entries a table
+ * has, the number of entries that the collector has seen stands for it.
  */
 #include <stdio.h>
 #include <string.h>

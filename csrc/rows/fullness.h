@@ -12,7 +12,7 @@
 #include "shared/maps.h"
 #include "shared/waits.h"
 
-/* Fills `rows`, of struct ebtop_fullness_row, with those that exist now. */
+/* Fills `rows` (struct ebtop_fullness_row) with the tables that exist now. */
 void fullness_list(struct buffer *rows, const struct maps *maps, const struct accounts *accounts,
 		   struct events *events, const struct waits *waits);
 

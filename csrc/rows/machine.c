@@ -131,7 +131,7 @@ void machine_pack(struct machine *machine, const struct accounts *accounts,
 	system->processes = rows->live_processes;
 	system->active = rows->active;
 	system->threads = rows->live_threads;
-	/* who sleeps all the time is met by reading tasks alone */
+	/* only task records show a process that sleeps all the time */
 	if (accounts->have_tasks)
 		system->known |= 1u << EBTOP_SYSTEM_THREADS;
 	if (accounts->have_sched) {

@@ -21,16 +21,15 @@ struct machine {
 	__u64 lost[EBTOP_LOSSES];             /* in all, at the last refresh */
 	__u64 lost_rows;
 	__u64 missed
-		[EBTOP_LOSSES]; /* in all: what probes were not told of, as the session has it */
+		[EBTOP_LOSSES]; /* in all: events that probes were not told of, set by the session */
 };
 
 int machine_open(struct machine *machine, const struct maps *maps);
 void machine_close(struct machine *machine);
-/* Which CPUs are there from now on. */
+/* Finds the CPUs that are online from now on. */
 void machine_find_online(struct accounts *accounts);
-/* Adds the switches of the idle threads to those of the interval. */
+/* Adds the context switches of idle threads to the interval's. */
 void machine_count_switches(struct machine *machine, struct accounts *accounts);
-/* Packs the settled interval; `rows` must be packed already. */
 /* Only the losses since the last time. */
 void machine_pack_losses(struct machine *machine, const struct accounts *accounts,
 			 const struct events *events, const struct maps *maps);

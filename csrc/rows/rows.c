@@ -106,7 +106,7 @@ static __u64 known_counters(const struct accounts *accounts, const struct proces
 		if (accounts->connections->list_link >= 0)
 			known |= KNOWN(EBTOP_KNOWN_CONNECTIONS);
 	}
-	/* from a birth on they are known, once somebody has read them */
+	/* known from birth on, once they have been read */
 	if (process->flags & PROCESS_FAULTS &&
 	    (accounts->have_tasks || process->flags & PROCESS_EXIT_EVENT))
 		known |= KNOWN(EBTOP_KNOWN_FAULTS);

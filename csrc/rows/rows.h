@@ -20,7 +20,7 @@ struct rows {
 
 void rows_open(struct rows *rows);
 void rows_close(struct rows *rows);
-/* Packs the settled interval; texts go to `events`. */
+/* Packs the settled interval; texts are added to `events`. */
 void rows_pack(struct rows *rows, struct accounts *accounts, struct events *events, __u32 flags);
 
 #endif

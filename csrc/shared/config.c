@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the configuration's memory and how its fields change. Each is one aligned word, so a program
- * sees the old value or the new one; the generation changes last, and tells that they belong together.
+ * Owns the memory of the configuration map and updates to it. Each field is one aligned word, so a
+ * BPF program sees the old value or the new one. The generation changes last: fields read under one
+ * generation belong together.
  */
 #include <errno.h>
 #include <string.h>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the way into another process's session: its configuration map is found among its open files
- * and borrowed. Who may do that is the kernel's decision, as for tracing, so there is no file and no
- * socket that anyone else could write to. Other processes' files are strangers': what is borrowed of
- * them is known to be a map beforehand, and known by its id afterwards.
+ * Owns access to another ebtop's session: its configuration map is found among its open files and
+ * borrowed. The kernel decides who may do that, with the check that it makes for tracing, so there
+ * is no file or socket that an attacker could write to. The files of another process are untrusted:
+ * a descriptor is known to be a map before it is borrowed, and checked by the map's id afterwards.
  */
 #include <dirent.h>
 #include <errno.h>

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the table of connections. The kernel's map is the truth about what is open; what was in it
- * and is no more has ended, and says so in the ring buffer, or was forgotten for want of room.
+ * Owns the table of connections. The kernel's map is the truth about open connections. A connection
+ * that has left the map has ended, and the ring buffer says so; or the map had no room for it, and
+ * it is counted as forgotten.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -273,7 +274,7 @@ void connections_find(struct connections *connections, __u64 now_ns)
 	     now_ns - connections->looked_ns < (pause > least ? pause : least)))
 		return;
 	began = cpu_ns();
-	/* even from here on; 0 is for what nobody was ever seen to have */
+	/* an even number from here on; 0 means that no owner was ever seen */
 	connections->config->now->look += connections->looked_ns ? 0 : 1;
 	walk_files(connections);
 	walk_files(connections);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the reading of BPF's counts of disk requests, and what they come to by disk. Counts only grow,
- * so what matters is their growth; extremes cannot be subtracted and go by epochs.
+ * Owns reading BPF's counts of disk requests, and their sums by disk. Counts only grow, so an
+ * interval is a difference; minima and maxima cannot be subtracted and are kept by epoch.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns what requests to disks came to: the running totals that BPF counts in, read once a refresh,
- * as a row a disk, and as latencies of processes. Which process is charged is in account_disks.c.
+ * Owns disk requests: running totals counted by BPF, read once a refresh, as one row for each disk
+ * and as latencies of processes. account_disks.c decides which process is charged.
  */
 #ifndef EBTOP_DISKS_H
 #define EBTOP_DISKS_H
@@ -17,9 +17,9 @@ struct disk_latencies {
 	struct histogram interval, total; /* total: since the start or the last reset */
 };
 
-/* One that requests are charged to, as BPF knows it. */
+/* A process that requests are charged to, as BPF identifies it. */
 struct disk_owner {
-	struct hash_node node; /* pid, start: first, so that a node is an owner */
+	struct hash_node node; /* pid and start; first, so that a node can be cast to its owner */
 	struct ebtop_disk_counts last;
 	struct disk_latencies latencies;
 	__u64 usual_ns; /* how long its requests took lately; 0: not known */
@@ -27,19 +27,19 @@ struct disk_owner {
 	__u32 pad;
 };
 
-struct disk_rest { /* of requests that no process is charged with */
+struct disk_rest { /* requests that no process is charged with */
 	__u64 interval[EBTOP_COUNTERS], total[EBTOP_COUNTERS];
 	struct disk_latencies latencies;
 };
 
 struct disks {
 	int on;
-	int tells_dirtiers; /* whose pages kernel threads write back is known */
+	int tells_dirtiers; /* the processes whose pages kernel threads write back are known */
 	int owners_fd, shards_fd;
 	__u32 owners_max, shards_max;
 	__u32 *epoch;                        /* shared with BPF */
 	__u32 ended;                         /* the epoch that the present refresh reads */
-	struct ebtop_disk_owner *owner_keys; /* what the last reading found; and their counts */
+	struct ebtop_disk_owner *owner_keys; /* as last read, with their counts */
 	struct ebtop_disk_counts *owner_counts;
 	__u32 owner_count;
 	__u64 *shard_keys;
@@ -53,20 +53,20 @@ struct disks {
 /* 0 or -ENOMEM. */
 int disks_open(struct disks *disks, struct bpf_object *object);
 void disks_close(struct disks *disks);
-/* Begins another epoch and reads what owners have come to. */
+/* Begins another epoch, and reads the totals of owners. */
 void disks_read_owners(struct disks *disks);
 /* Forgets an owner, here and in BPF. */
 void disks_forget(struct disks *disks, struct disk_owner *owner);
-/* Fills `rows` with the interval that ends, or with what was counted since the reset. */
+/* Fills `rows` with the interval that ends, or with the totals since the reset. */
 void disks_refresh(struct disks *disks, int cumulative);
 void disks_reset(struct disks *disks);
-/* The latencies that are added by `now` since `last`, in the epoch that ended. */
+/* Adds the latencies between `last` and `now`, in the epoch that ended. */
 void disks_add_latencies(const struct disks *disks, struct histogram *interval,
 			 const struct ebtop_disk_counts *now, const struct ebtop_disk_counts *last);
-/* The latencies of one process; 0 when it had no request. */
+/* Packs the latencies of one process. 0: it had no request. */
 int disks_pack_owner(const struct disks *disks, __u32 pid, __u64 start_ns, int cumulative,
 		     struct ebtop_row *row);
-/* The row of what no process is charged with; 0 when there is nothing. */
+/* Packs the row that is charged with the requests of no process. 0: there are none. */
 int disks_pack_rest(const struct disks *disks, int cumulative, struct ebtop_row *row);
 
 #endif

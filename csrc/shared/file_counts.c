@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the reading of the map of files of the process that is looked at.
+ * Owns reading the map of files of the inspected process.
  */
 #include <stdio.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns what threads did with files, as BPF counts it beside their slots, and since when it does.
- * How that becomes numbers of a process is in account_files.c.
+ * Owns the array of file counters beside the slots of threads, and the time that counting began.
+ * account_files.c adds them up by process.
  */
 #ifndef EBTOP_FILES_H
 #define EBTOP_FILES_H
@@ -12,8 +12,8 @@
 
 struct files {
 	int on;
-	int bytes, opens; /* which of them are counted now */
-	__u64 boot_ns;    /* since when anything is, boot-time clock */
+	int bytes, opens; /* whether bytes and opens are counted now */
+	__u64 boot_ns;    /* when counting began, boot-time clock */
 	struct slot_array slots;
 };
 

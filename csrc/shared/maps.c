@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the maps that several probes share, and how large they are.
+ * Owns the maps that several probes share, and their sizes.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns the maps that several probes share: made once, handed to each BPF object before it loads.
+ * Owns the maps that several probes share: made once, and handed to each BPF object before it
+ * loads.
  */
 #ifndef EBTOP_MAPS_H
 #define EBTOP_MAPS_H
@@ -22,7 +23,7 @@ enum shared_map {
 	MAP_STACK_COUNTS,
 	MAP_STACK_COST,
 	MAP_RUNQ_SHARDS,
-	MAPS_AT_ONCE, /* those above are made when the session opens, the others when needed */
+	MAPS_AT_ONCE, /* the maps above are made when the session opens, the others when a probe needs them */
 	MAP_SYSCALL_SLOTS = MAPS_AT_ONCE,
 	MAP_SYSCALL_SHARDS,
 	MAP_ODD_NUMBERS,
@@ -48,18 +49,18 @@ struct maps {
 
 int maps_open(struct maps *maps, const struct ebtop_settings *settings, struct ebtop_error *err);
 void maps_close(struct maps *maps);
-/* Makes a map that is not there yet; 0 or -errno. */
+/* Makes the map unless it exists. 0 or -errno. */
 int maps_add(struct maps *maps, enum shared_map which, struct ebtop_error *err);
 void maps_drop(struct maps *maps, enum shared_map which);
-/* How many entries it has, or is made with. */
+/* The number of entries that the map has or would be made with. */
 __u32 maps_room(const struct maps *maps, enum shared_map which);
-/* Makes every map of `object` that is shared use the shared one; 0 or -errno. */
+/* Makes `object` use the shared maps. 0 or -errno. */
 int maps_share(const struct maps *maps, struct bpf_object *object);
-/* Whether all of them that a loaded object has are those that there are now. */
+/* Whether a loaded object has the current ones of all maps that it shares. */
 int maps_are_shared(const struct maps *maps, struct bpf_object *object);
-/* Losses since the start by cause, summed over possible CPUs; 0 or -errno. */
+/* Losses since the start by cause, over all possible CPUs. 0 or -errno. */
 int maps_losses(const struct maps *maps, __u64 losses[EBTOP_LOSSES]);
-/* What stacks have cost since the start, of all CPUs; 0 or -errno. */
+/* The cost of taking stacks since the start, over all CPUs. 0 or -errno. */
 int maps_stack_cost(const struct maps *maps, struct ebtop_stack_cost *ret);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns what threads mapped and unmapped, as BPF counts it beside their slots, and since when it does.
- * How that becomes numbers of a process is in account_memory.c.
+ * Owns the array of memory counters beside the slots of threads, and the time that counting began.
+ * account_memory.c adds them up by process.
  */
 #ifndef EBTOP_MEMORY_H
 #define EBTOP_MEMORY_H
@@ -12,8 +12,8 @@
 #include "shared/maps.h"
 
 struct memory {
-	int on;        /* there is a place to count in */
-	__u64 boot_ns; /* since when anything is counted, boot-time clock */
+	int on;        /* the array exists */
+	__u64 boot_ns; /* when counting began, boot-time clock */
 	struct slot_array slots;
 };
 

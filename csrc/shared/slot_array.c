@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the mapping of arrays beside the slots, in chunks: an array has room for all threads that
- * there can be, and most of it is never touched.
+ * Owns mapping an array beside the slots, in chunks: the array has room for all threads that there
+ * can be, and most of it is never used.
  */
 #include <errno.h>
 #include <stdlib.h>

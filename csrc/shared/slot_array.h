@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns the user side of arrays that lie beside the slots of threads, by slot index: memory that BPF
- * writes, mapped as far as it is used. What is in an entry is its reader's concern.
+ * Owns the user side of arrays that lie beside the slots of threads and have the same index. BPF
+ * writes them; here they are mapped as far as they are used. The caller knows what an entry holds.
  */
 #ifndef EBTOP_SLOT_ARRAY_H
 #define EBTOP_SLOT_ARRAY_H
@@ -23,7 +23,7 @@ struct slot_array {
 /* 0 or -ENOMEM. */
 int slot_array_open(struct slot_array *array, int fd, __u32 slot_count, size_t bytes);
 void slot_array_close(struct slot_array *array);
-/* A copy of the entry; 0, or -EAGAIN when it would not hold still. */
+/* Copies an entry. 0, or -EAGAIN when it kept changing. */
 int slot_array_read(struct slot_array *array, __u32 index, void *ret);
 
 #endif

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the user side of the slots. Free slots reach the CPUs through one ring a CPU in shared
- * memory, filled here and emptied by BPF: no system call, no lock, and none of the atomics that
+ * Owns the user side of the slots. Free slots reach each CPU through a ring in shared memory,
+ * filled here and emptied by BPF. That takes no system call, no lock, and no atomic operation that
  * BPF lacks before 5.12.
  */
 #include <errno.h>
@@ -123,7 +123,7 @@ void slots_recycle(struct slots *slots, __u32 index)
 {
 	struct ebtop_slot *slot = slots_at(slots, index);
 
-	/* a tid may still lead here: to nobody's slot */
+	/* a tid may still lead to this slot, which then belongs to no thread */
 	slot->tid = 0;
 	slot->owner = 0;
 	__atomic_store_n(&slot->state, EBTOP_SLOT_FREE, __ATOMIC_RELEASE);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the reading of the kernel's symbols: for the few functions that tell why a thread waits, once,
- * and for the names of addresses that are shown. The file stays open: who may see addresses is decided
- * when it is opened.
+ * Owns reading the kernel's symbols: once for the functions that tell why a thread waits, and again
+ * for the names of addresses that are shown. The file stays open, because the kernel decides at
+ * open(2) whether this process may see addresses.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -257,7 +257,7 @@ void symbols_read_early(struct symbols *symbols)
 
 	if (symbols->symbols_fd < 0)
 		return;
-	/* signals are for the caller, who waits for them */
+	/* signals go to the calling thread, which waits for them */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	symbols->reading = !pthread_create(&symbols->reader, NULL, read_in_thread, symbols);

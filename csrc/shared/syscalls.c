@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the memory of shards and the sums over them. What is in one only grows, so what counts is its growth
- * since it was read last; extremes go by epochs, since they cannot be subtracted.
+ * Owns the memory of the shards and the sums over them. Counts only grow, so an interval is a
+ * difference; minima and maxima cannot be subtracted and are kept by epoch.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -147,7 +147,7 @@ static void turn_slice(struct syscalls *syscalls, __u64 now_ns)
 			histogram_clear(&syscalls->sums[number]->slices[syscalls->slice]);
 }
 
-/* Slices cost memory, so they are kept from when somebody first looks at them. */
+/* Slices cost memory, so they are kept only once they have been looked at. */
 static void keep_slice(struct syscalls *syscalls, struct syscall_sums *sums)
 {
 	if (!sums->slices && syscalls->sliced)

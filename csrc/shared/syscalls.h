@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns the machine's system calls: the shards that BPF counts in, summed over CPUs, in three windows,
- * as rows with percentiles. What a single thread did is in account_syscalls.c; its memory is here.
+ * Owns the machine's system calls: the shards that BPF counts in, summed over CPUs, in three
+ * windows, as rows with percentiles. It also maps the counters of threads, which account_syscalls.c
+ * adds up.
  */
 #ifndef EBTOP_SYSCALLS_H
 #define EBTOP_SYSCALLS_H
@@ -38,16 +39,16 @@ struct syscalls {
 int syscalls_open(struct syscalls *syscalls, const struct maps *maps, const char *kinds,
 		  __u64 now_ns);
 void syscalls_close(struct syscalls *syscalls);
-/* A copy of what the thread of that slot has; 0, or -EAGAIN when it would not hold still. */
+/* Copies the counters of the thread in that slot. 0, or -EAGAIN when they kept changing. */
 int syscalls_read(struct syscalls *syscalls, __u32 index, struct ebtop_syscall_slot *ret);
-/* Sums the interval that ends now, and fills `rows` with `window`. */
+/* Sums the interval that ends now, and fills `rows` for `window`. */
 void syscalls_refresh(struct syscalls *syscalls, struct config *config, __u64 now_ns,
 		      enum ebtop_window window);
 /* enum ebtop_syscall_category */
 __u32 syscalls_category(const struct syscalls *syscalls, __u32 number);
-/* A call that was interrupted, and whose thread has ended, so that it will not go on. */
+/* An interrupted call whose thread has ended, so that it will not be restarted. */
 void syscalls_add_interrupted(struct syscalls *syscalls, __u32 number, __u64 ns);
-/* A failed call that took a time which nobody knows, if any. */
+/* A failed call of unknown duration. */
 void syscalls_add_untimed(struct syscalls *syscalls, __u32 number);
 void syscalls_reset(struct syscalls *syscalls, __u64 now_ns);
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the user side of waits and their stacks. A stack is resolved once, when it is met; from then
- * on BPF adds waits in it to the right sum itself.
+ * Owns the user side of waits and their stacks. A stack is resolved once, when it is first seen;
+ * from then on BPF itself adds waits with that stack to the right sum.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -148,7 +148,7 @@ __u64 waits_innermost(const struct waits *waits, __u64 id)
 	return stack && stack->frames ? stack->frame[0] : 0;
 }
 
-/* ---- the process that somebody looks at ---- */
+/* ---- the inspected process ---- */
 
 void waits_forget(struct waits *waits)
 {

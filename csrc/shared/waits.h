@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns what BPF tells of waits: the memory beside the slots, the stacks that were met and what each
- * means, and the waits of one process by stack. What they are for a thread is in account_waits.c.
+ * Owns waits as BPF records them: the array beside the slots, the reason of each stack seen so far,
+ * and the waits of the inspected process by stack. account_waits.c divides the time of a thread.
  */
 #ifndef EBTOP_WAITS_H
 #define EBTOP_WAITS_H
@@ -22,18 +22,17 @@ struct waits {
 
 int waits_open(struct waits *waits, const struct maps *maps, const char *functions);
 void waits_close(struct waits *waits);
-/* A copy of what the thread of that slot has; 0 or -EAGAIN. */
+/* Copies the waits of the thread in that slot. 0 or -EAGAIN. */
 int waits_read(struct waits *waits, __u32 index, struct ebtop_wait_slot *ret);
-/* A stack that was met for the first time. */
+/* Records a new stack. */
 void waits_stack(struct waits *waits, const struct ebtop_stack_event *event);
-/* enum ebtop_wait of a wait with that evidence, or EBTOP_STACK_UNRESOLVED when that stack has not been
- * heard of. */
+/* The enum ebtop_wait of this evidence; EBTOP_STACK_UNRESOLVED: the stack is not known yet. */
 __u32 waits_reason(const struct waits *waits, __u64 stack, __u32 evidence);
-/* The address that a stack begins with; 0 when it has not been heard of. */
+/* The innermost address of a stack; 0: the stack is not known yet. */
 __u64 waits_innermost(const struct waits *waits, __u64 stack);
-/* What was counted by stack of the process that was looked at. */
+/* Forgets the waits counted for the inspected process. */
 void waits_forget(struct waits *waits);
-/* Fills `rows` with what has been counted since. */
+/* Fills `rows` with the waits counted since. */
 void waits_list(struct waits *waits);
 
 #endif

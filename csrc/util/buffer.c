@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the growable array that every table is made in.
+ * Owns the growable array that every table is built in.
  */
 #include <errno.h>
 #include <stdlib.h>

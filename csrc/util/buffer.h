@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns the growable array that every table is made in. Elements move when it grows.
+ * Owns the growable array that every table is built in. Elements move when it grows.
  */
 #ifndef EBTOP_BUFFER_H
 #define EBTOP_BUFFER_H
@@ -25,7 +25,7 @@ int buffer_reserve(struct buffer *buffer, size_t more);
 void *buffer_add(struct buffer *buffer);
 void buffer_free(struct buffer *buffer);
 struct ebtop_table buffer_table(const struct buffer *buffer);
-/* The same, and its memory is whoever's has the table now. */
+/* As buffer_table(), but the caller now owns the memory of the table. */
 struct ebtop_table buffer_give(struct buffer *buffer);
 
 static inline void *buffer_at(const struct buffer *buffer, size_t index)

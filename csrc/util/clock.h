@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns the reading of clocks in nanoseconds.
+ * Owns reading clocks in nanoseconds.
  */
 #ifndef EBTOP_CLOCK_H
 #define EBTOP_CLOCK_H

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns how failures are written down, and keeps libbpf's log off the screen.
+ * Owns error messages, and keeps libbpf's log off the screen.
  */
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns how failures are written down: once, at the point where they happen, in words. And how tests
- * make them happen.
+ * Owns error messages: each failure is described once, where it happens. Tests inject failures
+ * here.
  */
 #ifndef EBTOP_ERROR_H
 #define EBTOP_ERROR_H

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the hash table by identity.
+ * Owns the hash table of identities.
  */
 #include <errno.h>
 #include <stdlib.h>

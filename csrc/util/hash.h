@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns the hash table by identity: an id that comes back (pid, tid) with the start time that makes
- * it unique. Nodes live inside what they index; the table frees nothing.
+ * Owns the hash table of identities. An identity is an id that the kernel reuses (pid, tid), made
+ * unique by a start time. A node lives inside the entry that it indexes; the table frees nothing.
  */
 #ifndef EBTOP_HASH_H
 #define EBTOP_HASH_H

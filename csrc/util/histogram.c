@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR MIT
 
 /*
- * Owns the arithmetic of log-linear buckets. Eight to a power of two, as in rezolus' H2 histograms
- * with three bits: the middle of a bucket is at most 6.25 % away from any value in it.
+ * Owns the arithmetic of log-linear buckets: eight to a power of two, as in rezolus' H2 histograms
+ * with three bits. The middle of a bucket is at most 6.25 % away from any value in it.
  */
 #include <string.h>
 
@@ -75,7 +75,7 @@ static __u64 middle_of(__u32 bucket)
 	return (1ull << log) + ((2ull * step + 1) << (log - 4));
 }
 
-/* The least latency that so many hundredths of the calls do not exceed: nearest rank. */
+/* The nearest-rank percentile: the least latency that so many hundredths of the calls do not exceed. */
 static __u64 percentile(const struct histogram *histogram, __u64 count, __u32 hundredths)
 {
 	__u64 rank = (count * hundredths + 99) / 100, seen = 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns a histogram of latencies: log-linear inside (see EBTOP_FINE_* in bpf/abi.h), powers of two
- * and percentiles outside. It does not know whose latencies they are.
+ * Owns histograms of latencies. Inside they are log-linear (EBTOP_FINE_* in bpf/abi.h); callers get
+ * powers of two and percentiles.
  */
 #ifndef EBTOP_HISTOGRAM_H
 #define EBTOP_HISTOGRAM_H
@@ -20,9 +20,9 @@ void histogram_clear(struct histogram *histogram);
 void histogram_add(struct histogram *sum, const struct histogram *more);
 void histogram_widen(struct histogram *histogram, __u64 min_ns, __u64 max_ns);
 __u32 histogram_bucket(__u64 ns);
-/* The least latency that so many hundredths of what is in the buckets do not exceed. */
+/* The percentile (1 to 100) of the values in the buckets. */
 __u64 histogram_percentile(const struct histogram *histogram, __u32 hundredths);
-/* All of the row but who it is of. */
+/* Fills the row, except the identity of what it describes. */
 void histogram_pack(const struct histogram *histogram, struct ebtop_syscall_row *row);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 
 /*
- * Owns the switches that only tests set: variables of the environment, which a released build does
- * not look at. `make build` makes a build for tests; pip, from wherever, does not.
+ * Owns the environment variables that only tests set. `make build` makes a build that reads them; a
+ * release build, whatever pip installs, does not.
  */
 #ifndef EBTOP_TESTING_H
 #define EBTOP_TESTING_H
