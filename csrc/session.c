@@ -19,6 +19,7 @@
 #include "util/error.h"
 #include "util/clock.h"
 #include "accounts/events.h"
+#include "accounts/hidden.h"
 #include "shared/file_counts.h"
 #include "rows/fullness.h"
 #include "loader/kernelbtf.h"
@@ -27,6 +28,7 @@
 #include "probes/probeset.h"
 #include "rows/rows.h"
 #include "shared/slots.h"
+#include "accounts/filter.h"
 
 _Static_assert(sizeof(struct ebtop_slot) == 128, "a slot is two cache lines");
 _Static_assert(sizeof(struct ebtop_wait_slot) == 64, "its waits are one more");

@@ -8,18 +8,7 @@
 #define EBTOP_ACCOUNT_H
 
 #include "accounts/accounts.h"
-
-/* Growth of a running total; what went backwards grew by nothing. */
-static inline __u64 delta(__u64 now, __u64 last)
-{
-	return now > last ? now - last : 0;
-}
-
-/* The same for the low half of a counter, which may wrap: growth is less than half of its range. */
-static inline __u32 delta_low(__u32 now, __u32 last)
-{
-	return (__s32)(now - last) > 0 ? now - last : 0;
-}
+#include "util/delta.h"
 
 static inline void add(struct thread *thread, enum ebtop_counter counter, __u64 amount)
 {

@@ -34,7 +34,7 @@ struct process *accounts_find(const struct accounts *accounts, __u32 pid, __u64 
 	struct process *process = (void *)hash_find(&accounts->processes, pid, start_ns);
 
 	if (!process && accounts->hidden && accounts->hidden->list.count)
-		process = hidden_process(accounts->hidden, accounts, pid, start_ns);
+		process = hidden_process(accounts->hidden, &accounts->processes, pid, start_ns);
 	return process;
 }
 

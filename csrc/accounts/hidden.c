@@ -12,8 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <bpf/bpf.h>
 
@@ -22,92 +20,9 @@
 #include "accounts/hidden.h"
 #include "accounts/hidden_proc.h"
 
-#define FIRST_PID_NAMESPACE 0xeffffffcu /* PROC_PID_INIT_INO */
 #define LOOK_MIN_NS 2000000000ull
 #define LOOK_SHARE 1000 /* looking at the names in /proc may take this share of one CPU */
-#define PROCESSES_MAX 64
-#define THREADS_MAX 256 /* of each, and files of threads a refresh */
-
-void hidden_open(struct hidden *hidden)
-{
-	struct stat own;
-
-	hidden->list = BUFFER_OF(struct watch_entry);
-	hidden->left = THREADS_MAX;
-	hidden->same_pids = !stat("/proc/self/ns/pid", &own) && own.st_ino == FIRST_PID_NAMESPACE;
-}
-
-void hidden_close(struct hidden *hidden)
-{
-	buffer_free(&hidden->list);
-}
-
-/* ---- the list of hidden processes ---- */
-
-static struct watch_entry *entry_of(const struct hidden *hidden, __u32 pid)
-{
-	for (size_t i = 0; i < hidden->list.count; i++) {
-		struct watch_entry *entry = buffer_at(&hidden->list, i);
-
-		if (entry->pid == pid)
-			return entry;
-	}
-	return NULL;
-}
-
-static void list_add(struct hidden *hidden, __u32 pid, __u64 start_ns)
-{
-	struct watch_entry *entry = entry_of(hidden, pid);
-
-	if (!entry && hidden->list.count < PROCESSES_MAX)
-		entry = buffer_add(&hidden->list);
-	if (entry)
-		*entry = (struct watch_entry){ start_ns, pid, 0 };
-}
-
-void hidden_consider(struct hidden *hidden, const struct process *process)
-{
-	if (hidden->same_pids && !(process->flags & (PROCESS_FACTS | PROCESS_ENDED)))
-		list_add(hidden, process->node.id, process->node.start_ns);
-}
-
-static int same_start(__u64 exact, __u64 in_ticks)
-{
-	return exact / hidden_tick_ns() == in_ticks / hidden_tick_ns();
-}
-
-struct process *hidden_process(const struct hidden *hidden, const struct accounts *accounts,
-			       __u32 pid, __u64 start_ns)
-{
-	const struct watch_entry *entry = entry_of(hidden, pid);
-
-	if (!entry || !same_start(start_ns, entry->start_ns))
-		return NULL;
-	return (void *)hash_find(&accounts->processes, pid, entry->start_ns);
-}
-
-static struct thread *thread_of(const struct process *process, __u32 tid, __u64 start_ns)
-{
-	struct thread *thread = process->threads;
-
-	while (thread && (thread->node.id != tid || thread->dead ||
-			  !same_start(start_ns, thread->node.start_ns)))
-		thread = thread->next;
-	return thread;
-}
-
-struct thread *hidden_thread(const struct process *process, const struct thread_identity *identity)
-{
-	struct thread *thread = thread_of(process, identity->tid, identity->start_ns);
-
-	if (!thread || (thread->owner && identity->owner && thread->owner != identity->owner))
-		return NULL;
-	if (identity->owner) {
-		thread->owner = identity->owner;
-		thread->began_ns = identity->began_ns;
-	}
-	return thread;
-}
+#define THREADS_MAX 256 /* of each */
 
 static void find(struct hidden *hidden, struct accounts *accounts)
 {
@@ -127,7 +42,7 @@ static void find(struct hidden *hidden, struct accounts *accounts)
 		/* a process that began since the tasks were read is not hidden, but young */
 		if (!hidden_read_stat(path, &record, &ticks) &&
 		    (ticks + 1) * hidden_tick_ns() + LOOK_MIN_NS < began_boot)
-			list_add(hidden, pid, ticks * hidden_tick_ns());
+			hidden_add(hidden, pid, ticks * hidden_tick_ns());
 	}
 	if (folder)
 		closedir(folder);
@@ -165,9 +80,9 @@ static int read_thread(struct accounts *accounts, struct process *process, __u32
 	if (ret)
 		return ret == -ESRCH ? -ENOENT : ret;
 	record.start_ns = ticks * hidden_tick_ns();
-	if (tid == pid && !same_start(process->node.start_ns, record.start_ns))
+	if (tid == pid && !hidden_same_start(process->node.start_ns, record.start_ns))
 		return -ENOENT;
-	known = thread_of(process, tid, record.start_ns);
+	known = hidden_known_thread(process, tid, record.start_ns);
 	if (tid == pid)
 		record.start_ns = process->node.start_ns;
 	else if (known)
@@ -185,38 +100,12 @@ static int read_thread(struct accounts *accounts, struct process *process, __u32
 		hidden_read_cgroup(folder, &record.cgroup_id);
 	}
 	accounts_task(accounts, &record);
-	known = known ? known : thread_of(process, tid, record.start_ns);
+	known = known ? known : hidden_known_thread(process, tid, record.start_ns);
 	if (known && !known->waited_known) {
 		known->waited_ns = time.runq_wait_ns;
 		known->waited_known = time.knows_waits;
 	}
 	return 0;
-}
-
-void hidden_divide_wait(struct hidden *hidden, struct thread *thread)
-{
-	__u64 *counters = thread->sums->interval, whole, waited;
-	struct hidden_time time;
-	char folder[64];
-
-	snprintf(folder, sizeof(folder), "/proc/%u/task/%u", thread->process->node.id,
-		 thread->node.id);
-	if (thread->dead || !hidden->left || hidden_read_time(folder, &time) || !time.knows_waits)
-		return;
-	hidden->left--;
-	if (!thread->waited_known)
-		thread->waited_ns = time.runq_wait_ns;
-	thread->waited_known = 1;
-	whole = counters[EBTOP_OFFCPU_NS] + counters[EBTOP_RUNQ_WAIT_NS];
-	waited = delta(time.runq_wait_ns, thread->waited_ns);
-	/* the wait in progress is in the slot alone, and will be in the kernel's account */
-	if (waited < counters[EBTOP_RUNQ_WAIT_NS])
-		waited = counters[EBTOP_RUNQ_WAIT_NS];
-	if (waited > whole)
-		waited = whole;
-	thread->waited_ns += waited;
-	counters[EBTOP_RUNQ_WAIT_NS] = waited;
-	counters[EBTOP_OFFCPU_NS] = whole - waited;
 }
 
 static void end(struct accounts *accounts, struct process *process)
@@ -282,7 +171,7 @@ void hidden_read(struct hidden *hidden, struct accounts *accounts, int all)
 	__u64 since = accounts->now_ns - hidden->looked_ns;
 	size_t kept = 0;
 
-	hidden->left = THREADS_MAX;
+	hidden->left = HIDDEN_READS_MAX;
 	if (!hidden->same_pids)
 		return;
 	if (all && (!hidden->looked_ns ||
@@ -315,28 +204,4 @@ void hidden_settle(const struct hidden *hidden, const struct accounts *accounts,
 		if (accounts->cpu_online[cpu])
 			bpf_prog_test_run_opts(program_fd, &opts);
 	}
-}
-
-int hidden_left(struct hidden *hidden, struct ebtop_slot *slot)
-{
-	struct hidden_time time;
-	char folder[64];
-	int ret;
-
-	if (!hidden->left)
-		return -EAGAIN;
-	hidden->left--;
-	snprintf(folder, sizeof(folder), "/proc/%u/task/%u", slot->pid, slot->tid);
-	ret = hidden_read_time(folder, &time);
-	if (ret && ret != -ENOENT && ret != -ESRCH)
-		return -EAGAIN;
-	/* less than before: another thread has that number */
-	if (ret || time.oncpu_ns < slot->oncpu_ns) {
-		slot->state = EBTOP_SLOT_DEAD;
-		return 0;
-	}
-	slot->since_ns += time.oncpu_ns - slot->oncpu_ns;
-	slot->oncpu_ns = time.oncpu_ns;
-	slot->state = EBTOP_SLOT_OFF;
-	return 0;
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "rows/rows.h"
+#include "accounts/filter.h"
 
 #define KNOWN(bit) (1ull << (bit))
 #define DISKS_KNOWN (KNOWN(EBTOP_KNOWN_DISK_BYTES) | KNOWN(EBTOP_KNOWN_DISK_REQUESTS))
