@@ -5,8 +5,6 @@
  * themselves are in the folders below.
  */
 #include <errno.h>
-#include <malloc.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -18,8 +16,11 @@
 #include "accounts/accounts.h"
 #include "util/error.h"
 #include "util/clock.h"
+#include "util/cpus.h"
+#include "util/heap.h"
 #include "accounts/events.h"
 #include "accounts/hidden.h"
+#include "accounts/task_reader.h"
 #include "shared/file_counts.h"
 #include "rows/fullness.h"
 #include "loader/kernelbtf.h"
@@ -35,16 +36,9 @@ _Static_assert(sizeof(struct ebtop_wait_slot) == 64, "its waits are one more");
 _Static_assert(sizeof(struct ebtop_row) % 8 == 0, "rows are read as 64-bit words");
 _Static_assert(sizeof(struct ebtop_task) % 8 == 0, "records follow each other without holes");
 
-/* A full pass over the tasks may take this share of one CPU, and comes this often at most. */
-#define PASS_SHARE 5000
-#define PASS_MIN_NS 2000000000ull
-#define ASK_ENDED_MAX 64
-/* What asking for one process costs, in tasks of a full pass. */
-#define ASK_COST 12
-/* How long the round over all CPUs may take, and how many there can be (NR_CPUS of Linux). */
-#define VISIT_NS 50000000ull
-#define CPUS_MAX 8192
-#define TRIM_NS 30000000000ull
+/* The first refreshes leave holes of megabytes behind their tables; by the third the tables have found the
+ * places that they keep. */
+#define SETTLED_REFRESH 3
 
 struct ebtop_session {
 	struct maps maps;
@@ -56,47 +50,19 @@ struct ebtop_session {
 	struct hidden hidden;
 	struct rows rows;
 	struct probeset set;
-	struct buffer watched; /* struct watch_entry: what accounts.watch was */
+	struct task_reader reader;
 	struct buffer probe_rows, program_rows;
 	struct buffer files; /* struct ebtop_file_row */
 	__u32 inspected_pid; /* the process whose waits are counted by stack and bytes by file */
 	struct machine machine;
 	struct buffer fullness; /* struct ebtop_fullness_row */
-	__u64 last_pass_ns, pass_took_ns;
-	__u64 gave_back_ns; /* when memory was given back last */
-	int handed_out;     /* the events' tables belong to the last refresh */
+	__u64 trimmed_ns;       /* when memory was last returned to the system */
+	int handed_out;         /* the events' tables belong to the last refresh */
 	int stats_fd;
 	int stats_held; /* since before this interval */
 };
 
 /* ---- open and close ---- */
-
-/*
- * Visits every CPU once, so that each has switched before counting begins: from then on it is known
- * which thread is on it, and idle CPUs have their idle thread seen. Busy CPUs make the visitor wait
- * for a turn, so the round ends when its time is up; the others become known at their next switch.
- */
-static void visit_cpus(const struct ebtop_session *session)
-{
-	const __u64 deadline = clock_ns(CLOCK_MONOTONIC) + VISIT_NS;
-	cpu_set_t *home = CPU_ALLOC(CPUS_MAX), *one = CPU_ALLOC(CPUS_MAX);
-	size_t bytes = CPU_ALLOC_SIZE(CPUS_MAX);
-
-	if (!home || !one || sched_getaffinity(0, bytes, home))
-		goto out;
-	for (__u32 cpu = 0; cpu < session->maps.cpus && clock_ns(CLOCK_MONOTONIC) < deadline;
-	     cpu++) {
-		if (!CPU_ISSET_S(cpu, bytes, home))
-			continue;
-		CPU_ZERO_S(bytes, one);
-		CPU_SET_S(cpu, bytes, one);
-		sched_setaffinity(0, bytes, one);
-	}
-	sched_setaffinity(0, bytes, home);
-out:
-	CPU_FREE(home);
-	CPU_FREE(one);
-}
 
 /* The slots of threads that ended are taken back, and free ones handed out. */
 static void serve_slots(void *context)
@@ -130,6 +96,9 @@ static int open_parts(struct ebtop_session *session, const struct ebtop_settings
 	session->accounts.waits = &session->waits;
 	hidden_open(&session->hidden);
 	session->accounts.hidden = &session->hidden;
+	session->reader.accounts = &session->accounts;
+	session->reader.tasks = &session->set.tasks;
+	session->reader.hidden = &session->hidden;
 	if (waits_open(&session->waits, &session->maps, settings->wait_functions))
 		return error_set(err, -ENOMEM, "waits", "no memory");
 	if (settings->symbols_ahead)
@@ -145,7 +114,7 @@ static int open_parts(struct ebtop_session *session, const struct ebtop_settings
 	session->accounts.attached_boot_ns = clock_ns(CLOCK_BOOTTIME);
 	probeset_account(&session->set, &session->accounts);
 	if (session->accounts.have_sched)
-		visit_cpus(session);
+		cpus_visit(session->maps.cpus);
 	return ret;
 }
 
@@ -163,19 +132,6 @@ static int open_session(struct ebtop_session *session, const struct ebtop_settin
 	return ret;
 }
 
-#define APART_BYTES (1 << 22)
-
-/* Large tables come and go with refreshes: each in memory of its own leaves no hole in the heap. By
- * itself the C library stops doing that once the first has been freed. What a stream is read into is
- * smaller, and stays. */
-static void keep_large_apart(void)
-{
-#ifdef __GLIBC__
-	mallopt(M_MMAP_THRESHOLD, APART_BYTES);
-	mallopt(M_TRIM_THRESHOLD, 2 * APART_BYTES);
-#endif
-}
-
 ebtop_session *ebtop_open(const struct ebtop_settings *settings, struct ebtop_error *err)
 {
 	struct ebtop_session *session = calloc(1, sizeof(*session));
@@ -184,10 +140,10 @@ ebtop_session *ebtop_open(const struct ebtop_settings *settings, struct ebtop_er
 		error_set(err, -ENOMEM, "session", "no memory");
 		return NULL;
 	}
-	keep_large_apart();
+	heap_keep_large_apart();
 	memset(session->maps.fd, -1, sizeof(session->maps.fd));
 	session->set.tasks.all_link = session->stats_fd = -1;
-	session->watched = BUFFER_OF(struct watch_entry);
+	session->reader.watched = BUFFER_OF(struct watch_entry);
 	session->probe_rows = BUFFER_OF(struct ebtop_probe_row);
 	session->program_rows = BUFFER_OF(struct ebtop_program_row);
 	session->files = BUFFER_OF(struct ebtop_file_row);
@@ -216,7 +172,7 @@ void ebtop_close(ebtop_session *session)
 	config_close(&session->config);
 	maps_close(&session->maps);
 	rows_close(&session->rows);
-	buffer_free(&session->watched);
+	buffer_free(&session->reader.watched);
 	machine_close(&session->machine);
 	buffer_free(&session->probe_rows);
 	buffer_free(&session->program_rows);
@@ -332,84 +288,6 @@ void ebtop_detach(ebtop_session *session)
 
 /* ---- refresh ---- */
 
-static int pass_is_due(const struct ebtop_session *session, size_t ask)
-{
-	__u64 since = session->accounts.now_ns - session->last_pass_ns;
-	__u64 every = session->pass_took_ns * PASS_SHARE;
-
-	if (!session->accounts.have_sched || !session->set.tasks.can_filter)
-		return 1;
-	if (every < PASS_MIN_NS)
-		every = PASS_MIN_NS;
-	return !session->last_pass_ns || since >= every ||
-	       ask * ASK_COST > session->accounts.threads.count;
-}
-
-static void pass_over_all(struct ebtop_session *session, size_t active)
-{
-	struct accounts *accounts = &session->accounts;
-	__u64 began = clock_ns(CLOCK_MONOTONIC), began_boot = clock_ns(CLOCK_BOOTTIME);
-
-	if (tasks_read_all(&session->set.tasks, accounts) > 0) {
-		for (size_t i = 0; i < active; i++)
-			hidden_consider(&session->hidden,
-					*(struct process **)buffer_at(&accounts->active, i));
-		hidden_read(&session->hidden, accounts, 1);
-		accounts_sweep(accounts, began_boot);
-	}
-	session->last_pass_ns = began;
-	session->pass_took_ns = clock_ns(CLOCK_MONOTONIC) - began;
-}
-
-/* Only what ran, ended just now (it may be a zombie), or is worth another look. */
-static void ask_for_some(struct ebtop_session *session, size_t active)
-{
-	struct accounts *accounts = &session->accounts;
-	size_t ended = 0;
-
-	/* its threads may all hang: what they do now is asked of them */
-	if (session->inspected_pid && session->inspected_pid != EBTOP_ALL_WATCHED)
-		tasks_read_process(&session->set.tasks, session->inspected_pid, accounts);
-
-	for (size_t i = 0; i < active; i++) {
-		struct process *process = *(struct process **)buffer_at(&accounts->active, i);
-
-		if ((process->flags & PROCESS_ENDED) && ++ended > ASK_ENDED_MAX)
-			continue;
-		if (process->node.id == session->inspected_pid)
-			continue;
-		tasks_read_process(&session->set.tasks, process->node.id, accounts);
-		hidden_consider(&session->hidden, process);
-	}
-	hidden_read(&session->hidden, accounts, 0);
-	for (size_t i = 0; i < session->watched.count; i++) {
-		const struct watch_entry *entry = buffer_at(&session->watched, i);
-		struct process *process = accounts_find(accounts, entry->pid, entry->start_ns);
-
-		if (process && process->pass != accounts->refresh)
-			tasks_read_process(&session->set.tasks, entry->pid, accounts);
-	}
-}
-
-static void read_tasks(struct ebtop_session *session)
-{
-	struct accounts *accounts = &session->accounts;
-	struct buffer watched = accounts->watch;
-	size_t active;
-
-	accounts->watch = session->watched;
-	accounts->watch.count = 0;
-	session->watched = watched;
-	if (!accounts->have_tasks)
-		return;
-	accounts_unwatch(accounts, &session->watched);
-	active = accounts->active.count;
-	if (pass_is_due(session, active + session->watched.count))
-		pass_over_all(session, active);
-	else
-		ask_for_some(session, active);
-}
-
 static void hold_stats(struct ebtop_session *session, int wanted)
 {
 	session->stats_held = session->stats_fd >= 0;
@@ -481,25 +359,6 @@ static void remember_named_process(struct ebtop_session *session)
 	session->config.now->pid_start_ns = process->node.start_ns;
 }
 
-/*
- * The first refreshes leave holes of megabytes behind their tables, and so does a storm that is
- * over. By the third refresh the tables have found the places that they keep. Then it goes by time:
- * a dashboard on a busy machine refreshes seldom.
- */
-static void give_memory_back(struct ebtop_session *session)
-{
-#ifdef __GLIBC__
-	const struct accounts *accounts = &session->accounts;
-
-	if (accounts->refresh < 3 || accounts->now_ns - session->gave_back_ns < TRIM_NS)
-		return;
-	session->gave_back_ns = accounts->now_ns;
-	malloc_trim(0);
-#else
-	(void)session;
-#endif
-}
-
 int ebtop_follows(ebtop_session *session)
 {
 	size_t count;
@@ -542,7 +401,8 @@ int ebtop_refresh(ebtop_session *session, __u32 flags, struct ebtop_snapshot *re
 		return error_set(err, drained, "events", "cannot read the ring buffer: %s",
 				 strerror(-drained));
 	accounts_find_ended(accounts);
-	read_tasks(session);
+	session->reader.inspected_pid = session->inspected_pid;
+	task_reader_read(&session->reader);
 	remember_named_process(session);
 	/* stacks that were met first while tasks were read */
 	if ((accounts->unexplained.count || accounts->new_stacks) &&
@@ -562,7 +422,8 @@ int ebtop_refresh(ebtop_session *session, __u32 flags, struct ebtop_snapshot *re
 	fill_snapshot(session, ret);
 	session->events.handed_out = session->events.rows.count;
 	session->handed_out = 1;
-	give_memory_back(session);
+	if (accounts->refresh >= SETTLED_REFRESH)
+		heap_trim(accounts->now_ns, &session->trimmed_ns);
 	accounts_next(accounts);
 	accounts->before_boot_ns = boot;
 	if (flags & EBTOP_RESET) {

@@ -42,4 +42,11 @@ size_t events_ready(struct events *events, __u64 now_ns);
 /* The offset of `bytes` bytes added to the texts, or 0 with *bytes 0 when there is no room. */
 __u32 events_add_text(struct events *events, const char *text, __u32 *bytes);
 
+/* ---- event_rows.c ---- */
+
+/* Adds the row of a record whose type and size have been checked, and tells the accounts. */
+void events_make_row(struct events *events, const void *data, size_t size);
+/* Whether one more record might not fit. */
+int events_are_full(const struct events *events);
+
 #endif

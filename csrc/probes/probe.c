@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -16,8 +15,6 @@
 #include "util/error.h"
 #include "loader/kernelbtf.h"
 #include "probes/probe.h"
-
-#define BTF_PATH "/sys/kernel/btf/vmlinux"
 
 /* The section of a program that hooks a function named at run time has no target. */
 static int set_attach_target(struct bpf_program *program, const struct ebtop_settings *settings)
@@ -251,48 +248,6 @@ static void release(struct probe *probe)
 	probe->hook[0] = '\0';
 }
 
-static void explain(struct probe *probe, int code)
-{
-	const char *detail = error_last_libbpf();
-
-	if (code != -EPERM && access(BTF_PATH, F_OK)) {
-		probe->state = EBTOP_PROBE_UNSUPPORTED;
-		strcpy(probe->reason, "this kernel has no BTF (" BTF_PATH ")");
-		return;
-	}
-	/* a program that is too large for the verifier gets the same errno, but never attaches */
-	if (code == -E2BIG && probe->failed_to_attach) {
-		probe->state = EBTOP_PROBE_FAILED;
-		strcpy(probe->reason, "the hook has as many BPF programs as the kernel allows");
-		return;
-	}
-	/* the verifier returns EACCES too, and does not mean privileges */
-	if (!strncmp(detail, EBTOP_VERIFIER, strlen(EBTOP_VERIFIER))) {
-		probe->state = EBTOP_PROBE_FAILED;
-		snprintf(probe->reason, sizeof(probe->reason), "%s", detail);
-		return;
-	}
-	switch (-code) {
-	case EPERM:
-	case EACCES:
-		probe->state = EBTOP_PROBE_DENIED;
-		snprintf(probe->reason, sizeof(probe->reason), "the kernel refused the program: %s",
-			 strerror(-code));
-		return;
-	case ENOENT:
-	case ESRCH:
-	case EOPNOTSUPP:
-		probe->state = EBTOP_PROBE_UNSUPPORTED;
-		break;
-	default:
-		probe->state = EBTOP_PROBE_FAILED;
-	}
-	if (*detail)
-		snprintf(probe->reason, sizeof(probe->reason), "%s (%s)", strerror(-code), detail);
-	else
-		snprintf(probe->reason, sizeof(probe->reason), "%s", strerror(-code));
-}
-
 void probe_load(struct probe *probe, const struct maps *maps, const struct ebtop_settings *settings)
 {
 	for (int i = 0; probe->ops->variants[i].programs[0]; i++) {
@@ -337,7 +292,7 @@ void probe_open(struct probe *probe, const struct maps *maps, const struct ebtop
 		}
 		release(probe);
 	}
-	explain(probe, ret);
+	probe_explain(probe, ret);
 }
 
 void *object_constants(struct bpf_object *object, size_t *size)
@@ -354,121 +309,4 @@ void probe_close(struct probe *probe)
 {
 	release(probe);
 	probe->state = EBTOP_PROBE_OFF;
-}
-
-/* ---- states that do not come from its programs ---- */
-
-int probe_refuse(struct probe *probe, enum ebtop_probe_state state, const char *reason)
-{
-	probe->state = state;
-	probe->hook[0] = '\0';
-	snprintf(probe->reason, sizeof(probe->reason), "%s", reason);
-	return -ECANCELED;
-}
-
-void probe_mark_not_requested(struct probe *probe)
-{
-	probe_refuse(probe, EBTOP_PROBE_OFF, "not asked for");
-}
-
-void probe_join_hooks(struct probe *probe, const struct probe *through)
-{
-	char own[sizeof(probe->hook)];
-
-	if (strstr(probe->hook, through->hook))
-		return;
-	memcpy(own, probe->hook, sizeof(own));
-	snprintf(probe->hook, sizeof(probe->hook), "%.100s, %.120s", through->hook, own);
-}
-
-void probe_take_state(struct probe *probe, const struct probe *through)
-{
-	probe->state = through->state;
-	memcpy(probe->hook, through->hook, sizeof(probe->hook));
-	memcpy(probe->reason, through->reason, sizeof(probe->reason));
-}
-
-/* ---- rows ---- */
-
-__u64 probe_missed(const struct probe *probe)
-{
-	__u64 missed = 0;
-
-	for (int i = 0; i < probe->programs; i++) {
-		struct bpf_prog_info info = {};
-		__u32 size = sizeof(info);
-
-		if (!bpf_obj_get_info_by_fd(probe->program_fds[i], &info, &size))
-			missed += info.recursion_misses;
-	}
-	return missed;
-}
-
-int probe_program(const struct probe *probe, const char *name)
-{
-	for (int i = 0; i < probe->programs; i++)
-		if (!strcmp(probe->variant->programs[i], name))
-			return probe->program_fds[i];
-	return -1;
-}
-
-void probe_programs(const struct probe *probe, enum ebtop_probe which, struct buffer *rows)
-{
-	for (int i = 0; i < probe->programs; i++) {
-		const char *name = probe->variant->programs[i], *hook;
-		struct ebtop_program_row *row = buffer_add(rows);
-
-		if (!row)
-			return;
-		memset(row, 0, sizeof(*row));
-		hook = bpf_program__section_name(
-			bpf_object__find_program_by_name(probe->object, name));
-		row->probe = which;
-		row->instructions = probe->instructions[i];
-		snprintf(row->name, sizeof(row->name), "%s", name);
-		snprintf(row->hook, sizeof(row->hook), "%s", hook + (*hook == '?'));
-	}
-}
-
-int ebtop_variant(__u32 probe, __u32 variant, char *text, __u32 size)
-{
-	const char *const *programs;
-	size_t used = 0;
-
-	if (probe >= EBTOP_PROBES || variant >= PROBE_VARIANTS_MAX)
-		return -ENOENT;
-	programs = probe_table[probe]->variants[variant].programs;
-	if (!programs[0])
-		return -ENOENT;
-	for (int i = 0; programs[i] && used < size; i++)
-		used += (size_t)snprintf(text + used, size - used, "%s%s", i ? "," : "",
-					 programs[i]);
-	return 0;
-}
-
-void probe_row(struct probe *probe, int stats, struct ebtop_probe_row *row)
-{
-	__u64 runs = 0, run_ns = 0;
-
-	memset(row, 0, sizeof(*row));
-	for (int i = 0; i < probe->programs; i++) {
-		struct bpf_prog_info info = {};
-		__u32 size = sizeof(info);
-
-		if (bpf_obj_get_info_by_fd(probe->program_fds[i], &info, &size)) {
-			stats = 0;
-			continue;
-		}
-		runs += info.run_cnt;
-		run_ns += info.run_time_ns;
-	}
-	row->runs = runs - probe->runs;
-	row->run_ns = run_ns - probe->run_ns;
-	row->state = probe->state;
-	row->stats = stats && probe->state == EBTOP_PROBE_ON;
-	probe->runs = runs;
-	probe->run_ns = run_ns;
-	snprintf(row->name, sizeof(row->name), "%s", probe->ops ? probe->ops->name : "");
-	memcpy(row->hook, probe->hook, sizeof(row->hook));
-	memcpy(row->reason, probe->reason, sizeof(row->reason));
 }

@@ -141,6 +141,8 @@ void probe_open(struct probe *probe, const struct maps *maps,
 /* Stops its programs; they and their maps exist until the probe is closed. */
 void probe_detach(struct probe *probe);
 void probe_close(struct probe *probe);
+/* Sets the state and the reason after opening failed with `code`. */
+void probe_explain(struct probe *probe, int code);
 /* Sets the state and the reason of a probe that does not run. Returns -ECANCELED. */
 int probe_refuse(struct probe *probe, enum ebtop_probe_state state, const char *reason);
 /* The state of a probe that was not asked for. */

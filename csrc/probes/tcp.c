@@ -5,10 +5,18 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "util/clock.h"
 #include "probes/probeset.h"
 #include "skel/tcp.skel.h"
+
+/* Functions of IPv6 are there only with IPv6. */
+static int needs(const char *program, const struct ebtop_settings *settings)
+{
+	(void)settings;
+	return !strchr(program, '6') || !access("/proc/net/if_inet6", F_OK);
+}
 
 /* Names, and the parents of MPTCP, are read by helper; under lockdown that is refused. */
 static void prepare(struct bpf_object *object, const struct maps *maps,
@@ -107,7 +115,7 @@ static __u64 missed(const struct probeset *set)
 const struct probe_ops tcp_probe = {
 	.name = "tcp",
 	.elf_bytes = tcp_bpf__elf_bytes,
-	.needs = connections_need,
+	.needs = needs,
 	.prepare = prepare,
 	.variants = {
 		{ { "destroy_btf", "state_btf", "read_btf", "received_btf", "sent_btf" } },

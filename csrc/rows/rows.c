@@ -6,12 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "rows/rows.h"
 #include "accounts/filter.h"
-
-#define KNOWN(bit) (1ull << (bit))
-#define DISKS_KNOWN (KNOWN(EBTOP_KNOWN_DISK_BYTES) | KNOWN(EBTOP_KNOWN_DISK_REQUESTS))
-#define WAITS_KNOWN (KNOWN(EBTOP_KNOWN_OFFCPU) | KNOWN(EBTOP_KNOWN_WAITS))
+#include "rows/known.h"
+#include "rows/rows.h"
 
 void rows_open(struct rows *rows)
 {
@@ -44,74 +41,6 @@ static __u32 state_letter(__u32 state)
 	if (state & 0x2)
 		return state & 0x400 ? 'I' : 'D';
 	return state ? 'D' : 'R';
-}
-
-/* What is counted beside the slots, of whom the filter lets through. */
-static __u64 known_of_slots(const struct accounts *accounts)
-{
-	__u64 known = 0;
-
-	if (accounts->syscalls)
-		known |= KNOWN(EBTOP_KNOWN_SYSCALLS);
-	if (accounts->files && accounts->files->bytes)
-		known |= KNOWN(EBTOP_KNOWN_FILES);
-	if (accounts->files && accounts->files->opens)
-		known |= KNOWN(EBTOP_KNOWN_OPENS);
-	if (accounts->memory)
-		known |= KNOWN(EBTOP_KNOWN_MEMORY);
-	return known;
-}
-
-/* Threads that sleep are in no slot and no event: all are known where tasks are read, or from birth. */
-static int knows_threads(const struct accounts *accounts, const struct process *process)
-{
-	return accounts->have_tasks ||
-	       (process->born && accounts->have_sched && accounts->have_life);
-}
-
-/* By probes other than those of the scheduler: no program is run for one that is hidden. */
-static int is_counted(const struct process *process)
-{
-	return process->flags & PROCESS_ACCOUNTED &&
-	       !(process->flags & (PROCESS_UNTRACKED | PROCESS_HIDDEN));
-}
-
-/* That a hidden thread is put off its CPU no program sees: the kernel's own account has to tell. */
-static int knows_queue(const struct process *process)
-{
-	return !(process->flags & PROCESS_HIDDEN) ||
-	       (process->threads && process->threads->waited_known);
-}
-
-static __u64 known_counters(const struct accounts *accounts, const struct process *process,
-			    const __u64 *counters)
-{
-	__u64 known = 0, divided = counters[EBTOP_USER_NS] + counters[EBTOP_KERNEL_NS];
-
-	if (process->flags & PROCESS_ACCOUNTED) {
-		known |= KNOWN(EBTOP_KNOWN_ONCPU) | KNOWN(EBTOP_KNOWN_SWITCHES) |
-			 KNOWN(EBTOP_KNOWN_MIGRATIONS);
-		if (accounts->have_sched && !(process->flags & PROCESS_UNTRACKED))
-			known |= KNOWN(EBTOP_KNOWN_RUNQ_WAIT) |
-				 (knows_threads(accounts, process) ? WAITS_KNOWN : 0);
-		if (!knows_queue(process))
-			known &= ~KNOWN(EBTOP_KNOWN_RUNQ_WAIT);
-		if (divided * 100 >= counters[EBTOP_ONCPU_NS] * 99)
-			known |= KNOWN(EBTOP_KNOWN_SPLIT);
-	}
-	if (is_counted(process) && accounts_passes(accounts, process))
-		known |= known_of_slots(accounts);
-	if (accounts->connections && is_counted(process)) {
-		known |= KNOWN(EBTOP_KNOWN_NET_BYTES) | KNOWN(EBTOP_KNOWN_NET_ERRORS) |
-			 KNOWN(EBTOP_KNOWN_CONNECTS);
-		if (accounts->connections->list_link >= 0)
-			known |= KNOWN(EBTOP_KNOWN_CONNECTIONS);
-	}
-	/* known from birth on, once they have been read */
-	if (process->flags & PROCESS_FAULTS &&
-	    (accounts->have_tasks || process->flags & PROCESS_EXIT_EVENT))
-		known |= KNOWN(EBTOP_KNOWN_FAULTS);
-	return known;
 }
 
 static void pack_memory(struct ebtop_row *row, const struct process *process)
@@ -148,7 +77,7 @@ static void pack_facts(struct ebtop_row *row, const struct accounts *accounts,
 	row->start_ns = process->node.start_ns;
 	row->known |= KNOWN(EBTOP_FACT_START_NS);
 	row->threads = process->live;
-	if (knows_threads(accounts, process))
+	if (rows_knows_threads(accounts, process))
 		row->known |= KNOWN(EBTOP_FACT_THREADS);
 	if (process->flags & PROCESS_FACTS) {
 		row->ppid = process->ppid;
@@ -263,7 +192,7 @@ static void pack_process(struct accounts *accounts, struct ebtop_row *row, struc
 		accounts_add_asleep(process, row->counters, accounts->now_ns - process->known_ns);
 	row->counters[EBTOP_CONNECTIONS] =
 		process->net_refresh == accounts->refresh ? process->connections : 0;
-	row->known = known_counters(accounts, process, row->counters);
+	row->known = rows_known(accounts, process, row->counters);
 	if (accounts->disks)
 		pack_disks(accounts, row, process, flags);
 	if (active && accounts->syscalls && !(process->flags & PROCESS_SAMPLED))
@@ -307,7 +236,7 @@ static void pack_thread(struct accounts *accounts, struct ebtop_row *row,
 		row->counters[EBTOP_OFFCPU_NS] = row->counters[EBTOP_LIFETIME_NS] = asleep;
 		row->counters[EBTOP_WAIT_DISK_NS + thread->wait] = asleep;
 	}
-	row->known = known_counters(accounts, process, row->counters);
+	row->known = rows_known(accounts, process, row->counters);
 	/* of the process as a whole */
 	row->known &= ~(KNOWN(EBTOP_KNOWN_CONNECTIONS) | KNOWN(EBTOP_KNOWN_NET_ERRORS));
 	if (flags & EBTOP_CUMULATIVE) /* sleep of untouched threads is summed by process */

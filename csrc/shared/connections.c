@@ -25,13 +25,6 @@
 #define LRU_BATCH 128                 /* the map's free entries that one CPU may hold */
 #define UNSEEN_MAX 2                  /* refreshes; its end may be on its way */
 
-/* Functions of IPv6 are there only with IPv6. */
-int connections_need(const char *program, const struct ebtop_settings *settings)
-{
-	(void)settings;
-	return !strchr(program, '6') || !access("/proc/net/if_inet6", F_OK);
-}
-
 /* ---- open and close ---- */
 
 static int link_iterator(int program_fd, int map_fd)

@@ -46,8 +46,6 @@ struct connections {
 	int by_connection;     /* bytes sent are known only by connection */
 };
 
-/* Whether a program of the probe tcp is needed on this machine. */
-int connections_need(const char *program, const struct ebtop_settings *settings);
 /* The descriptors of the iterators' programs, or -1. Returns 0 or -errno. */
 int connections_open(struct connections *connections, const struct maps *maps,
 		     struct config *config, int list_program, int files_program);
