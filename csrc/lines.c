@@ -4,7 +4,7 @@
  * Owns the fast path from open events to lines of text. It handles names that need no escaping:
  * printable ASCII without quotes and backslashes, which is nearly all of them. ebtop/text.py alone
  * knows how any other name, or the path of a directory, is written: the lines end before such an
- * event, and eventlines.py writes it.
+ * event, and outputs/eventlines.py writes it.
  */
 #include <fcntl.h>
 #include <string.h>
