@@ -19,7 +19,7 @@ pytestmark = pytest.mark.setting()
 STATES = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-from ebtop.session import Session
+from ebtop.sources.bpf import Session
 def states(session):
     snapshot = session.refresh()
     return [[probe.name, probe.state, probe.hook, probe.reason] for probe in snapshot.probes]
