@@ -31,6 +31,25 @@
 #define EBTOP_FINE_BUCKETS 272
 #define EBTOP_LOG2_BUCKETS 64
 
+/* ---- probes: names of what the collector loads, for Python ---- */
+
+enum ebtop_probe {
+	EBTOP_SCHED = 0,
+	EBTOP_LIFE = 1,
+	EBTOP_TASKS = 2,
+	EBTOP_SYSCALL = 3,
+	EBTOP_OPEN = 4,
+	EBTOP_KFUNC = 5,
+	EBTOP_BLOCK = 6,
+	EBTOP_VFS = 7,
+	EBTOP_TCP = 8,
+	EBTOP_SOCKETS = 9, /* runs with tcp */
+	EBTOP_STACKS = 10, /* stacks of waits; the programs of sched take them */
+	EBTOP_MEM = 11,    /* the programs of syscall count */
+	EBTOP_SIGNALS = 12,
+	EBTOP_PROBES = 13,
+};
+
 /* ---- configuration: what a probe reads first; one entry, in shared memory ---- */
 
 #define EBTOP_ANY_UID 0xffffffffu

@@ -13,23 +13,6 @@
 /* cdef */
 typedef struct ebtop_session ebtop_session;
 
-enum ebtop_probe {
-	EBTOP_SCHED = 0,
-	EBTOP_LIFE = 1,
-	EBTOP_TASKS = 2,
-	EBTOP_SYSCALL = 3,
-	EBTOP_OPEN = 4,
-	EBTOP_KFUNC = 5,
-	EBTOP_BLOCK = 6,
-	EBTOP_VFS = 7,
-	EBTOP_TCP = 8,
-	EBTOP_SOCKETS = 9, /* runs with tcp */
-	EBTOP_STACKS = 10, /* stacks of waits; the programs of sched take them */
-	EBTOP_MEM = 11,    /* the programs of syscall count */
-	EBTOP_SIGNALS = 12,
-	EBTOP_PROBES = 13,
-};
-
 #define EBTOP_HOOK_RETURNS 1 /* an event is made at the return: with result and duration */
 #define EBTOP_HOOK_STACK 2
 

@@ -134,10 +134,12 @@ void accounts_forget_sources(struct accounts *accounts)
 	accounts->memory = NULL;
 	accounts->files = NULL;
 	accounts->reader_count = 0;
+	accounts->known_beside = 0;
 }
 
-void accounts_add_reader(struct accounts *accounts, slot_reader reader)
+void accounts_add_reader(struct accounts *accounts, slot_reader reader, __u64 known)
 {
+	accounts->known_beside |= known;
 	for (int i = 0; i < accounts->reader_count; i++)
 		if (accounts->readers[i] == reader)
 			return;

@@ -45,6 +45,7 @@ typedef void (*slot_reader)(struct accounts *accounts, struct thread *thread, __
 			    const struct ebtop_slot *slot, __u64 oncpu_ns);
 
 #define READERS_MAX 8
+#define KNOWN(bit) (1ull << (bit)) /* of enum ebtop_known */
 
 struct accounts {
 	struct hash threads, processes;
@@ -78,6 +79,7 @@ struct accounts {
 	int have_sched, have_life, have_tasks;
 	slot_reader readers[READERS_MAX]; /* called with each slot that changed */
 	int reader_count;
+	__u64 known_beside; /* groups of counters that those readers fill */
 };
 
 int accounts_open(struct accounts *accounts, struct slots *slots);
@@ -85,7 +87,7 @@ void accounts_close(struct accounts *accounts);
 /* Resets what the accounts may rely on, until a probe says otherwise. */
 void accounts_forget_sources(struct accounts *accounts);
 /* Adds a reader of counters beside the slots, once, however many probes count there. */
-void accounts_add_reader(struct accounts *accounts, slot_reader reader);
+void accounts_add_reader(struct accounts *accounts, slot_reader reader, __u64 known);
 
 /* Inputs. Slots may come at any time, task records only before the interval is settled. */
 void accounts_slot(struct accounts *accounts, __u32 index, const struct ebtop_slot *slot);

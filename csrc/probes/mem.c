@@ -51,7 +51,7 @@ static void account(struct probeset *set, struct accounts *accounts)
 	if (!probeset_has(set, EBTOP_MEM))
 		return;
 	accounts->memory = &set->memory;
-	accounts_add_reader(accounts, accounts_memory);
+	accounts_add_reader(accounts, accounts_memory, KNOWN(EBTOP_KNOWN_MEMORY));
 }
 
 const struct probe_ops mem_probe = {

@@ -37,7 +37,7 @@ static void account(struct probeset *set, struct accounts *accounts)
 	/* without the place there are events, but no counts */
 	set->files.opens = set->files.on && probeset_has(set, EBTOP_OPEN);
 	if (set->files.opens)
-		places_account_files(set, accounts);
+		places_account_files(set, accounts, KNOWN(EBTOP_KNOWN_OPENS));
 }
 
 const struct probe_ops open_probe = {

@@ -102,8 +102,8 @@ void places_provide(struct probeset *set, __u32 places)
 }
 
 /* Two probes count in one place: bytes and opens. */
-void places_account_files(struct probeset *set, struct accounts *accounts)
+void places_account_files(struct probeset *set, struct accounts *accounts, __u64 known)
 {
 	accounts->files = &set->files;
-	accounts_add_reader(accounts, accounts_files);
+	accounts_add_reader(accounts, accounts_files, known);
 }

@@ -81,6 +81,6 @@ void probeset_unload(struct probeset *set);
 void places_provide(struct probeset *set, __u32 places);
 int places_add_maps(struct probeset *set, __u32 places);
 void places_drop_maps(struct probeset *set, __u32 places);
-void places_account_files(struct probeset *set, struct accounts *accounts);
+void places_account_files(struct probeset *set, struct accounts *accounts, __u64 known);
 
 #endif

@@ -61,7 +61,7 @@ static void account(struct probeset *set, struct accounts *accounts)
 	if (!is_wanted(set))
 		return;
 	accounts->syscalls = &set->syscalls;
-	accounts_add_reader(accounts, accounts_syscalls);
+	accounts_add_reader(accounts, accounts_syscalls, KNOWN(EBTOP_KNOWN_SYSCALLS));
 }
 
 static void settle(struct probeset *set, struct accounts *accounts, __u32 refresh_flags)

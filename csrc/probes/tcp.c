@@ -85,7 +85,8 @@ static void account(struct probeset *set, struct accounts *accounts)
 	if (!set->connections.on)
 		return;
 	accounts->connections = &set->connections;
-	accounts_add_reader(accounts, accounts_net);
+	/* which of its counters are known depends on the process: rows/known.c */
+	accounts_add_reader(accounts, accounts_net, 0);
 }
 
 static void charge(struct accounts *accounts)

@@ -53,7 +53,7 @@ static void account(struct probeset *set, struct accounts *accounts)
 {
 	set->files.bytes = probeset_has(set, EBTOP_VFS);
 	if (set->files.bytes)
-		places_account_files(set, accounts);
+		places_account_files(set, accounts, KNOWN(EBTOP_KNOWN_FILES));
 }
 
 const struct probe_ops vfs_probe = {

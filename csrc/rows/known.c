@@ -6,22 +6,6 @@
 #include "rows/known.h"
 #include "accounts/filter.h"
 
-/* What is counted beside the slots, of whom the filter lets through. */
-static __u64 known_of_slots(const struct accounts *accounts)
-{
-	__u64 known = 0;
-
-	if (accounts->syscalls)
-		known |= KNOWN(EBTOP_KNOWN_SYSCALLS);
-	if (accounts->files && accounts->files->bytes)
-		known |= KNOWN(EBTOP_KNOWN_FILES);
-	if (accounts->files && accounts->files->opens)
-		known |= KNOWN(EBTOP_KNOWN_OPENS);
-	if (accounts->memory)
-		known |= KNOWN(EBTOP_KNOWN_MEMORY);
-	return known;
-}
-
 int rows_knows_threads(const struct accounts *accounts, const struct process *process)
 {
 	return accounts->have_tasks ||
@@ -59,7 +43,7 @@ __u64 rows_known(const struct accounts *accounts, const struct process *process,
 			known |= KNOWN(EBTOP_KNOWN_SPLIT);
 	}
 	if (is_counted(process) && accounts_passes(accounts, process))
-		known |= known_of_slots(accounts);
+		known |= accounts->known_beside;
 	if (accounts->connections && is_counted(process)) {
 		known |= KNOWN(EBTOP_KNOWN_NET_BYTES) | KNOWN(EBTOP_KNOWN_NET_ERRORS) |
 			 KNOWN(EBTOP_KNOWN_CONNECTS);

@@ -9,7 +9,6 @@
 
 #include "accounts/accounts.h"
 
-#define KNOWN(bit) (1ull << (bit))
 #define DISKS_KNOWN (KNOWN(EBTOP_KNOWN_DISK_BYTES) | KNOWN(EBTOP_KNOWN_DISK_REQUESTS))
 #define WAITS_KNOWN (KNOWN(EBTOP_KNOWN_OFFCPU) | KNOWN(EBTOP_KNOWN_WAITS))
 

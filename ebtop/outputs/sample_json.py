@@ -66,7 +66,7 @@ from ebtop.text import data_text
 
 SCHEMA = 1
 
-PROCESS_KEYS = (
+_ORDER = (
     # identity
     "pid", "ppid", "uid", "user", "comm", "cmdline", "start_ns", "state", "threads", "cgroup",
     "container", "exited", "exit_code",
@@ -99,12 +99,16 @@ PROCESS_KEYS = (
     "split",
 )  # fmt: skip
 
-_TEMPLATE = dict.fromkeys(PROCESS_KEYS)
 _PLAIN = ("start_ns", "ppid", "uid", "threads", "rss_bytes", "virtual_bytes", "peak_rss_bytes")
 _WAIT_COUNTERS = {f"wait_{reason}_ns": reason for reason in REASONS}
 _CATEGORY_COUNTERS = {"syscalls_" + category: category for category in CATEGORIES}
 _NOT_KEYS = {*_CATEGORY_COUNTERS, *_WAIT_COUNTERS, "disk_latency_ns", "disk_sequential",
              "cached_read_bytes", "cache_added_bytes"}  # fmt: skip
+PROCESS_KEYS = tuple(
+    dict.fromkeys((*_ORDER, *(name for name in COUNTERS if name not in _NOT_KEYS)))
+)
+"""A counter that has no place among them comes at the end."""
+_TEMPLATE = dict.fromkeys(PROCESS_KEYS)
 _MASKED = tuple(
     (name, 1 << KNOWN_BIT[name]) for name in (*COUNTERS, *_PLAIN) if name not in _NOT_KEYS
 )
