@@ -27,6 +27,14 @@ def held(pid: int) -> set[tuple[str, int]]:
     return found
 
 
+def programs(pid: int) -> set[str]:
+    """The names of the programs that a process holds open."""
+    assert BPFTOOL, "bpftool is not installed"
+    loaded = json.loads(subprocess.check_output([BPFTOOL, "-j", "prog", "show"]))
+    names = {one["id"]: one.get("name", "") for one in loaded}
+    return {names.get(number, "") for kind, number in held(pid) if kind == "prog"}
+
+
 def in_kernel() -> set[tuple[str, int]]:
     assert BPFTOOL, "bpftool is not installed"
     found = set()
