@@ -74,3 +74,10 @@ def asked_for(said: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def all_on(said: dict[str, Any]) -> bool:
     return {probe["state"] for probe in asked_for(said).values()} == {"on"}
+
+
+def loads_fast() -> bool:
+    """Whether the extension has the fast loader: in a build with EBTOP_PLAIN_LOADER=1 no threads
+    load probes, and libbpf's copies of the kernel's types cost memory while it starts."""
+    extension = next((TREE / "ebtop").glob("_core*.so"))
+    return b"pthread_attr_setstacksize" in extension.read_bytes()
