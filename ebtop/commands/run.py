@@ -321,7 +321,7 @@ def _imports() -> Iterator[None]:
 def _import_all(done: Any) -> None:
     try:
         from ebtop.outputs import runtext  # noqa: F401 - they import the others
-        from ebtop.sources import cmdline  # noqa: F401 - they import the others
+        from ebtop.sources import cmdline, machine  # noqa: F401 - they import the others
     except Exception as error:  # it comes again where it is needed, and can be said
         del error
     finally:

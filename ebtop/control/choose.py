@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Optional, Union
 
 from ebtop.errors import EbtopError, PermissionDenied, Unsupported
+from ebtop.model import syscallnames
 from ebtop.model.snapshot import ProbeStatus
 from ebtop.options import settable
 from ebtop.options.options import Options
@@ -101,7 +102,10 @@ def _worth(session: Session, options: Options) -> Source:
 
 def _reader(options: Options) -> Optional[Reader]:
     """A process more, where what it reads is shown: of the report of `run` it is no part."""
-    return reader() if options.command in _SHOWING else None
+    if options.command not in _SHOWING:
+        return None
+    syscallnames.load()
+    return reader()
 
 
 _SHOWING = ("dashboard", "once", "batch", "json")

@@ -137,6 +137,12 @@ def numbered() -> Iterator[tuple[int, str]]:
                 yield number + COMPAT * compat, name
 
 
+def load() -> None:
+    """Reads the names of this machine now: without privileges their file may be unreadable."""
+    for compat in (False, True):
+        names(_architecture(compat))
+
+
 @cache
 def names(architecture: str) -> dict[int, str]:
     """Number to name: of x86_64, i386, aarch64 or arm; empty for another."""
