@@ -13,25 +13,11 @@ import time
 from pathlib import Path
 
 import pytest
-from kernelobjects import programs
+from kernelobjects import assert_gone_within_a_second, held, programs
 from observe import allowed
 from terminal import MAIN, ROOT, Terminal, restored
 
 BPF = ("--source", "bpf", "-d", "0.5")
-
-
-def programs_of(*pids: int) -> list[str]:
-    """BPF objects that processes hold open."""
-    held = []
-    for pid in pids:
-        try:
-            for fd in os.listdir(f"/proc/{pid}/fd"):
-                target = os.readlink(f"/proc/{pid}/fd/{fd}")
-                if "bpf" in target:
-                    held.append(target)
-        except OSError:
-            continue
-    return held
 
 
 def test_shows_short_lived_processes_and_quits() -> None:
@@ -41,8 +27,8 @@ def test_shows_short_lived_processes_and_quits() -> None:
         for _ in range(20):
             subprocess.run(["/bin/true"], check=True)
         terminal.wait(lambda text: "exit" in text and "true" in text)
-        assert programs_of(*terminal.children())
-        assert not programs_of(terminal.process.pid)
+        assert any(map(held, terminal.children()))
+        assert not held(terminal.process.pid)
         terminal.type("q")
         assert terminal.end() == 0 and terminal.unrestored() == []
 
@@ -53,13 +39,12 @@ def test_ends_with_the_terminal_restored_and_nothing_left(number: int, whom: str
     with Terminal(*BPF) as terminal:
         terminal.wait("Quit")
         (child,) = terminal.children()
+        objects = held(child)
+        assert objects
         os.kill(child if whom == "child" else terminal.process.pid, number)
         terminal.end()
         assert restored(terminal) == []
-        until = time.monotonic() + 1.0
-        while programs_of(child):
-            assert time.monotonic() < until, "BPF objects are held a second after the end"
-            time.sleep(0.01)
+        assert_gone_within_a_second(objects)
 
 
 @pytest.mark.long("what it judges is a duration, and an emulator's says nothing")

@@ -9,10 +9,9 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-from children import child
+from children import child, successor_of
 
 from ebtop.model.filters import KernelFilter, RowFilter
 from ebtop.model.layout import EVENT_TYPES
@@ -21,7 +20,6 @@ from ebtop.model.snapshot import Snapshot
 from ebtop.outputs import sample_json
 from ebtop.sources.bpf import Session
 
-LAST_PID = Path("/proc/sys/kernel/ns_last_pid")
 PROBES = ("sched", "life", "tasks", "open", "tcp", "syscall")
 
 
@@ -48,22 +46,13 @@ def successor(pid: int, work: Callable[[], None]) -> Iterator[None]:
     reader, writer = os.pipe()
 
     def stay() -> None:
-        if os.getpid() == pid:
-            work()
+        work()
         os.write(writer, b".")
         signal.pause()
 
-    found = 0
-    for _ in range(100):
-        LAST_PID.write_text(str(pid - 1))
-        found = child(stay)
-        os.read(reader, 1)
-        if found == pid:
-            break
-        os.kill(found, signal.SIGKILL)
-        os.waitpid(found, 0)
+    found = successor_of(pid, stay)
+    os.read(reader, 1)
     try:
-        assert found == pid, "the number cannot be had"
         yield
     finally:
         os.kill(found, signal.SIGKILL)
