@@ -117,14 +117,9 @@ class Command:
 
 def run_in_place(words: list[str], user: Optional[User]) -> int:
     """Executes the command in this process; returns only when exec fails."""
-    strings = given() or []
     _restore_signals(signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN)
     try:
-        if user is not None:
-            variables = as_mapping(strings)
-            _take_identity(user, variables)
-            strings = as_strings(variables)
-        path = find(os.fsencode(words[0]), as_mapping(strings).get(b"PATH"))
+        path, strings = _prepare(words[0], user)
         _execute(path, [os.fsencode(word) for word in words], strings)
     except OSError as error:
         say(f"{words[0]}: {os.strerror(error.errno or errno.EIO)}")
@@ -139,13 +134,8 @@ def status_of(error: int) -> int:
 
 def _become(words: list[str], user: Optional[User], held: int, failed: int) -> int:
     """Runs in the child. As much as possible is done before the probes watch it."""
-    strings = given() or []
     try:
-        if user is not None:
-            variables = as_mapping(strings)
-            _take_identity(user, variables)
-            strings = as_strings(variables)
-        path = find(os.fsencode(words[0]), as_mapping(strings).get(b"PATH"))
+        path, strings = _prepare(words[0], user)
         # one more iteration while the probes run, so that its sleep so far is known as a sleep
         while (told := os.read(held, 1)) != _GO:
             if told != _LOOK or os.write(failed, _LOOK) != 1:
@@ -155,6 +145,16 @@ def _become(words: list[str], user: Optional[User], held: int, failed: int) -> i
         os.write(failed, (error.errno or errno.EIO).to_bytes(_ERRNO_BYTES, "little"))
         return status_of(error.errno or errno.EIO)
     return _ABANDONED
+
+
+def _prepare(word: str, user: Optional[User]) -> tuple[bytes, list[bytes]]:
+    """Becomes the user, if there is one; the path of the program and its environment."""
+    strings = given() or []
+    if user is not None:
+        variables = as_mapping(strings)
+        _take_identity(user, variables)
+        strings = as_strings(variables)
+    return find(os.fsencode(word), as_mapping(strings).get(b"PATH")), strings
 
 
 def _execute(path: bytes, words: list[bytes], strings: list[bytes]) -> None:
